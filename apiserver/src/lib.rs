@@ -1,0 +1,1 @@
+//! A Kubernetes API over SQLite, as a library.

@@ -1,0 +1,1 @@
+//! What every daemon rides on: modules, supervision, links, configuration, telemetry.

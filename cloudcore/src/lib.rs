@@ -1,0 +1,1 @@
+//! The cloud side: hub, controllers, embedded control plane.

@@ -1,0 +1,1 @@
+//! The edge side: hub, store, metadata, pods.

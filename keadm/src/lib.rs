@@ -1,0 +1,1 @@
+//! The installer: init, join, reset, demo.

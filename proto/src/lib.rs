@@ -1,0 +1,1 @@
+//! What crosses a boundary, as types: messages, resource paths, configuration files.

@@ -1,0 +1,1 @@
+//! Scenarios over real components and real processes.
