@@ -1,1 +1,10 @@
 //! Scenarios over real components and real processes.
+//!
+//! Real processes are started with [`process::Process`], which ends them when the test ends, however it ends.
+//! [`envtest`] runs a real Kubernetes API server where `KUBEBUILDER_ASSETS` says where to find one.
+
+pub mod envtest;
+pub mod kubectl;
+pub mod ports;
+pub mod process;
+pub mod wait;
