@@ -1,1 +1,5 @@
 //! A Kubernetes API over SQLite, as a library.
+//!
+//! A kind is one entry in the table of [`registry`]; every handler is generic and reads that entry.
+
+pub mod registry;

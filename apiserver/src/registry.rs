@@ -1,0 +1,539 @@
+//! What the server serves: one [`KindInfo`] per kind, all of them in one [`Registry`].
+//!
+//! Discovery, routing, storage keys, defaulting, validation, patches, Table output and OpenAPI all read the same
+//! entry, so a kind is added by adding one entry to [`builtin`] (or, at run time, by creating a
+//! CustomResourceDefinition) and never by writing a handler.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+mod builtin;
+
+/// Everything the server knows about one kind in one version.
+#[derive(Debug, Clone)]
+pub struct KindInfo {
+    /// API group, `""` for the core group.
+    pub group: String,
+    /// Version within the group, such as `v1`.
+    pub version: String,
+    /// Kind as objects carry it, such as `Pod`.
+    pub kind: String,
+    /// Kind of a list of them, such as `PodList`.
+    pub list_kind: String,
+    /// Name in a URL, such as `pods`.
+    pub plural: String,
+    /// Name for one of them on a command line, such as `pod`.
+    pub singular: String,
+    /// Further names on a command line, such as `po`.
+    pub short_names: Vec<String>,
+    /// Groups of kinds on a command line, such as `all`.
+    pub categories: Vec<String>,
+    /// Whether objects live in a namespace.
+    pub scope: Scope,
+    /// What may be done with it.
+    pub verbs: Verbs,
+    /// Where its objects are stored, such as `pods` or `leases.coordination.k8s.io`. Two entries that share it are two
+    /// views of the same objects.
+    pub storage: Arc<str>,
+    /// What `kubectl get` shows.
+    pub columns: Columns,
+    /// What can be reached below an object.
+    pub subresources: Vec<Subresource>,
+    /// Fields that a field selector may name beside `metadata.name` and `metadata.namespace`.
+    pub selectable_fields: Vec<SelectableField>,
+    /// How lists are merged, for strategic merge patches and server-side apply. A list without a rule is atomic.
+    pub lists: &'static [ListRule],
+    /// Defaulting and validation beyond what every object gets.
+    pub hooks: Hooks,
+    /// Set for kinds that a CustomResourceDefinition declares.
+    pub custom: Option<Arc<CustomKind>>,
+}
+
+/// Whether objects live in a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Named within the whole cluster.
+    Cluster,
+    /// Named within a namespace.
+    Namespaced,
+}
+
+/// What may be done with a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verbs {
+    /// Stored objects: create, get, list, watch, update, patch, delete, deletecollection.
+    Stored,
+    /// A question that is answered and not stored: create only.
+    Review,
+}
+
+/// What can be reached below an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subresource {
+    /// `status`: writes change `status` only, and writes of the object leave `status` alone.
+    Status,
+    /// `scale`: an `autoscaling/v1` Scale over three fields of the object.
+    Scale(ScalePaths),
+    /// `pods/binding`: sets the node of a pod.
+    Binding,
+    /// `pods/eviction`: deletes a pod, politely.
+    Eviction,
+    /// `serviceaccounts/token`: issues a token.
+    Token,
+    /// `namespaces/finalize`: writes change `spec.finalizers` only.
+    Finalize,
+    /// `certificatesigningrequests/approval`: writes change the approval conditions only.
+    Approval,
+}
+
+/// Where a kind keeps what its `scale` subresource shows, as JSON paths without the leading dot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScalePaths {
+    /// Such as `spec.replicas`.
+    pub spec_replicas: String,
+    /// Such as `status.replicas`.
+    pub status_replicas: String,
+    /// Such as `status.labelSelector`.
+    pub label_selector: Option<String>,
+}
+
+/// A field that a field selector may name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SelectableField {
+    /// Name in the selector and path in the object, such as `spec.nodeName`.
+    pub path: String,
+    /// What an object without the field counts as.
+    pub default: &'static str,
+}
+
+/// What `kubectl get` shows.
+#[derive(Debug, Clone)]
+pub enum Columns {
+    /// Name and creation time.
+    Standard,
+    /// Columns of a built-in kind; the first one is the name.
+    BuiltIn(&'static [Column]),
+    /// `additionalPrinterColumns` of a CustomResourceDefinition, shown after the name.
+    Custom(Vec<CustomColumn>),
+}
+
+/// One column of a built-in kind.
+#[derive(Debug, Clone, Copy)]
+pub struct Column {
+    /// Title, such as `Status`.
+    pub name: &'static str,
+    /// OpenAPI type, such as `string`.
+    pub kind: &'static str,
+    /// OpenAPI format; `name` marks the column that names the object.
+    pub format: &'static str,
+    /// One sentence on what it shows.
+    pub description: &'static str,
+    /// 0 is always shown, 1 only with `-o wide`.
+    pub priority: i32,
+    /// The cell of an object at a time.
+    pub cell: fn(&Value, Timestamp) -> Value,
+}
+
+/// One of a CustomResourceDefinition's `additionalPrinterColumns`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomColumn {
+    /// Title.
+    pub name: String,
+    /// `integer`, `number`, `string`, `boolean` or `date`.
+    pub kind: String,
+    /// OpenAPI format, often empty.
+    pub format: String,
+    /// Shown by clients that show descriptions.
+    pub description: String,
+    /// 0 is always shown, more only with `-o wide`.
+    pub priority: i32,
+    /// Simple JSONPath such as `.spec.nodeName`.
+    pub json_path: String,
+}
+
+/// How one list of a built-in kind is merged.
+#[derive(Debug, Clone, Copy)]
+pub struct ListRule {
+    /// Path of the list; lists on the way are passed through, as in `spec.containers.ports`.
+    pub path: &'static str,
+    /// What identifies an element.
+    pub merge: ListMerge,
+}
+
+/// What identifies an element of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListMerge {
+    /// The element itself: a list of scalars without duplicates.
+    Set,
+    /// Its `keys` for server-side apply; its `patch_key` (one of them) for strategic merge patches.
+    Map {
+        /// Merge key of strategic merge patches; `None` where such a patch replaces the list.
+        patch_key: Option<&'static str>,
+        /// Keys of server-side apply, each with what a missing one counts as (`""` for no default).
+        keys: &'static [(&'static str, &'static str)],
+    },
+}
+
+/// Defaulting and validation of one kind.
+#[derive(Debug, Clone, Copy)]
+pub struct Hooks {
+    /// Fills what a client left out. Runs on every create and update, after the body was decoded.
+    pub default: fn(&mut Value),
+    /// Finds what is wrong with an object, new or changed.
+    pub validate: fn(&Value) -> Vec<FieldError>,
+    /// Finds what may not change between the old (first) and the new object.
+    pub validate_update: fn(&Value, &Value) -> Vec<FieldError>,
+    /// Sets what a new object starts with and a client may not choose, such as a pod's phase.
+    pub initialize: fn(&mut Value),
+}
+
+impl Hooks {
+    /// A kind with nothing of its own.
+    pub const NONE: Self = Self {
+        default: |_| {},
+        validate: |_| Vec::new(),
+        validate_update: |_, _| Vec::new(),
+        initialize: |_| {},
+    };
+}
+
+/// One thing that is wrong with an object; becomes a cause in the `Status` that the client sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// Path of the field, such as `spec.containers[0].name`.
+    pub field: String,
+    /// What is wrong, as a machine reads it.
+    pub reason: FieldReason,
+    /// What is wrong, as a person reads it, such as `Required value: must name an image`.
+    pub message: String,
+}
+
+/// What is wrong with a field: the cause reasons of a `Status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldReason {
+    /// `FieldValueRequired`
+    Required,
+    /// `FieldValueInvalid`
+    Invalid,
+    /// `FieldValueNotSupported`
+    NotSupported,
+    /// `FieldValueDuplicate`
+    Duplicate,
+    /// `FieldValueForbidden`
+    Forbidden,
+    /// `FieldValueTypeInvalid`
+    TypeInvalid,
+    /// `FieldValueTooLong`
+    TooLong,
+    /// `FieldValueTooMany`
+    TooMany,
+    /// `FieldValueNotFound`
+    NotFound,
+}
+
+/// What a CustomResourceDefinition says about one of its versions.
+#[derive(Debug)]
+pub struct CustomKind {
+    /// Name of the CustomResourceDefinition.
+    pub definition: String,
+    /// `spec.versions[i].schema.openAPIV3Schema`, `{}` where there is none.
+    pub schema: Value,
+    /// `spec.preserveUnknownFields`.
+    pub preserve_unknown_fields: bool,
+}
+
+/// All kinds that are served. Immutable: a changed CustomResourceDefinition makes a new one.
+#[derive(Debug, Clone, Default)]
+pub struct Registry {
+    kinds: Vec<Arc<KindInfo>>,
+}
+
+// === impl KindInfo ===
+
+impl KindInfo {
+    /// A namespaced, stored kind with the usual names: plural as given, singular and list kind derived.
+    #[must_use]
+    pub fn new(group: &str, version: &str, kind: &str, plural: &str) -> Self {
+        Self {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            kind: kind.to_owned(),
+            list_kind: format!("{kind}List"),
+            plural: plural.to_owned(),
+            singular: kind.to_lowercase(),
+            short_names: Vec::new(),
+            categories: Vec::new(),
+            scope: Scope::Namespaced,
+            verbs: Verbs::Stored,
+            storage: storage_key(group, plural),
+            columns: Columns::Standard,
+            subresources: Vec::new(),
+            selectable_fields: Vec::new(),
+            lists: &[],
+            hooks: Hooks::NONE,
+            custom: None,
+        }
+    }
+
+    /// `group/version`, or only `v1` for the core group.
+    #[must_use]
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// `plural.group`, or only the plural for the core group: how messages name a kind.
+    #[must_use]
+    pub fn qualified_plural(&self) -> String {
+        if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
+    }
+
+    /// Whether objects live in a namespace.
+    #[must_use]
+    pub fn is_namespaced(&self) -> bool {
+        self.scope == Scope::Namespaced
+    }
+
+    /// Whether `status` is a subresource, so that writes of the object leave it alone.
+    #[must_use]
+    pub fn has_status(&self) -> bool {
+        self.subresources.contains(&Subresource::Status)
+    }
+
+    /// The subresource of that name.
+    #[must_use]
+    pub fn subresource(&self, name: &str) -> Option<&Subresource> {
+        self.subresources.iter().find(|sub| sub.name() == name)
+    }
+
+    fn short(mut self, names: &[&str]) -> Self {
+        self.short_names = names.iter().map(|&name| name.to_owned()).collect();
+        self
+    }
+
+    fn in_category(mut self, name: &str) -> Self {
+        self.categories.push(name.to_owned());
+        self
+    }
+
+    fn cluster(mut self) -> Self {
+        self.scope = Scope::Cluster;
+        self
+    }
+
+    fn review(mut self) -> Self {
+        self.verbs = Verbs::Review;
+        self
+    }
+
+    fn with(mut self, subresources: &[Subresource]) -> Self {
+        self.subresources = subresources.to_vec();
+        self
+    }
+
+    fn field(mut self, path: &str, default: &'static str) -> Self {
+        self.selectable_fields.push(SelectableField { path: path.to_owned(), default });
+        self
+    }
+}
+
+fn storage_key(group: &str, plural: &str) -> Arc<str> {
+    if group.is_empty() { Arc::from(plural) } else { Arc::from(format!("{plural}.{group}")) }
+}
+
+// === impl Subresource ===
+
+impl Subresource {
+    /// Its name in a URL.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Scale(_) => "scale",
+            Self::Binding => "binding",
+            Self::Eviction => "eviction",
+            Self::Token => "token",
+            Self::Finalize => "finalize",
+            Self::Approval => "approval",
+        }
+    }
+
+    /// What discovery says it takes: group, version and kind. `None` stands for the object's own kind.
+    #[must_use]
+    pub fn kind(&self) -> Option<(&'static str, &'static str, &'static str)> {
+        match self {
+            Self::Status | Self::Finalize | Self::Approval => None,
+            Self::Scale(_) => Some(("autoscaling", "v1", "Scale")),
+            Self::Binding => Some(("", "v1", "Binding")),
+            Self::Eviction => Some(("policy", "v1", "Eviction")),
+            Self::Token => Some(("authentication.k8s.io", "v1", "TokenRequest")),
+        }
+    }
+
+    /// What discovery says may be done with it.
+    #[must_use]
+    pub fn verbs(&self) -> &'static [&'static str] {
+        match self {
+            Self::Status | Self::Scale(_) | Self::Approval => &["get", "patch", "update"],
+            Self::Binding | Self::Eviction | Self::Token => &["create"],
+            Self::Finalize => &["update"],
+        }
+    }
+}
+
+// === impl FieldError ===
+
+impl FieldError {
+    /// A field that must be there.
+    #[must_use]
+    pub fn required(field: impl Into<String>, detail: &str) -> Self {
+        Self {
+            field: field.into(),
+            reason: FieldReason::Required,
+            message: with_detail("Required value", detail),
+        }
+    }
+
+    /// A field whose value is not allowed; `value` is shown.
+    #[must_use]
+    pub fn invalid(field: impl Into<String>, value: &Value, detail: &str) -> Self {
+        let message = with_detail(&format!("Invalid value: {value}"), detail);
+        Self { field: field.into(), reason: FieldReason::Invalid, message }
+    }
+
+    /// A field that may not be set here.
+    #[must_use]
+    pub fn forbidden(field: impl Into<String>, detail: &str) -> Self {
+        Self {
+            field: field.into(),
+            reason: FieldReason::Forbidden,
+            message: with_detail("Forbidden", detail),
+        }
+    }
+
+    /// A field whose value occurs twice.
+    #[must_use]
+    pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
+        let message = format!("Duplicate value: {value}");
+        Self { field: field.into(), reason: FieldReason::Duplicate, message }
+    }
+
+    /// A field whose value is not one of `supported`.
+    #[must_use]
+    pub fn not_supported(field: impl Into<String>, value: &Value, supported: &[&str]) -> Self {
+        let supported: Vec<String> = supported.iter().map(|value| format!("{value:?}")).collect();
+        let message = format!("Unsupported value: {value}: supported values: {}", supported.join(", "));
+        Self { field: field.into(), reason: FieldReason::NotSupported, message }
+    }
+}
+
+fn with_detail(what: &str, detail: &str) -> String {
+    if detail.is_empty() { what.to_owned() } else { format!("{what}: {detail}") }
+}
+
+impl FieldReason {
+    /// As a `Status` cause carries it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Required => "FieldValueRequired",
+            Self::Invalid => "FieldValueInvalid",
+            Self::NotSupported => "FieldValueNotSupported",
+            Self::Duplicate => "FieldValueDuplicate",
+            Self::Forbidden => "FieldValueForbidden",
+            Self::TypeInvalid => "FieldValueTypeInvalid",
+            Self::TooLong => "FieldValueTooLong",
+            Self::TooMany => "FieldValueTooMany",
+            Self::NotFound => "FieldValueNotFound",
+        }
+    }
+}
+
+// === impl Registry ===
+
+impl Registry {
+    /// The kinds that are always there.
+    #[must_use]
+    pub fn builtin() -> Self {
+        Self { kinds: builtin::kinds().into_iter().map(Arc::new).collect() }
+    }
+
+    /// The same with further kinds. A kind that is there already stays as it is.
+    #[must_use]
+    pub fn with(&self, custom: impl IntoIterator<Item = KindInfo>) -> Self {
+        let mut registry = self.clone();
+        for kind in custom {
+            if registry.resource(&kind.group, &kind.version, &kind.plural).is_none() {
+                registry.kinds.push(Arc::new(kind));
+            }
+        }
+        registry
+    }
+
+    /// By what a URL says.
+    #[must_use]
+    pub fn resource(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<KindInfo>> {
+        self.kinds.iter().find(|kind| kind.group == group && kind.version == version && kind.plural == plural)
+    }
+
+    /// By what an object says; `api_version` is `v1` or `group/version`.
+    #[must_use]
+    pub fn kind(&self, api_version: &str, kind: &str) -> Option<&Arc<KindInfo>> {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        self.kinds.iter().find(|info| info.group == group && info.version == version && info.kind == kind)
+    }
+
+    /// All kinds, in the order of the table, custom ones last.
+    pub fn kinds(&self) -> impl Iterator<Item = &Arc<KindInfo>> {
+        self.kinds.iter()
+    }
+
+    /// Kinds by group and version, groups in alphabetical order (so the core group `""` comes first).
+    #[must_use]
+    pub fn groups(&self) -> BTreeMap<&str, BTreeMap<&str, Vec<&Arc<KindInfo>>>> {
+        let mut groups: BTreeMap<&str, BTreeMap<&str, Vec<&Arc<KindInfo>>>> = BTreeMap::new();
+        for kind in &self.kinds {
+            groups.entry(&kind.group).or_default().entry(&kind.version).or_default().push(kind);
+        }
+        groups
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::{Registry, Scope};
+
+    #[test]
+    fn every_name_of_the_table_is_used_once() {
+        let registry = Registry::builtin();
+        let mut resources = HashSet::new();
+        let mut kinds = HashSet::new();
+        for kind in registry.kinds() {
+            assert!(resources.insert((kind.api_version(), kind.plural.clone())), "{} twice", kind.plural);
+            assert!(kinds.insert((kind.api_version(), kind.kind.clone())), "{} twice", kind.kind);
+        }
+    }
+
+    #[test]
+    fn finds_a_kind_by_url_and_by_object() {
+        let registry = Registry::builtin();
+        let lease = registry.resource("coordination.k8s.io", "v1", "leases").unwrap();
+        assert_eq!(lease.list_kind, "LeaseList");
+        assert_eq!(&*lease.storage, "leases.coordination.k8s.io");
+        assert_eq!(registry.kind("coordination.k8s.io/v1", "Lease").unwrap().plural, "leases");
+        assert_eq!(registry.kind("v1", "Node").unwrap().scope, Scope::Cluster);
+        assert!(registry.resource("", "v2", "pods").is_none());
+    }
+
+    #[test]
+    fn both_views_of_events_share_their_storage() {
+        let registry = Registry::builtin();
+        let core = registry.resource("", "v1", "events").unwrap();
+        let new = registry.resource("events.k8s.io", "v1", "events").unwrap();
+        assert_eq!(core.storage, new.storage);
+    }
+}
