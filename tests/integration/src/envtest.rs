@@ -49,12 +49,17 @@ impl ControlPlane {
         let mut apiserver = start_apiserver(assets, dir, &keys, etcd_port, api_port)?;
         let kubeconfig = keys.write_kubeconfig(dir, api_port)?;
         let kubectl = Kubectl::new(&kubeconfig);
-        until("kube-apiserver ready", START, || async { kubectl.run(&["get", "--raw", "/readyz"]).await })
-            .await
-            .or_else(|error| {
-                apiserver.still_runs()?;
-                Err(error)
-            })?;
+        until("kube-apiserver ready", START, || {
+            let alive = apiserver.still_runs();
+            let kubectl = &kubectl;
+            async move {
+                match alive {
+                    Err(dead) => Ok(Err(dead)),
+                    Ok(()) => kubectl.run(&["get", "--raw", "/readyz"]).await.map(|_| Ok(())),
+                }
+            }
+        })
+        .await??;
         Ok(Self { _apiserver: apiserver, _etcd: etcd, kubeconfig })
     }
 
@@ -87,7 +92,7 @@ fn start_apiserver(assets: &Path, dir: &Path, keys: &Keys, etcd: u16, port: u16)
         .args(["--bind-address=127.0.0.1", "--allow-privileged=true", "--authorization-mode=Node,RBAC"])
         .arg("--service-cluster-ip-range=10.255.0.0/24")
         .arg("--service-account-issuer=https://kubernetes.default.svc.cluster.local")
-        .arg(path_flag("--service-account-key-file", &keys.account_key))
+        .arg(path_flag("--service-account-key-file", &keys.account_public_key))
         .arg(path_flag("--service-account-signing-key-file", &keys.account_key))
         .arg(path_flag("--client-ca-file", &keys.ca))
         .arg(path_flag("--tls-cert-file", &keys.server_cert))
@@ -108,6 +113,7 @@ struct Keys {
     admin_cert: PathBuf,
     admin_key: PathBuf,
     account_key: PathBuf,
+    account_public_key: PathBuf,
 }
 
 impl Keys {
@@ -129,9 +135,11 @@ impl Keys {
 
         let (server_cert, server_key) = issue(dir, "server", &server, &issuer)?;
         let (admin_cert, admin_key) = issue(dir, "admin", &admin, &issuer)?;
+        let accounts = KeyPair::generate()?;
         Ok(Self {
             ca: write(dir, "ca.crt", &ca_pem)?,
-            account_key: write(dir, "accounts.key", &KeyPair::generate()?.serialize_pem())?,
+            account_key: write(dir, "accounts.key", &accounts.serialize_pem())?,
+            account_public_key: write(dir, "accounts.pub", &accounts.public_key_pem())?,
             server_cert,
             server_key,
             admin_cert,
