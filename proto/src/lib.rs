@@ -1,1 +1,15 @@
 //! What crosses a boundary, as types: messages, resource paths, configuration files.
+//!
+//! No I/O, no clock and no randomness here: ids and times are arguments, so that everything can be tested as
+//! plain functions. Bytes become types in [`codec`], YAML text becomes types in [`config`], and nothing behind
+//! those two looks at strings to find out what a message is about.
+
+pub mod codec;
+pub mod message;
+pub mod reply;
+pub mod resource;
+mod words;
+
+pub use message::{Content, Header, Message, Route, Stamp};
+pub use resource::{ObjectPath, Resource};
+pub use words::{Group, Operation, ResourceKind, Source};

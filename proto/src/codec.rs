@@ -1,0 +1,5 @@
+//! From bytes to messages and back.
+
+pub mod json;
+
+pub use json::{CodecError, MAX_DEPTH, MAX_MESSAGE_BYTES, decode, encode};
