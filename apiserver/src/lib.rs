@@ -2,4 +2,6 @@
 //!
 //! A kind is one entry in the table of [`registry`]; every handler is generic and reads that entry.
 
+pub mod field_error;
 pub mod registry;
+pub mod schema;

@@ -10,6 +10,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::field_error::FieldError;
+use crate::schema::{KindSchema, Schema};
+
 mod builtin;
 
 /// Everything the server knows about one kind in one version.
@@ -44,8 +47,6 @@ pub struct KindInfo {
     pub subresources: Vec<Subresource>,
     /// Fields that a field selector may name beside `metadata.name` and `metadata.namespace`.
     pub selectable_fields: Vec<SelectableField>,
-    /// How lists are merged, for strategic merge patches and server-side apply. A list without a rule is atomic.
-    pub lists: &'static [ListRule],
     /// Defaulting and validation beyond what every object gets.
     pub hooks: Hooks,
     /// Set for kinds that a CustomResourceDefinition declares.
@@ -154,29 +155,6 @@ pub struct CustomColumn {
     pub json_path: String,
 }
 
-/// How one list of a built-in kind is merged.
-#[derive(Debug, Clone, Copy)]
-pub struct ListRule {
-    /// Path of the list; lists on the way are passed through, as in `spec.containers.ports`.
-    pub path: &'static str,
-    /// What identifies an element.
-    pub merge: ListMerge,
-}
-
-/// What identifies an element of a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ListMerge {
-    /// The element itself: a list of scalars without duplicates.
-    Set,
-    /// Its `keys` for server-side apply; its `patch_key` (one of them) for strategic merge patches.
-    Map {
-        /// Merge key of strategic merge patches; `None` where such a patch replaces the list.
-        patch_key: Option<&'static str>,
-        /// Keys of server-side apply, each with what a missing one counts as (`""` for no default).
-        keys: &'static [(&'static str, &'static str)],
-    },
-}
-
 /// Defaulting and validation of one kind.
 #[derive(Debug, Clone, Copy)]
 pub struct Hooks {
@@ -200,49 +178,13 @@ impl Hooks {
     };
 }
 
-/// One thing that is wrong with an object; becomes a cause in the `Status` that the client sees.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FieldError {
-    /// Path of the field, such as `spec.containers[0].name`.
-    pub field: String,
-    /// What is wrong, as a machine reads it.
-    pub reason: FieldReason,
-    /// What is wrong, as a person reads it, such as `Required value: must name an image`.
-    pub message: String,
-}
-
-/// What is wrong with a field: the cause reasons of a `Status`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FieldReason {
-    /// `FieldValueRequired`
-    Required,
-    /// `FieldValueInvalid`
-    Invalid,
-    /// `FieldValueNotSupported`
-    NotSupported,
-    /// `FieldValueDuplicate`
-    Duplicate,
-    /// `FieldValueForbidden`
-    Forbidden,
-    /// `FieldValueTypeInvalid`
-    TypeInvalid,
-    /// `FieldValueTooLong`
-    TooLong,
-    /// `FieldValueTooMany`
-    TooMany,
-    /// `FieldValueNotFound`
-    NotFound,
-}
-
 /// What a CustomResourceDefinition says about one of its versions.
 #[derive(Debug)]
 pub struct CustomKind {
     /// Name of the CustomResourceDefinition.
     pub definition: String,
-    /// `spec.versions[i].schema.openAPIV3Schema`, `{}` where there is none.
-    pub schema: Value,
-    /// `spec.preserveUnknownFields`.
-    pub preserve_unknown_fields: bool,
+    /// `spec.versions[i].schema.openAPIV3Schema`, parsed by [`crate::schema::structural::parse`].
+    pub schema: Arc<Schema>,
 }
 
 /// All kinds that are served. Immutable: a changed CustomResourceDefinition makes a new one.
@@ -272,7 +214,6 @@ impl KindInfo {
             columns: Columns::Standard,
             subresources: Vec::new(),
             selectable_fields: Vec::new(),
-            lists: &[],
             hooks: Hooks::NONE,
             custom: None,
         }
@@ -288,6 +229,15 @@ impl KindInfo {
     #[must_use]
     pub fn qualified_plural(&self) -> String {
         if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
+    }
+
+    /// What its objects look like: which fields there are, and how lists are merged.
+    #[must_use]
+    pub fn schema(&self) -> KindSchema {
+        match &self.custom {
+            Some(custom) => KindSchema::Custom(Arc::clone(&custom.schema)),
+            None => KindSchema::of_builtin(&self.group, &self.version, &self.kind),
+        }
     }
 
     /// Whether objects live in a namespace.
@@ -383,74 +333,6 @@ impl Subresource {
     }
 }
 
-// === impl FieldError ===
-
-impl FieldError {
-    /// A field that must be there.
-    #[must_use]
-    pub fn required(field: impl Into<String>, detail: &str) -> Self {
-        Self {
-            field: field.into(),
-            reason: FieldReason::Required,
-            message: with_detail("Required value", detail),
-        }
-    }
-
-    /// A field whose value is not allowed; `value` is shown.
-    #[must_use]
-    pub fn invalid(field: impl Into<String>, value: &Value, detail: &str) -> Self {
-        let message = with_detail(&format!("Invalid value: {value}"), detail);
-        Self { field: field.into(), reason: FieldReason::Invalid, message }
-    }
-
-    /// A field that may not be set here.
-    #[must_use]
-    pub fn forbidden(field: impl Into<String>, detail: &str) -> Self {
-        Self {
-            field: field.into(),
-            reason: FieldReason::Forbidden,
-            message: with_detail("Forbidden", detail),
-        }
-    }
-
-    /// A field whose value occurs twice.
-    #[must_use]
-    pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
-        let message = format!("Duplicate value: {value}");
-        Self { field: field.into(), reason: FieldReason::Duplicate, message }
-    }
-
-    /// A field whose value is not one of `supported`.
-    #[must_use]
-    pub fn not_supported(field: impl Into<String>, value: &Value, supported: &[&str]) -> Self {
-        let supported: Vec<String> = supported.iter().map(|value| format!("{value:?}")).collect();
-        let message = format!("Unsupported value: {value}: supported values: {}", supported.join(", "));
-        Self { field: field.into(), reason: FieldReason::NotSupported, message }
-    }
-}
-
-fn with_detail(what: &str, detail: &str) -> String {
-    if detail.is_empty() { what.to_owned() } else { format!("{what}: {detail}") }
-}
-
-impl FieldReason {
-    /// As a `Status` cause carries it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Required => "FieldValueRequired",
-            Self::Invalid => "FieldValueInvalid",
-            Self::NotSupported => "FieldValueNotSupported",
-            Self::Duplicate => "FieldValueDuplicate",
-            Self::Forbidden => "FieldValueForbidden",
-            Self::TypeInvalid => "FieldValueTypeInvalid",
-            Self::TooLong => "FieldValueTooLong",
-            Self::TooMany => "FieldValueTooMany",
-            Self::NotFound => "FieldValueNotFound",
-        }
-    }
-}
-
 // === impl Registry ===
 
 impl Registry {
@@ -506,6 +388,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::{Registry, Scope};
+    use crate::schema::KindSchema;
 
     #[test]
     fn every_name_of_the_table_is_used_once() {
@@ -515,6 +398,13 @@ mod tests {
         for kind in registry.kinds() {
             assert!(resources.insert((kind.api_version(), kind.plural.clone())), "{} twice", kind.plural);
             assert!(kinds.insert((kind.api_version(), kind.kind.clone())), "{} twice", kind.kind);
+        }
+    }
+
+    #[test]
+    fn every_built_in_kind_has_a_schema() {
+        for kind in Registry::builtin().kinds() {
+            assert!(matches!(kind.schema(), KindSchema::Builtin(_)), "{}", kind.kind);
         }
     }
 
