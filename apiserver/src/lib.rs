@@ -5,3 +5,4 @@
 pub mod field_error;
 pub mod registry;
 pub mod schema;
+pub mod store;
