@@ -5,6 +5,7 @@
 //! those two looks at strings to find out what a message is about.
 
 pub mod codec;
+pub mod config;
 pub mod message;
 pub mod reply;
 pub mod resource;
