@@ -1,1 +1,14 @@
 //! What every daemon rides on: modules, supervision, links, configuration, telemetry.
+//!
+//! A daemon is a set of [`module::Module`]s. `app.rs` of each binary creates the channels between them, hands them
+//! to a [`supervisor::Supervisor`] and waits: the supervisor ends all of them when one ends or when it is told to.
+
+pub mod backoff;
+pub mod channel;
+pub mod clock;
+pub mod module;
+pub mod readiness;
+pub mod rng;
+pub mod shutdown;
+pub mod supervisor;
+pub mod task;

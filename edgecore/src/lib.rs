@@ -1,1 +1,3 @@
 //! The edge side: hub, store, metadata, pods.
+
+pub mod flow;

@@ -1,0 +1,256 @@
+//! The typed messages between EdgeCore's modules. `app.rs` is the only file that connects them.
+//!
+//! ```text
+//!   edgehub  <- Upstream -   metamanager  <- MetaRequest (MetaClient) -   edged
+//!   edgehub  - Downstream ->  metamanager  - PodChange (PodFeed) ->        edged
+//! ```
+//!
+//! State goes up newest-wins (pod status, node status: the store keeps one row per object and MetaManager
+//! sends it until the cloud has accepted it); questions go up and are answered.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Node, NodeStatus, Pod, PodStatus, Secret};
+use tokio::sync::oneshot;
+
+use chassis::channel::{Receiver, Sender};
+
+/// Which pod: the name can be used again, the uid never is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PodKey {
+    /// Namespace of the pod.
+    pub namespace: String,
+    /// Name of the pod.
+    pub name: String,
+    /// UID of this incarnation of the pod.
+    pub uid: String,
+}
+
+/// What MetaManager tells edged. Capacity and policy: see [`PodFeed`].
+#[derive(Debug, Clone)]
+pub enum PodChange {
+    /// Everything the local store holds, sent once, first. It may be empty (a new or rebuilt store), and that
+    /// never means "remove what runs": pods are removed only by [`PodChange::Delete`].
+    Restore(Vec<Arc<Pod>>),
+    /// A pod is new or its spec or metadata changed (also: `deletionTimestamp` was set).
+    Upsert(Arc<Pod>),
+    /// The API object is gone: stop what still runs of it, now.
+    Delete(PodKey),
+    /// A config map or secret of this namespace and name is new or changed in the store: pods that wait for
+    /// it can go on, volumes that show it are refreshed.
+    ConfigChanged {
+        /// Config map or secret.
+        kind: ConfigKind,
+        /// Namespace of the object.
+        namespace: String,
+        /// Name of the object.
+        name: String,
+    },
+}
+
+/// The two kinds of configuration objects that pods mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ConfigKind {
+    /// `v1/ConfigMap`
+    ConfigMap,
+    /// `v1/Secret`
+    Secret,
+}
+
+/// Why MetaManager could not answer. `NotFound` is the cloud's word; `Offline` means that the store does not
+/// hold it and the cloud cannot be asked now, so asking again later makes sense.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum MetaError {
+    /// The cloud says that there is no such object.
+    #[error("{kind} {namespace}/{name} not found")]
+    NotFound {
+        /// Kind of the object asked for.
+        kind: &'static str,
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// Not in the local store, and the cloud is out of reach.
+    #[error("{what} is not in the local store and the cloud cannot be reached")]
+    Offline {
+        /// What was asked for.
+        what: String,
+    },
+    /// The cloud refused (forbidden, invalid, conflict): its status reason and message.
+    #[error("refused by the cloud: {reason}: {message}")]
+    Refused {
+        /// `metav1.Status.reason`.
+        reason: String,
+        /// `metav1.Status.message`.
+        message: String,
+    },
+    /// The local store failed (full disk, damaged file).
+    #[error("local store: {0}")]
+    Store(String),
+    /// EdgeCore is shutting down.
+    #[error("shutting down")]
+    Closed,
+}
+
+/// A question with the place for its answer.
+pub type Reply<T> = oneshot::Sender<Result<T, MetaError>>;
+
+/// What edged asks of MetaManager or tells it. Built by [`MetaClient`]'s methods only.
+#[derive(Debug)]
+pub enum MetaRequest {
+    /// Create the Node, or update labels and so on when it exists; answers with the Node as the cloud has it.
+    RegisterNode(Box<Node>, Reply<Box<Node>>),
+    /// The Node from the local store.
+    GetNode(Reply<Option<Box<Node>>>),
+    /// Newest wins.
+    NodeStatus(Box<NodeStatus>),
+    /// Create or renew. Fails with `Offline` at once when there is no link: a late lease is worth nothing.
+    RenewLease(Box<Lease>, Reply<Box<Lease>>),
+    /// Newest wins, per pod.
+    PodStatus(PodKey, Box<PodStatus>),
+    /// Every container of a pod that is being deleted has ended and its sandbox is gone: the API object may go
+    /// (a delete with grace 0 and the UID as precondition). Durable: repeated until the cloud has said OK.
+    PodGone(PodKey),
+    /// From the local store, else from the cloud (and then kept).
+    ConfigMap {
+        /** Namespace. */
+        namespace: String,
+        /** Name. */
+        name: String,
+        /** Answer. */
+        reply: Reply<Arc<ConfigMap>>,
+    },
+    /// From the local store, else from the cloud (and then kept).
+    Secret {
+        /** Namespace. */
+        namespace: String,
+        /** Name. */
+        name: String,
+        /** Answer. */
+        reply: Reply<Arc<Secret>>,
+    },
+    /// A token for a service account. Offline, the last token that was issued for the same request is served.
+    Token {
+        /** Namespace. */
+        namespace: String,
+        /** Service account. */
+        service_account: String,
+        /** Request. */
+        request: Box<TokenRequest>,
+        /** Answer. */
+        reply: Reply<Box<TokenRequest>>,
+    },
+    /// A Kubernetes event, durable in the outbox (bounded: the oldest go first).
+    Event(Box<Event>),
+}
+
+/// edged's way to MetaManager. Waits when the queue is full (capacity in `app.rs`): edged slows down, nothing is lost.
+#[derive(Debug, Clone)]
+pub struct MetaClient {
+    tx: Sender<MetaRequest>,
+}
+
+impl MetaClient {
+    /// Wraps the sending half of the queue to MetaManager.
+    pub fn new(tx: Sender<MetaRequest>) -> Self {
+        Self { tx }
+    }
+
+    async fn ask<T>(&self, build: impl FnOnce(Reply<T>) -> MetaRequest) -> Result<T, MetaError> {
+        let (reply, answer) = oneshot::channel();
+        self.tx.send(build(reply)).await.map_err(|_| MetaError::Closed)?;
+        answer.await.map_err(|_| MetaError::Closed)?
+    }
+
+    async fn tell(&self, request: MetaRequest) -> Result<(), MetaError> {
+        self.tx.send(request).await.map_err(|_| MetaError::Closed)
+    }
+
+    /// Creates the Node in the cluster, or updates its labels, annotations and taints when it is there.
+    pub async fn register_node(&self, node: Node) -> Result<Node, MetaError> {
+        self.ask(|reply| MetaRequest::RegisterNode(Box::new(node), reply)).await.map(|node| *node)
+    }
+
+    /// The Node as last seen, from the local store.
+    pub async fn node(&self) -> Result<Option<Node>, MetaError> {
+        self.ask(MetaRequest::GetNode).await.map(|node| node.map(|node| *node))
+    }
+
+    /// Reports the node's status; only the newest is kept until it has been delivered.
+    pub async fn report_node_status(&self, status: NodeStatus) -> Result<(), MetaError> {
+        self.tell(MetaRequest::NodeStatus(Box::new(status))).await
+    }
+
+    /// Creates or renews the node's lease.
+    pub async fn renew_lease(&self, lease: Lease) -> Result<Lease, MetaError> {
+        self.ask(|reply| MetaRequest::RenewLease(Box::new(lease), reply)).await.map(|lease| *lease)
+    }
+
+    /// Reports a pod's status; only the newest per pod is kept until it has been delivered.
+    pub async fn report_pod_status(&self, pod: PodKey, status: PodStatus) -> Result<(), MetaError> {
+        self.tell(MetaRequest::PodStatus(pod, Box::new(status))).await
+    }
+
+    /// Says that nothing of a terminating pod is left on this node.
+    pub async fn pod_gone(&self, pod: PodKey) -> Result<(), MetaError> {
+        self.tell(MetaRequest::PodGone(pod)).await
+    }
+
+    /// A config map that a pod uses.
+    pub async fn config_map(&self, namespace: &str, name: &str) -> Result<Arc<ConfigMap>, MetaError> {
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        self.ask(|reply| MetaRequest::ConfigMap { namespace, name, reply }).await
+    }
+
+    /// A secret that a pod uses.
+    pub async fn secret(&self, namespace: &str, name: &str) -> Result<Arc<Secret>, MetaError> {
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        self.ask(|reply| MetaRequest::Secret { namespace, name, reply }).await
+    }
+
+    /// A service account token, bound to a pod.
+    pub async fn token(
+        &self,
+        namespace: &str,
+        service_account: &str,
+        request: TokenRequest,
+    ) -> Result<TokenRequest, MetaError> {
+        let (namespace, service_account) = (namespace.to_owned(), service_account.to_owned());
+        let request = Box::new(request);
+        self.ask(|reply| MetaRequest::Token { namespace, service_account, request, reply })
+            .await
+            .map(|token| *token)
+    }
+
+    /// Records a Kubernetes event.
+    pub async fn event(&self, event: Event) -> Result<(), MetaError> {
+        self.tell(MetaRequest::Event(Box::new(event))).await
+    }
+}
+
+/// MetaManager's way to edged. Waits when the queue is full: the store already holds the object, so the cloud's
+/// acks do not wait for it.
+#[derive(Debug, Clone)]
+pub struct PodFeed {
+    tx: Sender<PodChange>,
+}
+
+impl PodFeed {
+    /// Wraps the sending half of the queue to edged.
+    pub fn new(tx: Sender<PodChange>) -> Self {
+        Self { tx }
+    }
+
+    /// Tells edged; an error means that edged has ended.
+    pub async fn tell(&self, change: PodChange) -> Result<(), MetaError> {
+        self.tx.send(change).await.map_err(|_| MetaError::Closed)
+    }
+}
+
+/// edged's inbox from MetaManager.
+pub type PodInbox = Receiver<PodChange>;
+/// MetaManager's inbox from edged.
+pub type MetaInbox = Receiver<MetaRequest>;
