@@ -1,3 +1,4 @@
 //! The edge side: hub, store, metadata, pods.
 
 pub mod flow;
+pub mod store;

@@ -1,0 +1,261 @@
+use std::fs;
+use std::path::Path;
+
+use chassis::clock::Clock;
+use chassis::module::Module as _;
+use chassis::shutdown::Shutdown;
+use proptest::prelude::*;
+use tokio::task::JoinHandle;
+
+use super::write::EVENTS_KEPT;
+use super::{Change, Object, Outcome, QueueKind, Store, StoreError, open};
+
+/// A store whose writer runs in the background until every handle is dropped.
+struct Running {
+    store: Store,
+    writer: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Running {
+    fn open(path: &Path) -> Self {
+        let (store, writer) = open(path, Clock::system()).unwrap();
+        let (_trigger, shutdown) = Shutdown::new();
+        #[expect(clippy::disallowed_methods, reason = "the test is the supervisor here")]
+        let writer = tokio::spawn(writer.run(shutdown));
+        Self { store, writer }
+    }
+
+    async fn close(self) {
+        drop(self.store);
+        self.writer.await.unwrap().unwrap();
+    }
+}
+
+fn pod(name: &str, uid: &str, value: &str) -> Object {
+    Object { key: format!("default/pod/{name}"), kind: "pod".into(), uid: uid.into(), value: value.into() }
+}
+
+#[tokio::test]
+async fn what_was_answered_is_there_after_opening_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("new/folder/edgecore.db");
+    let first = Running::open(&path);
+    let web = pod("web", "u1", r#"{"a":1}"#);
+    first.store.apply(vec![Change::PutObject(web.clone())]).await.unwrap();
+    first.close().await;
+    let second = Running::open(&path);
+    assert_eq!(second.store.objects("pod").await.unwrap(), std::slice::from_ref(&web));
+    assert_eq!(second.store.object("default/pod/web").await.unwrap(), Some(web));
+    assert_eq!(second.store.object("default/pod/other").await.unwrap(), None);
+    second.close().await;
+}
+
+#[tokio::test]
+async fn what_was_answered_survives_a_copy_of_the_files_taken_under_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("edgecore.db");
+    let running = Running::open(&path);
+    running.store.apply(vec![Change::PutObject(pod("web", "u1", "{}"))]).await.unwrap();
+    // What a power cut leaves: the files as they are, with nothing closed.
+    let cut = dir.path().join("cut.db");
+    for suffix in ["", "-wal"] {
+        fs::copy(format!("{}{suffix}", path.display()), format!("{}{suffix}", cut.display())).unwrap();
+    }
+    let after = Running::open(&cut);
+    assert_eq!(after.store.objects("pod").await.unwrap().len(), 1);
+    after.close().await;
+    running.close().await;
+}
+
+#[tokio::test]
+async fn what_changes_nothing_is_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::open(&dir.path().join("e.db"));
+    let put = |value: &str| vec![Change::PutObject(pod("web", "u1", value))];
+    assert_eq!(running.store.apply(put("1")).await.unwrap(), [Outcome::Changed]);
+    assert_eq!(running.store.apply(put("1")).await.unwrap(), [Outcome::Unchanged]);
+    assert_eq!(running.store.apply(put("2")).await.unwrap(), [Outcome::Changed]);
+    running.close().await;
+}
+
+#[tokio::test]
+async fn a_delete_of_another_incarnation_does_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::open(&dir.path().join("e.db"));
+    let store = &running.store;
+    store.apply(vec![Change::PutObject(pod("web", "u2", "{}"))]).await.unwrap();
+    let delete = |uid: &str| vec![Change::DeleteObject { key: "default/pod/web".into(), uid: uid.into() }];
+    assert_eq!(store.apply(delete("u1")).await.unwrap(), [Outcome::Unchanged]);
+    assert_eq!(store.apply(delete("u2")).await.unwrap(), [Outcome::Changed]);
+    running.close().await;
+}
+
+#[tokio::test]
+async fn an_older_acceptance_leaves_the_newer_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::open(&dir.path().join("e.db"));
+    let store = &running.store;
+    let key = "default/podpatch/web";
+    let put = |value: &str| Change::PutState { key: key.into(), uid: "u1".into(), value: value.into() };
+    store.apply(vec![put("old"), put("new")]).await.unwrap();
+    let states = store.states().await.unwrap();
+    assert_eq!((states.len(), states[0].version, states[0].value.as_slice()), (1, 2, b"new".as_slice()));
+    store.apply(vec![Change::ClearState { key: key.into(), version: 1 }]).await.unwrap();
+    assert_eq!(store.states().await.unwrap().len(), 1);
+    store.apply(vec![Change::ClearState { key: key.into(), version: 2 }]).await.unwrap();
+    assert_eq!(store.states().await.unwrap(), []);
+    running.close().await;
+}
+
+#[tokio::test]
+async fn events_are_bounded_and_deletions_are_not_dropped_for_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::open(&dir.path().join("e.db"));
+    let store = &running.store;
+    let entry = |kind, n: i64| Change::Enqueue { kind, key: format!("default/event/{n}"), value: vec![] };
+    store.apply(vec![entry(QueueKind::PodGone, -1)]).await.unwrap();
+    let events = (0..EVENTS_KEPT + 5).map(|n| entry(QueueKind::Event, n)).collect();
+    store.apply(events).await.unwrap();
+    let kept = store.queued(usize::MAX).await.unwrap();
+    assert_eq!(kept.len() as i64, EVENTS_KEPT + 1);
+    assert_eq!(kept[0].kind, QueueKind::PodGone);
+    assert_eq!(kept[1].key, "default/event/5");
+    running.close().await;
+}
+
+#[tokio::test]
+async fn a_pod_that_is_gone_takes_its_tokens_and_its_state_along() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::open(&dir.path().join("e.db"));
+    let store = &running.store;
+    let token = |request: &str, uid: &str| Change::PutToken {
+        request: request.into(),
+        pod_uid: uid.into(),
+        value: b"t".to_vec(),
+    };
+    let state = Change::PutState { key: "default/podpatch/web".into(), uid: "u1".into(), value: vec![] };
+    store.apply(vec![token("r1", "u1"), token("r2", "u2"), state]).await.unwrap();
+    store.apply(vec![Change::ForgetPod { uid: "u1".into() }]).await.unwrap();
+    assert_eq!(store.token("r1").await.unwrap(), None);
+    assert_eq!(store.token("r2").await.unwrap(), Some(b"t".to_vec()));
+    assert_eq!(store.states().await.unwrap(), []);
+    running.close().await;
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_kept_aside_and_the_snapshot_takes_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("edgecore.db");
+    let running = Running::open(&path);
+    // The first write of objects takes the first snapshot.
+    running.store.apply(vec![Change::PutObject(pod("web", "u1", "{}"))]).await.unwrap();
+    running.close().await;
+    fs::write(&path, b"this is no database, and it is long enough to be looked at as one........").unwrap();
+    let after = Running::open(&path);
+    assert_eq!(after.store.objects("pod").await.unwrap().len(), 1);
+    after.close().await;
+    let kept = fs::read_dir(dir.path())
+        .unwrap()
+        .any(|entry| entry.unwrap().file_name().to_string_lossy().starts_with("edgecore.db.damaged-"));
+    assert!(kept, "the damaged file is gone");
+}
+
+#[tokio::test]
+async fn without_a_snapshot_a_damaged_file_becomes_an_empty_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("edgecore.db");
+    fs::write(&path, vec![7; 8192]).unwrap();
+    let running = Running::open(&path);
+    assert_eq!(running.store.objects("pod").await.unwrap(), []);
+    running.close().await;
+}
+
+#[tokio::test]
+async fn a_newer_file_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("edgecore.db");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    drop(connection);
+    let error = open(&path, Clock::system()).unwrap_err();
+    assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_stock_file_is_taken_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("edgecore.db");
+    let stock = rusqlite::Connection::open(&path).unwrap();
+    stock
+        .execute_batch(
+            r#"CREATE TABLE meta (key text PRIMARY KEY, type text, value text);
+               INSERT INTO meta VALUES
+                 ('default/pod/web', 'pod', '{"metadata":{"name":"web","uid":"u1"}}'),
+                 ('default/configmap/lost', 'configmap', '{"ErrStatus":{"reason":"NotFound"}}'),
+                 ('default/secret/broken', 'secret', 'not json'),
+                 ('default/podpatch/web', 'podpatch', '{"metadata":{"uid":"u1"}}');"#,
+        )
+        .unwrap();
+    drop(stock);
+    let running = Running::open(&path);
+    let pods = running.store.objects("pod").await.unwrap();
+    assert_eq!(pods.iter().map(|pod| pod.uid.as_str()).collect::<Vec<_>>(), ["u1"]);
+    assert_eq!(running.store.objects("configmap").await.unwrap(), []);
+    assert_eq!(running.store.objects("secret").await.unwrap(), []);
+    running.close().await;
+}
+
+#[tokio::test]
+async fn a_full_disk_is_named_and_nothing_is_half_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("edgecore.db");
+    let (store, mut writer) = open(&path, Clock::system()).unwrap();
+    // SQLite's own limit on the number of pages gives the same error as a full disk.
+    writer.limit_pages_to_what_is_used();
+    let (_trigger, shutdown) = Shutdown::new();
+    #[expect(clippy::disallowed_methods, reason = "the test is the supervisor here")]
+    let running = tokio::spawn(writer.run(shutdown));
+    let big = Object { value: vec![b'x'; 1 << 20], ..pod("big", "u1", "") };
+    let error = store.apply(vec![Change::PutObject(pod("small", "u0", "{}")), Change::PutObject(big)]).await;
+    let error = error.unwrap_err();
+    assert!(matches!(error, StoreError::Full { .. }), "{error:?}");
+    assert!(error.to_string().contains("edgecore.db") && error.to_string().contains("full"), "{error}");
+    assert_eq!(store.objects("pod").await.unwrap(), []);
+    drop(store);
+    running.await.unwrap().unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever is written in whatever batches, the store holds what a map would.
+    #[test]
+    fn objects_are_a_map(batches in prop::collection::vec(prop::collection::vec((0_u8..6, 0_u8..3, any::<bool>()), 1..8), 1..8)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let dir = tempfile::tempdir().unwrap();
+            let running = Running::open(&dir.path().join("e.db"));
+            let mut model = std::collections::BTreeMap::new();
+            for batch in batches {
+                let changes = batch
+                    .iter()
+                    .map(|&(name, value, put)| {
+                        let object = pod(&name.to_string(), "u", &value.to_string());
+                        if put {
+                            model.insert(object.key.clone(), object.clone());
+                            Change::PutObject(object)
+                        } else {
+                            model.remove(&object.key);
+                            Change::DeleteObject { key: object.key, uid: String::new() }
+                        }
+                    })
+                    .collect();
+                running.store.apply(changes).await.unwrap();
+            }
+            let held = running.store.objects("pod").await.unwrap();
+            prop_assert_eq!(held, model.into_values().collect::<Vec<_>>());
+            running.close().await;
+            Ok(())
+        })?;
+    }
+}

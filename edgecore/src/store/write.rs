@@ -1,0 +1,252 @@
+//! The one writer.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::module::Module;
+use chassis::shutdown::Shutdown;
+use rusqlite::{Connection, TransactionBehavior, params};
+use tokio::time::Instant;
+
+use super::{Job, Jobs, Object, QueueKind, StoreError, snapshot};
+
+/// Jobs in one transaction: enough that a full resync (110 pods and what they use) is a handful of commits, few
+/// enough that the first caller does not wait for long.
+const BATCH: usize = 64;
+
+/// Events kept for the cloud while it is away. Past this the oldest go: an event says what happened lately.
+pub(super) const EVENTS_KEPT: i64 = 1_000;
+
+/// A snapshot copies the whole file, so it is not made more often than this, and only after a change of `objects`.
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(6 * 3600);
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Keep this version of an object.
+    PutObject(Object),
+    /// Forget an object. With a UID, only when it is that incarnation.
+    DeleteObject {
+        /// Its key.
+        key: String,
+        /// Its UID; empty for whichever is there.
+        uid: String,
+    },
+    /// The newest state of an object, to be sent.
+    PutState {
+        /// Resource path that it goes to.
+        key: String,
+        /// UID of the object.
+        uid: String,
+        /// The patch.
+        value: Vec<u8>,
+    },
+    /// The cloud has accepted (or finally refused) this version of a state.
+    ClearState {
+        /// Its key.
+        key: String,
+        /// The version that was sent; a newer one stays.
+        version: i64,
+    },
+    /// One more entry at the end of the queue.
+    Enqueue {
+        /// What it is.
+        kind: QueueKind,
+        /// Resource path that it goes to.
+        key: String,
+        /// Its content.
+        value: Vec<u8>,
+    },
+    /// An entry of the queue is done.
+    Dequeue(i64),
+    /// The token that was issued for a request.
+    PutToken {
+        /// The request, as a key.
+        request: String,
+        /// UID of the pod that it is bound to.
+        pod_uid: String,
+        /// The answer.
+        value: Vec<u8>,
+    },
+    /// The tokens and the unsent state of a pod that is gone.
+    ForgetPod {
+        /// Its UID.
+        uid: String,
+    },
+}
+
+/// What a change did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Something was written.
+    Changed,
+    /// It was so already: nothing was written.
+    Unchanged,
+}
+
+/// The module that owns the writing connection. It ends when every [`super::Store`] handle is gone, after the
+/// last job is on disk.
+#[derive(Debug)]
+pub struct Writer {
+    connection: Connection,
+    jobs: Jobs,
+    path: Arc<Path>,
+    objects_changed: bool,
+    next_snapshot: Option<Instant>,
+}
+
+impl Writer {
+    pub(super) fn new(connection: Connection, jobs: Jobs, path: Arc<Path>) -> Self {
+        Self { connection, jobs, path, objects_changed: false, next_snapshot: None }
+    }
+
+    async fn next_batch(&mut self) -> Option<Vec<Job>> {
+        let mut batch = vec![self.jobs.recv().await?];
+        while batch.len() < BATCH {
+            let Some(job) = self.jobs.try_recv() else { break };
+            batch.push(job);
+        }
+        Some(batch)
+    }
+
+    /// Commits the jobs, answers them, and takes a snapshot when one is due.
+    fn write(&mut self, batch: Vec<Job>, now: Instant) {
+        self.commit(batch);
+        let due = self.next_snapshot.is_none_or(|due| now >= due);
+        if !(due && self.objects_changed) {
+            return;
+        }
+        self.next_snapshot = Some(now + SNAPSHOT_EVERY);
+        match snapshot::take(&self.connection, &self.path) {
+            Ok(()) => self.objects_changed = false,
+            Err(error) => tracing::warn!(%error, "no snapshot of the store"),
+        }
+    }
+
+    fn commit(&mut self, batch: Vec<Job>) {
+        match self.transact(&batch) {
+            Ok(outcomes) => {
+                for (job, outcome) in batch.into_iter().zip(outcomes) {
+                    // A caller that went away does not need its answer.
+                    drop(job.done.send(outcome));
+                }
+            }
+            Err(source) => {
+                let error = StoreError::sqlite(&self.path, source);
+                tracing::error!(%error, jobs = batch.len(), "nothing was written");
+                for job in batch {
+                    let error = StoreError::again(&error);
+                    drop(job.done.send(Err(error)));
+                }
+            }
+        }
+    }
+
+    /// One transaction for all. A job that fails is taken back alone; a commit that fails takes back all.
+    fn transact(&mut self, batch: &[Job]) -> rusqlite::Result<Vec<Result<Vec<Outcome>, StoreError>>> {
+        let mut transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut answers = Vec::with_capacity(batch.len());
+        let mut objects_changed = false;
+        for job in batch {
+            let savepoint = transaction.savepoint()?;
+            let answer: rusqlite::Result<Vec<Outcome>> =
+                job.changes.iter().map(|change| apply(&savepoint, change)).collect();
+            match answer {
+                Ok(outcomes) => {
+                    savepoint.commit()?;
+                    objects_changed |= touches_objects(&job.changes, &outcomes);
+                    answers.push(Ok(outcomes));
+                }
+                // A full disk makes SQLite take back the whole transaction, not only the savepoint.
+                Err(source) if savepoint.is_autocommit() => return Err(source),
+                Err(source) => answers.push(Err(StoreError::sqlite(&self.path, source))),
+            }
+        }
+        transaction.commit()?;
+        self.objects_changed |= objects_changed;
+        Ok(answers)
+    }
+}
+
+impl Module for Writer {
+    const NAME: &'static str = "store";
+
+    async fn run(mut self, _shutdown: Shutdown) -> anyhow::Result<()> {
+        while let Some(batch) = self.next_batch().await {
+            let now = Instant::now();
+            // A short blocking task per batch keeps the event loop free while the disk syncs.
+            self = tokio::task::spawn_blocking(move || {
+                self.write(batch, now);
+                self
+            })
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+fn touches_objects(changes: &[Change], outcomes: &[Outcome]) -> bool {
+    changes.iter().zip(outcomes).any(|(change, outcome)| {
+        *outcome == Outcome::Changed
+            && matches!(change, Change::PutObject(_) | Change::DeleteObject { .. } | Change::PutToken { .. })
+    })
+}
+
+fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<Outcome> {
+    let rows = match change {
+        Change::PutObject(Object { key, kind, uid, value }) => connection
+            .prepare_cached(
+                "INSERT INTO objects (key, kind, uid, value) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (key) DO UPDATE SET kind = ?2, uid = ?3, value = ?4 WHERE value <> ?4",
+            )?
+            .execute(params![key, kind, uid, value])?,
+        Change::DeleteObject { key, uid } => connection
+            .prepare_cached("DELETE FROM objects WHERE key = ?1 AND (?2 = '' OR uid = ?2)")?
+            .execute(params![key, uid])?,
+        Change::PutState { key, uid, value } => connection
+            .prepare_cached(
+                "INSERT INTO states (key, uid, version, value) VALUES (?1, ?2, 1, ?3)
+                 ON CONFLICT (key) DO UPDATE SET uid = ?2, version = version + 1, value = ?3
+                 WHERE value <> ?3 OR uid <> ?2",
+            )?
+            .execute(params![key, uid, value])?,
+        Change::ClearState { key, version } => connection
+            .prepare_cached("DELETE FROM states WHERE key = ?1 AND version <= ?2")?
+            .execute(params![key, version])?,
+        Change::Enqueue { kind, key, value } => enqueue(connection, *kind, key, value)?,
+        Change::Dequeue(id) => connection.prepare_cached("DELETE FROM queue WHERE id = ?1")?.execute([id])?,
+        Change::PutToken { request, pod_uid, value } => connection
+            .prepare_cached("INSERT OR REPLACE INTO tokens (request, pod_uid, value) VALUES (?1, ?2, ?3)")?
+            .execute(params![request, pod_uid, value])?,
+        Change::ForgetPod { uid } => {
+            connection.prepare_cached("DELETE FROM tokens WHERE pod_uid = ?1")?.execute([uid])?
+                + connection.prepare_cached("DELETE FROM states WHERE uid = ?1")?.execute([uid])?
+        }
+    };
+    Ok(if rows == 0 { Outcome::Unchanged } else { Outcome::Changed })
+}
+
+fn enqueue(connection: &Connection, kind: QueueKind, key: &str, value: &[u8]) -> rusqlite::Result<usize> {
+    let added = connection
+        .prepare_cached("INSERT INTO queue (kind, key, value) VALUES (?1, ?2, ?3)")?
+        .execute(params![kind.as_str(), key, value])?;
+    if kind == QueueKind::Event {
+        connection
+            .prepare_cached(
+                "DELETE FROM queue WHERE kind = ?1 AND id <=
+                 (SELECT id FROM queue WHERE kind = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+            )?
+            .execute(params![kind.as_str(), EVENTS_KEPT])?;
+    }
+    Ok(added)
+}
+
+#[cfg(test)]
+impl Writer {
+    /// Makes every further page of the file one too many.
+    pub(super) fn limit_pages_to_what_is_used(&mut self) {
+        let used: i64 = self.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        self.connection.pragma_update(None, "max_page_count", used).unwrap();
+    }
+}
