@@ -13,9 +13,27 @@ use std::sync::Arc;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Node, NodeStatus, Pod, PodStatus, Secret};
+use proto::Message;
 use tokio::sync::oneshot;
 
 use chassis::channel::{Receiver, Sender};
+
+/// What edgehub tells MetaManager. Waits when the queue is full: then the socket waits, and the cloud with it.
+#[derive(Debug)]
+pub enum FromCloud {
+    /// There is a link now.
+    Connected,
+    /// The link is gone, and with it every answer that was still to come.
+    Disconnected,
+    /// A message arrived.
+    Message(Box<Message>),
+}
+
+/// MetaManager's inbox from edgehub.
+pub type HubFeed = Receiver<FromCloud>;
+/// edgehub's inbox from MetaManager: what to write to the link. Waits when the queue is full; everything that must
+/// not be lost is in the store until it is answered.
+pub type HubInbox = Receiver<Message>;
 
 /// Which pod: the name can be used again, the uid never is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

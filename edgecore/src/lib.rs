@@ -1,4 +1,5 @@
 //! The edge side: hub, store, metadata, pods.
 
 pub mod flow;
+pub mod metamanager;
 pub mod store;

@@ -1,0 +1,115 @@
+//! MetaManager: between the link, the store and edged.
+//!
+//! Downward ([`intake`]): what edgehub hands over is written to the store, a batch in one transaction; only then is it
+//! acknowledged, and edged is told. Upward ([`requests`]): edged's questions are answered from the store or by the
+//! cloud, its reports go to the store, and the [`outbox`] sends them until the cloud has accepted them.
+//!
+//! The two directions are two loops that never wait for each other. The downward loop ends when edgehub stops; then
+//! edged ends, and with it the upward loop, which lets go of the link and of the store.
+
+mod cloud;
+mod intake;
+mod outbox;
+mod patch;
+mod requests;
+mod tokens;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chassis::channel::Sender;
+use chassis::clock::Clock;
+use chassis::module::Module;
+use chassis::rng::Rng;
+use chassis::shutdown::Shutdown;
+use k8s_openapi::api::core::v1::Pod;
+use proto::Message;
+
+use self::cloud::Cloud;
+use self::intake::Intake;
+use self::outbox::Outbox;
+use self::requests::Requests;
+use crate::flow::{HubFeed, MetaInbox, PodChange, PodFeed};
+use crate::store::{Object, Store};
+
+/// How MetaManager behaves; from the config file.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Name of this node (`modules.edged.hostnameOverride`).
+    pub node: String,
+    /// How long to wait for an answer of the cloud (`modules.metaManager.remoteQueryTimeout`).
+    pub query_timeout: Duration,
+}
+
+/// The module.
+#[derive(Debug)]
+pub struct MetaManager {
+    store: Store,
+    feed: PodFeed,
+    intake: Intake,
+    requests: Requests,
+    outbox: Outbox,
+}
+
+/// The ends of the queues that MetaManager has.
+#[derive(Debug)]
+pub struct Wires {
+    /// What edgehub hands over.
+    pub from_hub: HubFeed,
+    /// What edgehub is to send.
+    pub to_hub: Sender<Message>,
+    /// What edged asks and reports.
+    pub from_edged: MetaInbox,
+    /// What edged is told.
+    pub to_edged: PodFeed,
+}
+
+impl MetaManager {
+    /// Stores its inputs and outputs; see [`Wires`].
+    pub fn new(config: Config, store: Store, wires: Wires, clock: Clock, rng: Rng) -> Self {
+        let cloud = Arc::new(Cloud::new(&config, wires.to_hub, clock.clone(), rng.clone()));
+        let (wake, woken) = outbox::wake();
+        Self {
+            intake: Intake::new(wires.from_hub, Arc::clone(&cloud), store.clone(), wires.to_edged.clone()),
+            requests: Requests::new(
+                wires.from_edged,
+                Arc::clone(&cloud),
+                store.clone(),
+                wake,
+                config.node,
+                clock,
+            ),
+            outbox: Outbox::new(cloud, store.clone(), woken, rng),
+            feed: wires.to_edged,
+            store,
+        }
+    }
+
+    /// Tells edged what the store holds. A row that cannot be read is left out: it must not keep the others down.
+    async fn restore(store: &Store, feed: &PodFeed) -> anyhow::Result<()> {
+        let stored = store.objects("pod").await.context("read the stored pods")?;
+        let pods: Vec<Arc<Pod>> = stored.iter().filter_map(read_pod).map(Arc::new).collect();
+        tracing::info!(pods = pods.len(), "pods from the local store");
+        feed.tell(PodChange::Restore(pods)).await.context("hand the stored pods to edged")
+    }
+}
+
+fn read_pod(object: &Object) -> Option<Pod> {
+    serde_json::from_slice(&object.value)
+        .inspect_err(|error| tracing::error!(key = object.key, %error, "a stored pod cannot be read"))
+        .ok()
+}
+
+impl Module for MetaManager {
+    const NAME: &'static str = "metamanager";
+
+    async fn run(self, _shutdown: Shutdown) -> anyhow::Result<()> {
+        let Self { store, feed, intake, requests, outbox } = self;
+        Self::restore(&store, &feed).await?;
+        drop((store, feed));
+        // The outbox ends when the requests loop lets go of its wake-up.
+        let ((), requests, ()) = tokio::join!(intake.run(), requests.run(), outbox.run());
+        requests
+    }
+}

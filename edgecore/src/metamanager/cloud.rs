@@ -1,0 +1,223 @@
+//! Asking the cloud: requests, answers by parent id, and whether there is a link.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use chassis::channel::Sender;
+use chassis::clock::Clock;
+use chassis::rng::Rng;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+use proto::reply::{ObjectResp, QueryFailure, ReplyError};
+use proto::{Content, Group, Message, Operation, Resource, Route, Source, Stamp};
+use serde::de::DeserializeOwned;
+use tokio::sync::{oneshot, watch};
+
+use super::Config;
+use crate::flow::MetaError;
+
+/// A link that is just being made is worth this much waiting before a question is given up as offline.
+const LINK_GRACE: Duration = Duration::from_secs(2);
+
+/// Why a call has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum CallError {
+    /// No link, or it broke before the answer came.
+    #[error("no connection to CloudCore")]
+    Offline,
+    /// The cloud did not answer in time.
+    #[error("CloudCore did not answer within {0:?}")]
+    Timeout(Duration),
+    /// The cloud answered that it failed.
+    #[error("{reason}: {message}")]
+    Refused {
+        /// `metav1.Status.reason`, or `Unknown`.
+        reason: String,
+        /// For people.
+        message: String,
+    },
+    /// The answer cannot be read.
+    #[error("unreadable answer: {0}")]
+    Unreadable(String),
+}
+
+/// The way to the cloud, shared by both loops.
+#[derive(Debug)]
+pub(super) struct Cloud {
+    to_hub: Sender<Message>,
+    /// Who waits for which answer. Leaf data, never locked across an await; bounded by the requests in flight.
+    waiting: Mutex<HashMap<String, oneshot::Sender<Box<Message>>>>,
+    connected: watch::Sender<bool>,
+    clock: Clock,
+    rng: Rng,
+    timeout: Duration,
+}
+
+impl Cloud {
+    pub(super) fn new(config: &Config, to_hub: Sender<Message>, clock: Clock, rng: Rng) -> Self {
+        let (connected, _) = watch::channel(false);
+        Self { to_hub, waiting: Mutex::default(), connected, clock, rng, timeout: config.query_timeout }
+    }
+
+    /// Follows the link: `true` while there is one.
+    pub(super) fn link(&self) -> watch::Receiver<bool> {
+        self.connected.subscribe()
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        *self.connected.borrow()
+    }
+
+    pub(super) fn connected(&self) {
+        self.connected.send_replace(true);
+    }
+
+    /// Nobody will answer what was asked on the old link.
+    pub(super) fn disconnected(&self) {
+        self.connected.send_replace(false);
+        self.waiting().clear();
+    }
+
+    /// Hands an answer to whoever waits for it; gives it back when nobody does.
+    pub(super) fn answered(&self, message: Box<Message>) -> Result<(), Box<Message>> {
+        let waiter = message.header.parent_id.as_deref().and_then(|id| self.waiting().remove(id));
+        match waiter {
+            Some(waiter) => waiter.send(message),
+            None => Err(message),
+        }
+    }
+
+    /// A fresh id and the time.
+    pub(super) fn stamp(&self) -> Stamp {
+        Stamp { id: self.rng.uuid().to_string(), timestamp: self.clock.now_ms() }
+    }
+
+    /// Sends a message that nobody will answer.
+    pub(super) async fn send(&self, message: Message) -> Result<(), CallError> {
+        self.to_hub.send(message).await.map_err(|_| CallError::Offline)
+    }
+
+    /// Asks in edged's name and waits for the answer.
+    pub(super) async fn call(
+        &self,
+        operation: Operation,
+        resource: Resource,
+        content: Content,
+    ) -> Result<Message, CallError> {
+        if !self.is_connected() {
+            return Err(CallError::Offline);
+        }
+        let message = self.request(operation, resource, content);
+        let id = message.header.id.clone();
+        let (waiter, answer) = oneshot::channel();
+        self.waiting().insert(id.clone(), waiter);
+        self.send(message).await?;
+        match tokio::time::timeout(self.timeout, answer).await {
+            Ok(Ok(message)) => Ok(*message),
+            Ok(Err(_)) => Err(CallError::Offline),
+            Err(_) => {
+                self.waiting().remove(&id);
+                Err(CallError::Timeout(self.timeout))
+            }
+        }
+    }
+
+    /// As [`Self::call`], but gives a link that is being made a moment first.
+    pub(super) async fn call_patiently(
+        &self,
+        operation: Operation,
+        resource: Resource,
+        content: Content,
+    ) -> Result<Message, CallError> {
+        let mut link = self.link();
+        if tokio::time::timeout(LINK_GRACE, link.wait_for(|up| *up)).await.is_err() {
+            return Err(CallError::Offline);
+        }
+        self.call(operation, resource, content).await
+    }
+
+    /// A message in edged's name (spec edge-keadm-mapper 2.4).
+    pub(super) fn request(&self, operation: Operation, resource: Resource, content: Content) -> Message {
+        let route = Route { source: Source::Edged, group: Group::Meta, operation, resource };
+        Message::new(self.stamp(), route, content)
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<String, oneshot::Sender<Box<Message>>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The object in an answer to a call of the API (`{"Object": ..., "Err": ...}`).
+pub(super) fn called<T: DeserializeOwned>(answer: &Message) -> Result<T, CallError> {
+    failed(answer)?;
+    let response: ObjectResp<T> = answer.content.decode().map_err(unreadable)?;
+    response.into_result().map_err(|error| match error {
+        ReplyError::Refused(status) => refused(*status),
+        other => CallError::Refused { reason: "Unknown".into(), message: other.to_string() },
+    })
+}
+
+/// The object in an answer to a query.
+pub(super) fn queried<T: DeserializeOwned>(answer: &Message) -> Result<T, CallError> {
+    failed(answer)?;
+    answer.content.decode().map_err(unreadable)
+}
+
+/// Whether the answer is the string `OK`.
+pub(super) fn said_ok(answer: &Message) -> Result<(), CallError> {
+    failed(answer)?;
+    if answer.content.is_ok() {
+        return Ok(());
+    }
+    Err(CallError::Unreadable("expected OK".into()))
+}
+
+fn failed(answer: &Message) -> Result<(), CallError> {
+    match QueryFailure::from_answer(answer) {
+        Some(QueryFailure { reason, message }) => Err(CallError::Refused { reason, message }),
+        None => Ok(()),
+    }
+}
+
+fn refused(status: Status) -> CallError {
+    CallError::Refused {
+        reason: status.reason.filter(|reason| !reason.is_empty()).unwrap_or_else(|| "Unknown".into()),
+        message: status.message.unwrap_or_default(),
+    }
+}
+
+fn unreadable(error: impl std::fmt::Display) -> CallError {
+    CallError::Unreadable(error.to_string())
+}
+
+impl CallError {
+    /// Whether the API says that the object is not there.
+    pub(super) fn is_not_found(&self) -> bool {
+        self.has_reason("NotFound")
+    }
+
+    /// Whether the failure has this `metav1.StatusReason`.
+    pub(super) fn has_reason(&self, word: &str) -> bool {
+        matches!(self, Self::Refused { reason, .. } if reason == word)
+    }
+
+    /// Whether asking the same again can never work: the object is gone, another incarnation has its name, or the
+    /// API will not have it.
+    pub(super) fn is_final(&self) -> bool {
+        ["NotFound", "Conflict", "Invalid", "BadRequest", "Gone"].iter().any(|word| self.has_reason(word))
+    }
+
+    /// What edged is told when it asked for `kind` `namespace/name`.
+    pub(super) fn for_object(self, kind: &'static str, namespace: &str, name: &str) -> MetaError {
+        match self {
+            error if error.is_not_found() => {
+                MetaError::NotFound { kind, namespace: namespace.to_owned(), name: name.to_owned() }
+            }
+            Self::Refused { reason, message } => MetaError::Refused { reason, message },
+            Self::Unreadable(message) => MetaError::Refused { reason: "Unreadable".into(), message },
+            Self::Offline | Self::Timeout(_) => {
+                MetaError::Offline { what: format!("{kind} {namespace}/{name}") }
+            }
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Sends what the store holds for the cloud until the cloud has accepted it.
+//!
+//! States go side by side, one in flight per object; the queue goes in order. What the cloud refuses for good (the
+//! pod is gone, another one has its name) is dropped; everything else is tried again with a back-off of its own, so
+//! that one object that fails does not hold up the others.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::backoff::{Backoff, BackoffPolicy};
+use chassis::rng::Rng;
+use futures::StreamExt as _;
+use futures::stream;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, Preconditions};
+use proto::{Content, Operation, Resource, ResourceKind};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::cloud::{CallError, Cloud, called, said_ok};
+use crate::store::{Change, QueueKind, Queued, State, Store, StoreError};
+
+/// Patches in flight at once. Each is answered in a few milliseconds; more would only queue in the cloud.
+const IN_FLIGHT: usize = 8;
+/// Entries of the queue read at once.
+const QUEUE_PAGE: usize = 64;
+/// First and longest wait before something that failed is tried again.
+const RETRY: BackoffPolicy =
+    BackoffPolicy { initial: Duration::from_secs(1), max: Duration::from_secs(60), factor: 2.0, jitter: 0.5 };
+
+/// Says that there is something new to send; the outbox ends when every copy is gone.
+#[derive(Debug, Clone)]
+pub(super) struct Wake(Arc<watch::Sender<()>>);
+
+impl Wake {
+    pub(super) fn wake(&self) {
+        self.0.send_replace(());
+    }
+}
+
+/// The two ends of the wake-up.
+pub(super) fn wake() -> (Wake, watch::Receiver<()>) {
+    let (sender, receiver) = watch::channel(());
+    (Wake(Arc::new(sender)), receiver)
+}
+
+/// The sending loop.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    cloud: Arc<Cloud>,
+    store: Store,
+    woken: watch::Receiver<()>,
+    rng: Rng,
+    /// What failed lately, by key, and when it may go again. Bounded by what the store holds.
+    retries: HashMap<String, Retry>,
+}
+
+#[derive(Debug)]
+struct Retry {
+    backoff: Backoff,
+    at: Instant,
+}
+
+/// What became of one attempt.
+enum Attempt {
+    /// Accepted, or refused for good: nothing more to do about it.
+    Done(Change),
+    /// To be tried again.
+    Again,
+}
+
+impl Outbox {
+    pub(super) fn new(cloud: Arc<Cloud>, store: Store, woken: watch::Receiver<()>, rng: Rng) -> Self {
+        Self { cloud, store, woken, rng, retries: HashMap::new() }
+    }
+
+    /// Ends when nobody can wake it any more.
+    pub(super) async fn run(mut self) {
+        let mut link = self.cloud.link();
+        loop {
+            self.woken.mark_unchanged();
+            if *link.borrow_and_update()
+                && let Err(error) = self.flush().await
+            {
+                tracing::error!(%error, "the outbox cannot be read");
+            }
+            let next = self.retries.values().map(|retry| retry.at).min();
+            tokio::select! {
+                woken = self.woken.changed() => if woken.is_err() { return },
+                changed = link.changed() => match changed {
+                    Ok(()) => self.retries.clear(),
+                    Err(_) => return,
+                },
+                () = until(next) => {}
+            }
+        }
+    }
+
+    /// One pass over everything that is due.
+    async fn flush(&mut self) -> Result<(), StoreError> {
+        let states = self.store.states().await?;
+        let queue = self.store.queued(QUEUE_PAGE).await?;
+        let keys: std::collections::HashSet<&str> = states
+            .iter()
+            .map(|state| state.key.as_str())
+            .chain(queue.iter().map(|entry| entry.key.as_str()))
+            .collect();
+        self.retries.retain(|key, _| keys.contains(key.as_str()));
+        self.send_states(states).await?;
+        self.send_queue(queue).await
+    }
+
+    async fn send_states(&mut self, states: Vec<State>) -> Result<(), StoreError> {
+        let due: Vec<State> = states.into_iter().filter(|state| self.is_due(&state.key)).collect();
+        let cloud = &self.cloud;
+        let mut attempts = stream::iter(due)
+            .map(|state| async move { (state.key.clone(), send_state(cloud, state).await) })
+            .buffer_unordered(IN_FLIGHT);
+        let mut done = Vec::new();
+        let mut again = Vec::new();
+        while let Some((key, attempt)) = attempts.next().await {
+            match attempt {
+                Attempt::Done(change) => done.push((key, change)),
+                Attempt::Again => again.push(key),
+            }
+        }
+        drop(attempts);
+        for key in again {
+            self.put_off(key);
+        }
+        for (key, _) in &done {
+            self.retries.remove(key);
+        }
+        self.store.apply(done.into_iter().map(|(_, change)| change).collect()).await.map(drop)
+    }
+
+    /// In order; the first that must be tried again ends the pass.
+    async fn send_queue(&mut self, queue: Vec<Queued>) -> Result<(), StoreError> {
+        let mut done = Vec::new();
+        for entry in queue {
+            if !self.is_due(&entry.key) {
+                continue;
+            }
+            let key = entry.key.clone();
+            match send_queued(&self.cloud, entry).await {
+                Attempt::Done(change) => done.push(change),
+                Attempt::Again => self.put_off(key),
+            }
+        }
+        self.store.apply(done).await.map(drop)
+    }
+
+    fn is_due(&self, key: &str) -> bool {
+        self.retries.get(key).is_none_or(|retry| Instant::now() >= retry.at)
+    }
+
+    fn put_off(&mut self, key: String) {
+        let rng = self.rng.clone();
+        let retry = self
+            .retries
+            .entry(key)
+            .or_insert_with(|| Retry { backoff: Backoff::new(RETRY, rng), at: Instant::now() });
+        retry.at = Instant::now() + retry.backoff.next_delay();
+    }
+}
+
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// One status patch.
+async fn send_state(cloud: &Cloud, state: State) -> Attempt {
+    let State { key, version, value, .. } = state;
+    let resource = Resource::from(key.as_str());
+    // Stock takes the patch as a string (spec cloud-and-wire 3.4, 3.6).
+    let content = Content::Text(String::from_utf8_lossy(&value).into_owned());
+    let is_pod = resource.kind() == Some(&ResourceKind::PodPatch);
+    let accepted = match cloud.call(Operation::Patch, resource, content).await {
+        Ok(answer) if is_pod => called::<Pod>(&answer).map(drop),
+        Ok(answer) => called::<Node>(&answer).map(drop),
+        Err(error) => Err(error),
+    };
+    finish(&key, accepted, Change::ClearState { key: key.clone(), version })
+}
+
+/// One entry of the queue.
+async fn send_queued(cloud: &Cloud, entry: Queued) -> Attempt {
+    let Queued { id, kind, key, value } = entry;
+    let resource = Resource::from(key.as_str());
+    let accepted = match kind {
+        QueueKind::PodGone => delete_pod(cloud, resource, &value).await,
+        QueueKind::Event => send_event(cloud, resource, value).await,
+    };
+    finish(&key, accepted, Change::Dequeue(id))
+}
+
+/// Asks for the API object to go, if it is still this incarnation (spec cloud-and-wire 3.7).
+async fn delete_pod(cloud: &Cloud, resource: Resource, uid: &[u8]) -> Result<(), CallError> {
+    let uid = String::from_utf8_lossy(uid).into_owned();
+    let options = DeleteOptions {
+        grace_period_seconds: Some(0),
+        preconditions: Some(Preconditions { uid: Some(uid), ..Preconditions::default() }),
+        ..DeleteOptions::default()
+    };
+    let content = Content::object(&options).map_err(|error| CallError::Unreadable(error.to_string()))?;
+    said_ok(&cloud.call(Operation::Delete, resource, content).await?)
+}
+
+/// Events are answered by nobody (spec cloud-and-wire 3.10): on the link is all that can be known.
+async fn send_event(cloud: &Cloud, resource: Resource, value: Vec<u8>) -> Result<(), CallError> {
+    if !cloud.is_connected() {
+        return Err(CallError::Offline);
+    }
+    let raw = String::from_utf8(value)
+        .map_err(|error| error.to_string())
+        .and_then(|text| serde_json::value::RawValue::from_string(text).map_err(|error| error.to_string()));
+    match raw {
+        Ok(raw) => cloud.send(cloud.request(Operation::Insert, resource, Content::from_raw(raw))).await,
+        Err(reason) => Err(CallError::Refused { reason: "Invalid".into(), message: reason }),
+    }
+}
+
+fn finish(key: &str, accepted: Result<(), CallError>, done: Change) -> Attempt {
+    match accepted {
+        Ok(()) => Attempt::Done(done),
+        Err(error) if error.is_final() => {
+            tracing::info!(key, %error, "refused for good: dropped");
+            Attempt::Done(done)
+        }
+        Err(CallError::Offline) => Attempt::Again,
+        Err(error) => {
+            tracing::warn!(key, %error, "not accepted yet");
+            Attempt::Again
+        }
+    }
+}

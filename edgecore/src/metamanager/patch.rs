@@ -1,0 +1,63 @@
+//! The strategic merge patches that carry status upward (spec cloud-and-wire 3.4 and 3.6).
+//!
+//! A merge keeps what it is not told about. What a status no longer has is therefore named: scalars as `null`, lists
+//! that the API merges by key with the `$patch: replace` directive.
+
+use k8s_openapi::api::core::v1::{NodeStatus, PodStatus};
+use serde_json::{Value, json};
+
+/// Optional scalars of a pod's status that come and go.
+const POD_SCALARS: [&str; 3] = ["message", "reason", "podIP"];
+/// Lists of a pod's status that the API merges by IP: an old sandbox's address would stay for ever.
+const POD_LISTS: [&str; 2] = ["podIPs", "hostIPs"];
+
+/// Patch for `pods/<name>/status`. The UID makes the API refuse it when another pod has the name by now.
+pub(super) fn pod_status(uid: &str, status: &PodStatus) -> serde_json::Result<Vec<u8>> {
+    let mut status = serde_json::to_value(status)?;
+    if let Value::Object(fields) = &mut status {
+        for name in POD_SCALARS {
+            fields.entry(name).or_insert(Value::Null);
+        }
+        for name in POD_LISTS {
+            let list = fields.entry(name).or_insert_with(|| json!([]));
+            if let Value::Array(items) = list {
+                items.push(json!({"$patch": "replace"}));
+            }
+        }
+    }
+    serde_json::to_vec(&json!({"metadata": {"uid": uid}, "status": status}))
+}
+
+/// Patch for `nodes/<name>/status`.
+pub(super) fn node_status(status: &NodeStatus) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&json!({ "status": status }))
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::{PodIP, PodStatus};
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_pod_that_lost_its_address_says_so() {
+        let patch: Value =
+            serde_json::from_slice(&super::pod_status("u1", &PodStatus::default()).unwrap()).unwrap();
+        assert_eq!(patch["metadata"]["uid"], "u1");
+        assert_eq!(patch["status"]["podIP"], Value::Null);
+        assert_eq!(patch["status"]["podIPs"], json!([{"$patch": "replace"}]));
+    }
+
+    #[test]
+    fn present_fields_are_sent_as_they_are() {
+        let status = PodStatus {
+            pod_ip: Some("10.1.0.2".into()),
+            pod_ips: Some(vec![PodIP { ip: "10.1.0.2".into() }]),
+            reason: Some("Evicted".into()),
+            ..PodStatus::default()
+        };
+        let patch: Value = serde_json::from_slice(&super::pod_status("u1", &status).unwrap()).unwrap();
+        assert_eq!(patch["status"]["podIPs"], json!([{"ip": "10.1.0.2"}, {"$patch": "replace"}]));
+        assert_eq!(patch["status"]["reason"], "Evicted");
+        assert_eq!(patch["status"]["message"], Value::Null);
+    }
+}
