@@ -6,4 +6,6 @@ pub mod field_error;
 pub mod patch;
 pub mod registry;
 pub mod schema;
+pub mod selector;
 pub mod store;
+pub mod validate;

@@ -246,10 +246,17 @@ proptest! {
     }
 
     #[test]
-    fn no_patch_makes_it_panic(current in any_pod(), patch in any_object(), bytes in ".{0,40}") {
+    fn whatever_a_patch_does_an_object_stays_an_object(current in any_pod(), patch in any_object()) {
+        for patch_type in [PatchType::Merge, PatchType::Strategic] {
+            prop_assert!(patched(patch_type, &current, &patch).map_or(true, |patched| patched.is_object()));
+        }
+    }
+
+    #[test]
+    fn garbage_is_refused(bytes in "[^\\[{]{0,40}") {
         for patch_type in [PatchType::Json, PatchType::Merge, PatchType::Strategic] {
-            let _ = patched(patch_type, &current, &patch);
-            let _ = apply_to(&pod(), patch_type, &current, bytes.as_bytes());
+            let refused = apply_to(&pod(), patch_type, &json!({}), bytes.as_bytes()).unwrap_err();
+            prop_assert!(matches!(refused, PatchError::Malformed(_)));
         }
     }
 }
