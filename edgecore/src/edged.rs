@@ -1,0 +1,7 @@
+//! Pods and the node: kubelet's contract over CRI.
+
+pub mod downward;
+pub mod env;
+pub mod resources;
+pub mod sources;
+pub mod volumes;
