@@ -1,7 +1,4 @@
 //! Pods and the node: kubelet's contract over CRI.
 
-pub mod downward;
-pub mod env;
-pub mod resources;
-pub mod sources;
-pub mod volumes;
+pub mod labels;
+pub mod runtime;

@@ -1,0 +1,224 @@
+//! The container runtime, as edged sees it.
+//!
+//! [`ContainerRuntime`] is the boundary: configurations go down as CRI v1 writes them, what comes up is parsed
+//! into the types of this file once. [`cri`] is the implementation, over gRPC on a Unix socket; tests drive the
+//! same implementation against an in-memory CRI server.
+
+pub mod cri;
+mod error;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use k8s_cri::v1::{AuthConfig, ContainerConfig, PodSandboxConfig};
+
+pub use error::RuntimeError;
+
+use crate::flow::PodKey;
+
+/// The runtime, shared by everything in edged.
+pub type Runtime = Arc<dyn ContainerRuntime>;
+
+/// What an asynchronous call of the runtime gives.
+pub type Reply<'a, T> = BoxFuture<'a, Result<T, RuntimeError>>;
+
+/// Names a sandbox: made by the runtime, never used again.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SandboxId(pub String);
+
+/// Names a container: made by the runtime, never used again.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ContainerId(pub String);
+
+/// Who answers at the socket.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RuntimeVersion {
+    /// For example `containerd`: the scheme of container ids in a pod's status.
+    pub name: String,
+    /// For example `1.6.20`.
+    pub version: String,
+}
+
+/// What the runtime says about itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RuntimeStatus {
+    /// `None`: containers can be run. Otherwise the runtime's reason and message.
+    pub runtime_problem: Option<String>,
+    /// `None`: pods can get a network. Otherwise the runtime's reason and message.
+    pub network_problem: Option<String>,
+}
+
+/// A pod sandbox in the runtime's list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SandboxRecord {
+    /// Its id.
+    pub id: SandboxId,
+    /// The pod it was made for.
+    pub pod: PodKey,
+    /// Counts the sandboxes of a pod from 0.
+    pub attempt: u32,
+    /// Its processes run and it has its network.
+    pub ready: bool,
+    /// Nanoseconds since 1970: decides which of two is newer.
+    pub created_at: i64,
+}
+
+/// Details of one sandbox.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SandboxStatus {
+    /// Its processes run and it has its network.
+    pub ready: bool,
+    /// Addresses on the pod network, the primary one first; none with the node's network.
+    pub ips: Vec<IpAddr>,
+}
+
+/// A container in the runtime's list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerRecord {
+    /// Its id.
+    pub id: ContainerId,
+    /// The sandbox it runs in.
+    pub sandbox: SandboxId,
+    /// The pod it belongs to.
+    pub pod: PodKey,
+    /// Name in the pod's spec.
+    pub name: String,
+    /// Counts the containers of this name in this pod from 0: the restart count.
+    pub attempt: u32,
+    /// What it is doing.
+    pub state: ContainerState,
+}
+
+/// What a container is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ContainerState {
+    /// Made, never started.
+    Created,
+    /// Its process runs.
+    Running,
+    /// Its process has ended.
+    Exited,
+    /// The runtime cannot tell.
+    Unknown,
+}
+
+/// Details of one container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerStatus {
+    /// What it is doing.
+    pub state: ContainerState,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its process was started.
+    pub started_at: Option<Timestamp>,
+    /// When its process ended.
+    pub finished_at: Option<Timestamp>,
+    /// Of the process; meaningful once it has ended.
+    pub exit_code: i32,
+    /// A word of the runtime, such as `OOMKilled` or `Error`.
+    pub reason: String,
+    /// The runtime's text, for example why it could not start.
+    pub message: String,
+    /// The image as it was asked for.
+    pub image: String,
+    /// The image as it was found: a digest reference where there is one.
+    pub image_id: String,
+    /// As given when it was made.
+    pub annotations: std::collections::BTreeMap<String, String>,
+    /// Path in the container and path on the node of each mount.
+    pub mounts: Vec<(String, String)>,
+}
+
+/// A local image.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Image {
+    /// Digest of its configuration.
+    pub id: String,
+    /// Names by tag.
+    pub tags: Vec<String>,
+    /// Names by digest.
+    pub digests: Vec<String>,
+    /// Bytes on disk.
+    pub size: u64,
+    /// The user that the image asks for, where it is a number.
+    pub uid: Option<i64>,
+    /// The user that the image asks for, where it is a name.
+    pub username: String,
+    /// Never to be removed to gain room.
+    pub pinned: bool,
+}
+
+/// Signs of life from the runtime: each tells that some pod's sandbox or container has changed.
+pub type ChangeStream = futures::stream::BoxStream<'static, Result<(), RuntimeError>>;
+
+/// A container runtime. Every call is bounded in time and safe to repeat.
+pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
+    /// Where it is reached, for messages to people.
+    fn endpoint(&self) -> &str;
+    /// Who answers.
+    fn version(&self) -> Reply<'_, RuntimeVersion>;
+    /// Whether it can run containers and give them a network.
+    fn status(&self) -> Reply<'_, RuntimeStatus>;
+
+    /// Sandboxes with kubelet's labels: of one pod (by UID) or of all.
+    fn sandboxes<'a>(&'a self, pod: Option<&'a str>) -> Reply<'a, Vec<SandboxRecord>>;
+    /// Details of a sandbox.
+    fn sandbox_status<'a>(&'a self, id: &'a SandboxId) -> Reply<'a, SandboxStatus>;
+    /// Makes and starts a sandbox, with its network.
+    fn run_sandbox(&self, config: PodSandboxConfig) -> Reply<'_, SandboxId>;
+    /// Ends everything in a sandbox and gives its network back.
+    fn stop_sandbox<'a>(&'a self, id: &'a SandboxId) -> Reply<'a, ()>;
+    /// Removes a sandbox and every container in it. No error when it is gone already.
+    fn remove_sandbox<'a>(&'a self, id: &'a SandboxId) -> Reply<'a, ()>;
+
+    /// Containers with kubelet's labels: of one pod (by UID) or of all.
+    fn containers<'a>(&'a self, pod: Option<&'a str>) -> Reply<'a, Vec<ContainerRecord>>;
+    /// Details of a container.
+    fn container_status<'a>(&'a self, id: &'a ContainerId) -> Reply<'a, ContainerStatus>;
+    /// Makes a container, without starting it.
+    fn create_container<'a>(
+        &'a self,
+        sandbox: &'a SandboxId,
+        config: ContainerConfig,
+        sandbox_config: PodSandboxConfig,
+    ) -> Reply<'a, ContainerId>;
+    /// Starts a container.
+    fn start_container<'a>(&'a self, id: &'a ContainerId) -> Reply<'a, ()>;
+    /// Asks a container to end (SIGTERM, or its image's stop signal) and kills it when `grace` is over (whole
+    /// seconds). No error when it has ended or is gone.
+    fn stop_container<'a>(&'a self, id: &'a ContainerId, grace: Duration) -> Reply<'a, ()>;
+    /// Removes a container; kills it when it still runs. No error when it is gone already.
+    fn remove_container<'a>(&'a self, id: &'a ContainerId) -> Reply<'a, ()>;
+
+    /// An image by name, digest or id; `None` when it is not on this node.
+    fn image<'a>(&'a self, image: &'a str) -> Reply<'a, Option<Image>>;
+    /// Every image on this node.
+    fn images(&self) -> Reply<'_, Vec<Image>>;
+    /// Brings an image onto this node; gives the id under which it is known.
+    fn pull_image<'a>(
+        &'a self,
+        image: &'a str,
+        auth: Option<AuthConfig>,
+        sandbox_config: PodSandboxConfig,
+    ) -> Reply<'a, String>;
+
+    /// Changes as they happen, from when the stream is first polled. Its first item is
+    /// [`RuntimeError::Unimplemented`] where the runtime cannot tell them.
+    fn changes(&self) -> ChangeStream;
+}
+
+impl fmt::Display for SandboxId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for ContainerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
