@@ -8,4 +8,5 @@ pub mod registry;
 pub mod schema;
 pub mod selector;
 pub mod store;
+pub mod table;
 pub mod validate;

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::field_error::FieldError;
 use crate::schema::{KindSchema, Schema};
+use crate::table;
 
 mod builtin;
 
@@ -211,7 +212,7 @@ impl KindInfo {
             scope: Scope::Namespaced,
             verbs: Verbs::Stored,
             storage: storage_key(group, plural),
-            columns: Columns::Standard,
+            columns: table::builtin_columns(group, kind),
             subresources: Vec::new(),
             selectable_fields: Vec::new(),
             hooks: Hooks::NONE,
