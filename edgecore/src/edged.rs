@@ -1,4 +1,9 @@
 //! Pods and the node: kubelet's contract over CRI.
 
+pub mod downward;
+pub mod env;
 pub mod labels;
+pub mod resources;
 pub mod runtime;
+pub mod sources;
+pub mod volumes;

@@ -1,0 +1,313 @@
+//! The volumes of pods: made, kept up to date, and taken away again.
+//!
+//! A pod's actor calls [`Volumes::set_up`] before its first container, again whenever an object that the pod mounts
+//! changes or a token is due ([`PodVolumes::refresh_at`]), and after a reboot, when all that was on tmpfs is gone:
+//! each time the same call, which changes only what is not as it should be. [`Volumes::tear_down`] ends it.
+//! Everything comes from the local store, so all of this works offline.
+
+mod atomic;
+mod cleanup;
+mod host_path;
+mod layout;
+pub mod mounter;
+mod ownership;
+mod payload;
+mod plan;
+mod subpath;
+mod token;
+mod work;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chassis::clock::Clock;
+use chassis::rng::Rng;
+use jiff::Timestamp;
+use k8s_cri::v1::{Mount, MountPropagation};
+use k8s_openapi::api::core::v1::{Container, Pod, VolumeMount};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use self::layout::Layout;
+use self::mounter::Mounter;
+use self::payload::{Inputs, Tokens, payload};
+use self::plan::{Kind, Plan, Source, plans};
+use self::work::{Task, Work};
+use super::downward::PodFacts;
+use super::env::Environment;
+use super::resources::{Amount, pod_limits};
+use super::sources::{ConfigSet, ConfigSource};
+
+/// Why a pod's volumes are not there.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum VolumeError {
+    /// Something is missing or failed; it may be there the next time. Text of the pod's `FailedMount` event.
+    #[error("MountVolume.SetUp failed for volume {volume:?} : {cause}")]
+    NotReady {
+        /// Name of the volume.
+        volume: String,
+        /// What is missing, or what failed.
+        cause: String,
+    },
+    /// The pod asks for what this node cannot do; only another pod can mend that.
+    #[error("volume {volume:?}: {reason}")]
+    Invalid {
+        /// Name of the volume.
+        volume: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The pod's directory could not be removed; it can be tried again.
+    #[error("volumes of pod {uid}: {cause}")]
+    TearDown {
+        /// UID of the pod.
+        uid: String,
+        /// What failed.
+        cause: String,
+    },
+}
+
+impl VolumeError {
+    /// Can it be different the next time?
+    pub fn is_transient(&self) -> bool {
+        !matches!(self, Self::Invalid { .. })
+    }
+
+    fn not_ready(volume: &str, cause: impl ToString) -> Self {
+        Self::NotReady { volume: volume.to_owned(), cause: cause.to_string() }
+    }
+
+    fn invalid(volume: &str, reason: impl Into<String>) -> Self {
+        Self::Invalid { volume: volume.to_owned(), reason: reason.into() }
+    }
+}
+
+/// A pod's volumes, ready to be mounted into its containers.
+#[derive(Debug, Clone, Default)]
+pub struct PodVolumes {
+    /// Where on the host, by name.
+    paths: BTreeMap<String, PathBuf>,
+    /// When [`Volumes::set_up`] has to be called again, because a token is then due.
+    pub refresh_at: Option<Timestamp>,
+}
+
+/// Makes and removes the volumes of all pods of this node.
+#[derive(Debug)]
+pub struct Volumes<S> {
+    layout: Layout,
+    mounter: Arc<dyn Mounter>,
+    source: S,
+    clock: Clock,
+    rng: Rng,
+}
+
+impl<S: ConfigSource> Volumes<S> {
+    /// `root` is `rootDirectory` of the configuration; it is made when it is missing.
+    pub fn open(
+        root: &Path,
+        mounter: Arc<dyn Mounter>,
+        source: S,
+        clock: Clock,
+        rng: Rng,
+    ) -> io::Result<Self> {
+        std::fs::create_dir_all(root.join("pods"))?;
+        // The mount table knows only the path behind the links.
+        let layout = Layout::new(&root.canonicalize()?);
+        Ok(Self { layout, mounter, source, clock, rng })
+    }
+
+    /// Makes every volume that a container of `pod` mounts, or brings it up to date.
+    pub async fn set_up(
+        &self,
+        pod: &Pod,
+        facts: &PodFacts,
+        config: &ConfigSet,
+    ) -> Result<PodVolumes, VolumeError> {
+        let plans = plans(pod).map_err(|(volume, reason)| VolumeError::Invalid { volume, reason })?;
+        if plans.is_empty() {
+            return Ok(PodVolumes::default());
+        }
+        let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+        let pod_dir =
+            self.layout.pod(uid).ok_or_else(|| VolumeError::invalid("", format!("bad pod uid {uid:?}")))?;
+        let (tokens, refresh_at) = self.tokens(pod, &plans).await?;
+        let inputs = Inputs { pod, facts, config, tokens: &tokens };
+        let stamp = self.stamp();
+        let mut done = PodVolumes { refresh_at, ..PodVolumes::default() };
+        let mut tasks = Vec::with_capacity(plans.len());
+        for Plan { name, kind } in plans {
+            let task = task(&name, kind, &pod_dir, &inputs)?;
+            done.paths.insert(name.clone(), task.path().to_owned());
+            tasks.push((name, task));
+        }
+        let work = Work { mounter: self.mounter.clone(), group: fs_group(pod), stamp };
+        blocking(move || work.perform(tasks)).await.map_err(|cause| VolumeError::not_ready("", cause))??;
+        Ok(done)
+    }
+
+    /// The CRI mounts of `container`; `environment` is used for `subPathExpr`.
+    pub async fn mounts(
+        &self,
+        pod: &Pod,
+        container: &Container,
+        environment: &Environment,
+        volumes: &PodVolumes,
+    ) -> Result<Vec<Mount>, VolumeError> {
+        let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+        let pod_dir =
+            self.layout.pod(uid).ok_or_else(|| VolumeError::invalid("", format!("bad pod uid {uid:?}")))?;
+        if let Some(device) = container.volume_devices.iter().flatten().next() {
+            return Err(VolumeError::invalid(&device.name, "block devices are not supported on this node"));
+        }
+        let mut mounts = Vec::new();
+        for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
+            let missing = || VolumeError::invalid(&mount.name, "the pod has no volume of this name");
+            let volume = volumes.paths.get(&mount.name).ok_or_else(missing)?;
+            let host_path = match subpath_of(mount, environment) {
+                None => volume.clone(),
+                Some(subpath) => {
+                    let target = Layout::subpath(&pod_dir, &mount.name, &container.name, index);
+                    self.bind_subpath(&mount.name, volume.clone(), subpath, target).await?
+                }
+            };
+            mounts.push(cri_mount(mount, &host_path)?);
+        }
+        Ok(mounts)
+    }
+
+    async fn bind_subpath(
+        &self,
+        name: &str,
+        volume: PathBuf,
+        subpath: String,
+        target: PathBuf,
+    ) -> Result<PathBuf, VolumeError> {
+        let mounter = self.mounter.clone();
+        let bound = blocking(move || {
+            subpath::bind(mounter.as_ref(), &volume, &subpath, &target)
+                .map(|()| target)
+                .map_err(|error| format!("subPath {subpath:?}: {error}"))
+        });
+        bound.await.and_then(|bound| bound).map_err(|cause| VolumeError::not_ready(name, cause))
+    }
+
+    /// Unmounts and removes everything of a pod that has no containers any more. Fails while something is in use,
+    /// and then removes nothing; may be called again, also for a pod that never had anything.
+    pub async fn tear_down(&self, uid: &str) -> Result<(), VolumeError> {
+        let fail = |cause: String| VolumeError::TearDown { uid: uid.to_owned(), cause };
+        let pod = self.layout.pod(uid).ok_or_else(|| fail("not a uid".to_owned()))?;
+        let mounter = self.mounter.clone();
+        let removed =
+            blocking(move || cleanup::remove(mounter.as_ref(), &pod).map_err(|error| error.to_string()));
+        removed.await.and_then(|removed| removed).map_err(fail)
+    }
+
+    /// UIDs of the pods that have a directory here. Whether one of them is gone for good is for the store to say.
+    pub fn uids_on_disk(&self) -> io::Result<Vec<String>> {
+        let mut uids = Vec::new();
+        for entry in self.layout.pods().read_dir()? {
+            uids.extend(entry?.file_name().into_string());
+        }
+        Ok(uids)
+    }
+
+    /// The pod's own directory, for the other files that the node keeps per pod.
+    pub fn pod_dir(&self, uid: &str) -> Option<PathBuf> {
+        self.layout.pod(uid)
+    }
+
+    /// Tokens for all projected volumes, and when the first of them is due again.
+    async fn tokens(&self, pod: &Pod, plans: &[Plan]) -> Result<(Tokens, Option<Timestamp>), VolumeError> {
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+        let mut tokens = Tokens::new();
+        let mut refresh_at: Option<Timestamp> = None;
+        for plan in plans {
+            let Kind::Files(files) = &plan.kind else { continue };
+            for source in &files.sources {
+                let Source::Token(wanted) = source else { continue };
+                let request = token::request(pod, wanted);
+                let account = token::service_account(pod);
+                let fail = |cause: String| {
+                    VolumeError::not_ready(&plan.name, format!("failed to fetch token: {cause}"))
+                };
+                let answer = self.source.token(namespace, account, request).await;
+                let status = answer.map_err(|error| fail(error.to_string()))?.status.unwrap_or_default();
+                let (Some(Time(expires)), Some(text)) = (status.expiration_timestamp, status.token) else {
+                    return Err(fail("the answer has no token".to_owned()));
+                };
+                let due = token::refresh_at(expires, wanted.seconds, self.clock.now());
+                refresh_at = Some(refresh_at.map_or(due, |earlier| earlier.min(due)));
+                tokens.insert(wanted.clone(), text);
+            }
+        }
+        Ok((tokens, refresh_at))
+    }
+
+    /// A name for the atomic writer's directories, as kubelet forms it: time, and something that is never the same.
+    fn stamp(&self) -> String {
+        format!("{}.{}", self.clock.now().strftime("..%Y_%m_%d_%H_%M_%S"), self.rng.alphanumeric(10))
+    }
+}
+
+fn task(name: &str, kind: Kind, pod_dir: &Path, inputs: &Inputs<'_>) -> Result<Task, VolumeError> {
+    Ok(match kind {
+        Kind::HostPath { path, check } => Task::HostPath { path, check },
+        Kind::EmptyDir { memory, size } => Task::EmptyDir {
+            path: Layout::volume(pod_dir, "empty-dir", name),
+            tmpfs: memory.then(|| tmpfs_size(inputs, size)),
+        },
+        Kind::Files(files) => Task::Files {
+            path: Layout::volume(pod_dir, files.plugin, name),
+            tmpfs: files.memory.then(|| tmpfs_size(inputs, None)),
+            payload: payload(&files, inputs).map_err(|error| VolumeError::not_ready(name, error))?,
+        },
+    })
+}
+
+/// A tmpfs may grow to its own limit, the pod's, or the node's memory, whichever is the least.
+fn tmpfs_size(inputs: &Inputs<'_>, limit: Option<Amount>) -> Option<i64> {
+    let of_pod = pod_limits(inputs.pod, None).ok().and_then(|limits| limits.memory);
+    let sizes = [limit.map(Amount::value), of_pod, Some(inputs.facts.node.memory.value())];
+    sizes.into_iter().flatten().filter(|&size| size > 0).min()
+}
+
+/// The group that a pod's volumes belong to.
+fn fs_group(pod: &Pod) -> Option<u32> {
+    let context = pod.spec.as_ref()?.security_context.as_ref()?;
+    u32::try_from(context.fs_group?).ok()
+}
+
+fn subpath_of(mount: &VolumeMount, environment: &Environment) -> Option<String> {
+    let expanded = mount.sub_path_expr.as_ref().map(|expression| environment.expand(expression));
+    expanded.or_else(|| mount.sub_path.clone()).filter(|subpath| !subpath.is_empty())
+}
+
+fn cri_mount(mount: &VolumeMount, host_path: &Path) -> Result<Mount, VolumeError> {
+    let propagation = match mount.mount_propagation.as_deref().unwrap_or("None") {
+        "None" => MountPropagation::PropagationPrivate,
+        "HostToContainer" => MountPropagation::PropagationHostToContainer,
+        "Bidirectional" => MountPropagation::PropagationBidirectional,
+        other => {
+            return Err(VolumeError::invalid(&mount.name, format!("mountPropagation {other:?} is unknown")));
+        }
+    };
+    let host_path =
+        host_path.to_str().ok_or_else(|| VolumeError::invalid(&mount.name, "its path is not UTF-8"))?;
+    Ok(Mount {
+        // A path without a leading slash is meant from the root.
+        container_path: format!("/{}", mount.mount_path.trim_start_matches('/')),
+        host_path: host_path.to_owned(),
+        readonly: mount.read_only.unwrap_or_default(),
+        propagation: propagation.into(),
+        ..Mount::default()
+    })
+}
+
+/// Runs file system work where it may block; the error is that of a panic.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! The part of setting up volumes that touches the disk, done in one go where it may block.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::VolumeError;
+use super::atomic;
+use super::host_path;
+use super::mounter::Mounter;
+use super::ownership::Ownership;
+use super::payload::Payload;
+use super::plan::HostPathType;
+
+/// Directories above a volume: only root needs to get through.
+const PARENT_MODE: u32 = 0o750;
+/// The top of a volume: any user of the pod may write, as with kubelet.
+const VOLUME_MODE: u32 = 0o777;
+
+/// One volume to be made. `tmpfs`: on memory, with this size.
+#[derive(Debug)]
+pub(super) enum Task {
+    EmptyDir { path: PathBuf, tmpfs: Option<Option<i64>> },
+    HostPath { path: PathBuf, check: HostPathType },
+    Files { path: PathBuf, tmpfs: Option<Option<i64>>, payload: Payload },
+}
+
+impl Task {
+    /// Where the volume is.
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::EmptyDir { path, .. } | Self::HostPath { path, .. } | Self::Files { path, .. } => path,
+        }
+    }
+}
+
+/// What all tasks of a pod need.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) mounter: Arc<dyn Mounter>,
+    pub(super) group: Option<u32>,
+    pub(super) stamp: String,
+}
+
+impl Work {
+    /// All tasks, up to the first that fails.
+    pub(super) fn perform(&self, tasks: Vec<(String, Task)>) -> Result<(), VolumeError> {
+        for (name, task) in tasks {
+            let fail = |error: io::Error| VolumeError::not_ready(&name, error);
+            match task {
+                Task::HostPath { path, check } => {
+                    host_path::check(&path, check).map_err(|error| VolumeError::not_ready(&name, error))?;
+                }
+                Task::EmptyDir { path, tmpfs } => {
+                    self.make(&path, tmpfs, self.ownership(false)).map_err(fail)?;
+                }
+                Task::Files { path, tmpfs, payload } => {
+                    let ownership = self.ownership(true);
+                    self.make(&path, tmpfs, ownership).map_err(fail)?;
+                    if atomic::switch(&path, &payload, ownership, &self.stamp).map_err(fail)? {
+                        tracing::debug!(volume = name, path = %path.display(), "volume has new content");
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn ownership(&self, read_only: bool) -> Ownership {
+        Ownership { group: self.group, read_only }
+    }
+
+    /// The directory of a volume, with its tmpfs when it lives there. What containers have made of an existing one
+    /// (other modes, other owners below it) is left as it is.
+    fn make(&self, path: &Path, tmpfs: Option<Option<i64>>, ownership: Ownership) -> io::Result<()> {
+        if let Some(parent) = path.parent() {
+            fs::DirBuilder::new().recursive(true).mode(PARENT_MODE).create(parent)?;
+        }
+        let is_new = match fs::create_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+            other => other.map(|()| true)?,
+        };
+        let mut is_fresh = is_new;
+        if let Some(size) = tmpfs
+            && !self.mounter.is_mounted(path)?
+        {
+            self.mounter.mount_tmpfs(path, size)?;
+            is_fresh = true;
+        }
+        if is_fresh {
+            fs::set_permissions(path, fs::Permissions::from_mode(VOLUME_MODE))?;
+        }
+        let metadata = fs::symlink_metadata(path)?;
+        if ownership.is_applied(&metadata) { Ok(()) } else { ownership.apply(path, &metadata) }
+    }
+}
