@@ -2,6 +2,7 @@
 //!
 //! A kind is one entry in the table of [`registry`]; every handler is generic and reads that entry.
 
+pub mod apply;
 pub mod field_error;
 pub mod patch;
 pub mod registry;
