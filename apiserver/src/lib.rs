@@ -2,12 +2,39 @@
 //!
 //! A kind is one entry in the table of [`registry`]; every handler is generic and reads that entry.
 
-pub mod apply;
+mod access;
+mod call;
+mod discovery;
+mod dispatch;
+pub mod error;
 pub mod field_error;
+mod intake;
+mod kinds;
+mod managed;
+mod object;
 pub mod patch;
 pub mod registry;
+mod render;
+pub mod request;
+pub mod response;
+mod reviews;
 pub mod schema;
+mod selection;
 pub mod selector;
+mod serve;
+mod server;
+mod service;
 pub mod store;
+mod subresources;
 pub mod table;
+pub mod tokens;
+pub mod user;
 pub mod validate;
+mod validation;
+mod verbs;
+mod views;
+
+pub use server::{ApiServer, Options};
+pub use service::ApiService;
+pub use store::Database;
+pub use user::User;

@@ -7,14 +7,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use serde_json::Value;
-
-use crate::field_error::FieldError;
 use crate::schema::{KindSchema, Schema};
 use crate::table;
 
 mod builtin;
+mod columns;
+mod hooks;
+mod subresource;
+
+pub use columns::{Column, Columns, CustomColumn};
+pub use hooks::Hooks;
+pub use subresource::{ScalePaths, Subresource};
 
 /// Everything the server knows about one kind in one version.
 #[derive(Debug, Clone)]
@@ -48,7 +51,13 @@ pub struct KindInfo {
     pub subresources: Vec<Subresource>,
     /// Fields that a field selector may name beside `metadata.name` and `metadata.namespace`.
     pub selectable_fields: Vec<SelectableField>,
-    /// Defaulting and validation beyond what every object gets.
+    /// How its objects relate to what is stored.
+    pub view: View,
+    /// Whether `metadata.generation` counts changes of what is wanted.
+    pub has_generation: bool,
+    /// Whether a deletion that is done at once answers with the object rather than with a `Status`.
+    pub returns_deleted: bool,
+    /// Defaulting, admission and validation beyond what every object gets.
     pub hooks: Hooks,
     /// Set for kinds that a CustomResourceDefinition declares.
     pub custom: Option<Arc<CustomKind>>,
@@ -72,36 +81,6 @@ pub enum Verbs {
     Review,
 }
 
-/// What can be reached below an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Subresource {
-    /// `status`: writes change `status` only, and writes of the object leave `status` alone.
-    Status,
-    /// `scale`: an `autoscaling/v1` Scale over three fields of the object.
-    Scale(ScalePaths),
-    /// `pods/binding`: sets the node of a pod.
-    Binding,
-    /// `pods/eviction`: deletes a pod, politely.
-    Eviction,
-    /// `serviceaccounts/token`: issues a token.
-    Token,
-    /// `namespaces/finalize`: writes change `spec.finalizers` only.
-    Finalize,
-    /// `certificatesigningrequests/approval`: writes change the approval conditions only.
-    Approval,
-}
-
-/// Where a kind keeps what its `scale` subresource shows, as JSON paths without the leading dot.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScalePaths {
-    /// Such as `spec.replicas`.
-    pub spec_replicas: String,
-    /// Such as `status.replicas`.
-    pub status_replicas: String,
-    /// Such as `status.labelSelector`.
-    pub label_selector: Option<String>,
-}
-
 /// A field that a field selector may name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SelectableField {
@@ -111,72 +90,15 @@ pub struct SelectableField {
     pub default: &'static str,
 }
 
-/// What `kubectl get` shows.
-#[derive(Debug, Clone)]
-pub enum Columns {
-    /// Name and creation time.
-    Standard,
-    /// Columns of a built-in kind; the first one is the name.
-    BuiltIn(&'static [Column]),
-    /// `additionalPrinterColumns` of a CustomResourceDefinition, shown after the name.
-    Custom(Vec<CustomColumn>),
-}
-
-/// One column of a built-in kind.
-#[derive(Debug, Clone, Copy)]
-pub struct Column {
-    /// Title, such as `Status`.
-    pub name: &'static str,
-    /// OpenAPI type, such as `string`.
-    pub kind: &'static str,
-    /// OpenAPI format; `name` marks the column that names the object.
-    pub format: &'static str,
-    /// One sentence on what it shows.
-    pub description: &'static str,
-    /// 0 is always shown, 1 only with `-o wide`.
-    pub priority: i32,
-    /// The cell of an object at a time.
-    pub cell: fn(&Value, Timestamp) -> Value,
-}
-
-/// One of a CustomResourceDefinition's `additionalPrinterColumns`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CustomColumn {
-    /// Title.
-    pub name: String,
-    /// `integer`, `number`, `string`, `boolean` or `date`.
-    pub kind: String,
-    /// OpenAPI format, often empty.
-    pub format: String,
-    /// Shown by clients that show descriptions.
-    pub description: String,
-    /// 0 is always shown, more only with `-o wide`.
-    pub priority: i32,
-    /// Simple JSONPath such as `.spec.nodeName`.
-    pub json_path: String,
-}
-
-/// Defaulting and validation of one kind.
-#[derive(Debug, Clone, Copy)]
-pub struct Hooks {
-    /// Fills what a client left out. Runs on every create and update, after the body was decoded.
-    pub default: fn(&mut Value),
-    /// Finds what is wrong with an object, new or changed.
-    pub validate: fn(&Value) -> Vec<FieldError>,
-    /// Finds what may not change between the old (first) and the new object.
-    pub validate_update: fn(&Value, &Value) -> Vec<FieldError>,
-    /// Sets what a new object starts with and a client may not choose, such as a pod's phase.
-    pub initialize: fn(&mut Value),
-}
-
-impl Hooks {
-    /// A kind with nothing of its own.
-    pub const NONE: Self = Self {
-        default: |_| {},
-        validate: |_| Vec::new(),
-        validate_update: |_, _| Vec::new(),
-        initialize: |_| {},
-    };
+/// How the objects of an entry relate to what is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// They are what is stored.
+    Stored,
+    /// They are what is stored, with the `apiVersion` of this entry.
+    Relabelled,
+    /// `events.k8s.io` events over stored core events.
+    Events,
 }
 
 /// What a CustomResourceDefinition says about one of its versions.
@@ -215,6 +137,9 @@ impl KindInfo {
             columns: table::builtin_columns(group, kind),
             subresources: Vec::new(),
             selectable_fields: Vec::new(),
+            view: View::Stored,
+            has_generation: false,
+            returns_deleted: false,
             hooks: Hooks::NONE,
             custom: None,
         }
@@ -284,6 +209,21 @@ impl KindInfo {
         self
     }
 
+    fn returning_deleted(mut self) -> Self {
+        self.returns_deleted = true;
+        self
+    }
+
+    fn with_generation(mut self) -> Self {
+        self.has_generation = true;
+        self
+    }
+
+    fn hooked(mut self, hooks: Hooks) -> Self {
+        self.hooks = hooks;
+        self
+    }
+
     fn field(mut self, path: &str, default: &'static str) -> Self {
         self.selectable_fields.push(SelectableField { path: path.to_owned(), default });
         self
@@ -292,46 +232,6 @@ impl KindInfo {
 
 fn storage_key(group: &str, plural: &str) -> Arc<str> {
     if group.is_empty() { Arc::from(plural) } else { Arc::from(format!("{plural}.{group}")) }
-}
-
-// === impl Subresource ===
-
-impl Subresource {
-    /// Its name in a URL.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Status => "status",
-            Self::Scale(_) => "scale",
-            Self::Binding => "binding",
-            Self::Eviction => "eviction",
-            Self::Token => "token",
-            Self::Finalize => "finalize",
-            Self::Approval => "approval",
-        }
-    }
-
-    /// What discovery says it takes: group, version and kind. `None` stands for the object's own kind.
-    #[must_use]
-    pub fn kind(&self) -> Option<(&'static str, &'static str, &'static str)> {
-        match self {
-            Self::Status | Self::Finalize | Self::Approval => None,
-            Self::Scale(_) => Some(("autoscaling", "v1", "Scale")),
-            Self::Binding => Some(("", "v1", "Binding")),
-            Self::Eviction => Some(("policy", "v1", "Eviction")),
-            Self::Token => Some(("authentication.k8s.io", "v1", "TokenRequest")),
-        }
-    }
-
-    /// What discovery says may be done with it.
-    #[must_use]
-    pub fn verbs(&self) -> &'static [&'static str] {
-        match self {
-            Self::Status | Self::Scale(_) | Self::Approval => &["get", "patch", "update"],
-            Self::Binding | Self::Eviction | Self::Token => &["create"],
-            Self::Finalize => &["update"],
-        }
-    }
 }
 
 // === impl Registry ===
@@ -366,6 +266,12 @@ impl Registry {
     pub fn kind(&self, api_version: &str, kind: &str) -> Option<&Arc<KindInfo>> {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         self.kinds.iter().find(|info| info.group == group && info.version == version && info.kind == kind)
+    }
+
+    /// A kind whose objects are stored under this key.
+    #[must_use]
+    pub fn stored_as(&self, storage: &str) -> Option<&Arc<KindInfo>> {
+        self.kinds.iter().find(|kind| *kind.storage == *storage && kind.view != View::Events)
     }
 
     /// All kinds, in the order of the table, custom ones last.

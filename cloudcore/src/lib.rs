@@ -1,3 +1,1 @@
 //! The cloud side: hub, controllers, embedded control plane.
-
-pub mod embedded;

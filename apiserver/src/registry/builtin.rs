@@ -1,17 +1,18 @@
 //! The table: one entry per kind that is always served.
 
-use super::{KindInfo, Subresource};
+use super::{KindInfo, Subresource, View};
+use crate::kinds;
 
 /// All built-in kinds. A kind whose controller we do not run (Deployment, ReplicaSet, Job, ...) is left out on
 /// purpose: storing it would look as if it worked.
 pub(super) fn kinds() -> Vec<KindInfo> {
-    [core(), coordination(), reviews(), others()].concat()
+    [core(), workload(), coordination(), reviews(), others()].concat()
 }
 
 fn core() -> Vec<KindInfo> {
-    use Subresource::{Binding, Eviction, Finalize, Status, Token};
+    use Subresource::{Finalize, Status};
     vec![
-        KindInfo::new("", "v1", "ConfigMap", "configmaps").short(&["cm"]),
+        KindInfo::new("", "v1", "ConfigMap", "configmaps").short(&["cm"]).hooked(kinds::config_map::HOOKS),
         KindInfo { singular: "endpoints".to_owned(), ..KindInfo::new("", "v1", "Endpoints", "endpoints") }
             .short(&["ep"]),
         event("", "v1")
@@ -30,7 +31,8 @@ fn core() -> Vec<KindInfo> {
             .short(&["ns"])
             .cluster()
             .with(&[Status, Finalize])
-            .field("status.phase", ""),
+            .field("status.phase", "")
+            .hooked(kinds::namespace::HOOKS),
         KindInfo::new("", "v1", "Node", "nodes")
             .short(&["no"])
             .cluster()
@@ -43,6 +45,12 @@ fn core() -> Vec<KindInfo> {
             .short(&["pv"])
             .cluster()
             .with(&[Status]),
+    ]
+}
+
+fn workload() -> Vec<KindInfo> {
+    use Subresource::{Binding, Eviction, Status, Token};
+    vec![
         KindInfo::new("", "v1", "Pod", "pods")
             .short(&["po"])
             .in_category("all")
@@ -54,15 +62,23 @@ fn core() -> Vec<KindInfo> {
             .field("spec.hostNetwork", "false")
             .field("status.phase", "")
             .field("status.podIP", "")
-            .field("status.nominatedNodeName", ""),
-        KindInfo::new("", "v1", "Secret", "secrets").field("type", ""),
-        KindInfo::new("", "v1", "ServiceAccount", "serviceaccounts").short(&["sa"]).with(&[Token]),
+            .field("status.nominatedNodeName", "")
+            .returning_deleted()
+            .with_generation()
+            .hooked(kinds::pod::HOOKS),
+        KindInfo::new("", "v1", "Secret", "secrets").field("type", "").hooked(kinds::secret::HOOKS),
+        KindInfo::new("", "v1", "ServiceAccount", "serviceaccounts")
+            .short(&["sa"])
+            .with(&[Token])
+            .returning_deleted(),
         KindInfo::new("", "v1", "Service", "services")
             .short(&["svc"])
             .in_category("all")
             .with(&[Status])
             .field("spec.clusterIP", "")
-            .field("spec.type", ""),
+            .field("spec.type", "")
+            .returning_deleted()
+            .hooked(kinds::service::HOOKS),
     ]
 }
 
@@ -70,7 +86,7 @@ fn coordination() -> Vec<KindInfo> {
     let regarding = KindInfo::new("events.k8s.io", "v1", "Event", "events");
     vec![
         KindInfo::new("coordination.k8s.io", "v1", "Lease", "leases"),
-        KindInfo { storage: event("", "v1").storage, ..regarding }
+        KindInfo { storage: event("", "v1").storage, view: View::Events, ..regarding }
             .short(&["ev"])
             .field("regarding.kind", "")
             .field("regarding.namespace", "")

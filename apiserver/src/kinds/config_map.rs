@@ -1,0 +1,6 @@
+//! ConfigMaps.
+
+use crate::registry::Hooks;
+use crate::validate;
+
+pub(crate) const HOOKS: Hooks = Hooks { validate: validate::config_map, ..Hooks::NONE };

@@ -1,0 +1,168 @@
+//! The server: what it is made of, and how to open it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use certs::jwt::Es256;
+use certs::key::PrivateKey;
+use chassis::clock::Clock;
+use chassis::rng::Rng;
+use serde_json::json;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::error::{ApiError, ApiResult};
+use crate::object;
+use crate::registry::{KindInfo, Registry};
+use crate::store::{Action, Database, Entry, Limits, Place, Store, StoreError, Write};
+
+/// Watches at once. Each costs a task's worth of memory and no queue; a site of this size has a few per node.
+const MAX_WATCHES: usize = 4096;
+
+/// Namespaces that are always there (Kubernetes documentation, "Initial namespaces").
+const INITIAL_NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
+
+/// What a server is opened with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where objects are kept.
+    pub database: Database,
+    /// How much is kept.
+    pub limits: Limits,
+    /// Time of day.
+    pub clock: Clock,
+    /// Ids and generated names.
+    pub rng: Rng,
+    /// Key that signs service account tokens; to keep them valid over a restart, it has to be the same one.
+    pub service_account_key: PrivateKey,
+}
+
+/// A Kubernetes API. Clones are handles to the same server; it ends with the last of them.
+#[derive(Clone)]
+pub struct ApiServer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    store: Store,
+    registry: ArcSwap<Registry>,
+    clock: Clock,
+    rng: Rng,
+    signer: Es256,
+    watches: Arc<Semaphore>,
+}
+
+impl Options {
+    /// Options with the system's clock and randomness, default limits and a new key.
+    ///
+    /// # Errors
+    /// When the operating system gives no randomness.
+    pub fn new(database: Database) -> Result<Self, StoreError> {
+        let rng = Rng::from_os().map_err(|error| StoreError::Encoding(error.to_string()))?;
+        let service_account_key =
+            PrivateKey::generate().map_err(|error| StoreError::Encoding(error.to_string()))?;
+        Ok(Self { database, limits: Limits::default(), clock: Clock::system(), rng, service_account_key })
+    }
+}
+
+impl ApiServer {
+    /// Opens the database, creates what is always there, and serves the custom kinds that are stored.
+    ///
+    /// # Errors
+    /// When the database cannot be opened or written.
+    pub async fn open(options: Options) -> Result<Self, StoreError> {
+        let store = Store::open(options.database, options.limits).await?;
+        let shared = Shared {
+            store,
+            registry: ArcSwap::from_pointee(Registry::builtin()),
+            clock: options.clock,
+            rng: options.rng,
+            signer: Es256::new(options.service_account_key),
+            watches: Arc::new(Semaphore::new(MAX_WATCHES)),
+        };
+        let api = Self { shared: Arc::new(shared) };
+        api.create_initial_namespaces().await?;
+        Ok(api)
+    }
+
+    /// The objects.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// The kinds that are served now.
+    #[must_use]
+    pub fn registry(&self) -> Arc<Registry> {
+        self.shared.registry.load_full()
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+
+    pub(crate) fn signer(&self) -> &Es256 {
+        &self.shared.signer
+    }
+
+    pub(crate) fn rng(&self) -> &Rng {
+        &self.shared.rng
+    }
+
+    /// Room for one more watch.
+    ///
+    /// # Errors
+    /// 429 when there is none.
+    pub(crate) fn admit_watch(&self) -> ApiResult<OwnedSemaphorePermit> {
+        Arc::clone(&self.shared.watches)
+            .try_acquire_owned()
+            .map_err(|_| ApiError::too_many_requests("too many watches, please try again later", 5))
+    }
+
+    /// Objects can be created in `namespace`.
+    ///
+    /// # Errors
+    /// 404 when it is not there, 403 when it is being deleted.
+    pub(crate) fn check_namespace(&self, namespace: &str, kind: &KindInfo, name: &str) -> ApiResult<()> {
+        let registry = self.registry();
+        let namespaces = registry.resource("", "v1", "namespaces").ok_or_else(ApiError::no_such_path)?;
+        let entry = self.store().get(&namespaces.storage, &Place::new("", namespace));
+        let entry = entry.ok_or_else(|| ApiError::not_found(namespaces, namespace))?;
+        if object::is_terminating(&crate::call::parse(&entry.object)?) {
+            let why = format!(
+                "unable to create new content in namespace {namespace} because it is being terminated"
+            );
+            return Err(ApiError::forbidden(kind, name, &why));
+        }
+        Ok(())
+    }
+
+    async fn create_initial_namespaces(&self) -> Result<(), StoreError> {
+        let registry = self.registry();
+        let Some(kind) = registry.resource("", "v1", "namespaces") else { return Ok(()) };
+        for name in INITIAL_NAMESPACES {
+            let place = Place::new("", name);
+            if self.store().get(&kind.storage, &place).is_some() {
+                continue;
+            }
+            let mut object = json!({
+                "apiVersion": "v1", "kind": "Namespace",
+                "metadata": {
+                    "name": name, "uid": self.rng().uuid().to_string(),
+                    "creationTimestamp": object::time(self.clock().now()),
+                },
+            });
+            (kind.hooks.default)(&mut object);
+            (kind.hooks.initialize)(&mut object);
+            let write = Write { resource: kind.storage.clone(), place, action: Action::Create(object) };
+            self.store().write(write).await.map(|_: Entry| ())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for ApiServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiServer").field("revision", &self.store().revision()).finish_non_exhaustive()
+    }
+}
