@@ -3,6 +3,7 @@
 //! A kind is one entry in the table of [`registry`]; every handler is generic and reads that entry.
 
 mod access;
+pub mod apply;
 mod call;
 mod discovery;
 mod dispatch;
@@ -12,6 +13,7 @@ mod intake;
 mod kinds;
 mod managed;
 mod object;
+pub mod openapi;
 pub mod patch;
 pub mod registry;
 mod render;

@@ -108,6 +108,8 @@ pub struct CustomKind {
     pub definition: String,
     /// `spec.versions[i].schema.openAPIV3Schema`, parsed by [`crate::schema::structural::parse`].
     pub schema: Arc<Schema>,
+    /// The same as it was written, as JSON text: OpenAPI publishes it.
+    pub document: Box<str>,
 }
 
 /// All kinds that are served. Immutable: a changed CustomResourceDefinition makes a new one.
