@@ -1,0 +1,176 @@
+//! A two-way connection that carries whole messages between cloud and edge, whatever it runs over.
+//!
+//! Hubs know [`Dialer`], [`Acceptor`] and [`Link`] only. [`websocket`] is what goes over the network;
+//! `memory` (feature `testing`) joins cloud and edges inside one process, on tokio's paused clock.
+
+use std::fmt;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+
+pub use error::LinkError;
+pub use peer::Peer;
+
+mod error;
+#[cfg(any(test, feature = "testing"))]
+pub mod memory;
+mod peer;
+pub mod websocket;
+
+/// One message, as the peer framed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    /// A text message; its bytes are UTF-8 when they come from a peer.
+    Text(Bytes),
+    /// A binary message.
+    Binary(Bytes),
+}
+
+/// Why a link is closed, as told to the peer (RFC 6455 section 7.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloseReason {
+    /// Close code.
+    pub code: u16,
+    /// A few words for the peer's log: at most 123 bytes are sent.
+    pub text: String,
+}
+
+/// An open connection. Its halves live independently; the connection ends when both are dropped.
+#[derive(Debug)]
+pub struct Link {
+    /// Who is at the other end.
+    pub peer: Peer,
+    /// The sending half.
+    pub tx: LinkSender,
+    /// The receiving half.
+    pub rx: LinkReceiver,
+}
+
+/// The sending half of a [`Link`].
+pub struct LinkSender(Box<dyn FrameSink>);
+
+/// The receiving half of a [`Link`].
+pub struct LinkReceiver(Box<dyn FrameSource>);
+
+/// What a transport gives to make a [`LinkSender`] of.
+pub trait FrameSink: Send {
+    /// See [`LinkSender::send`].
+    fn send(&mut self, frame: Frame) -> BoxFuture<'_, Result<(), LinkError>>;
+    /// See [`LinkSender::close`].
+    fn close(&mut self, reason: CloseReason) -> BoxFuture<'_, Result<(), LinkError>>;
+}
+
+/// What a transport gives to make a [`LinkReceiver`] of.
+pub trait FrameSource: Send {
+    /// See [`LinkReceiver::recv`].
+    fn recv(&mut self) -> BoxFuture<'_, Result<Option<Frame>, LinkError>>;
+}
+
+/// Opens links to one peer.
+pub trait Dialer: Send + Sync + 'static {
+    /// Opens a new link. Takes no longer than the dialer's own timeout.
+    ///
+    /// # Errors
+    /// Why there is no link; [`LinkError::is_transient`] says whether trying again can help.
+    fn dial(&self) -> BoxFuture<'_, Result<Link, LinkError>>;
+}
+
+/// Takes links that peers open.
+pub trait Acceptor: Send + 'static {
+    /// The next link that is ready for use. Slow and failing handshakes are dealt with inside and hold up no other.
+    /// Dropped while waiting, it loses nothing.
+    ///
+    /// # Errors
+    /// When no link will ever come again.
+    fn accept(&mut self) -> BoxFuture<'_, Result<Link, LinkError>>;
+}
+
+// === impl CloseReason ===
+
+impl CloseReason {
+    /// 1000: the purpose is fulfilled.
+    pub const NORMAL: u16 = 1000;
+    /// 1001: this side is shutting down.
+    pub const GOING_AWAY: u16 = 1001;
+    /// 1002: the peer broke the protocol.
+    pub const PROTOCOL: u16 = 1002;
+    /// 1008: the peer may not do what it tried.
+    pub const POLICY: u16 = 1008;
+    /// 1009: the peer's message is too large.
+    pub const TOO_LARGE: u16 = 1009;
+
+    /// A close code with a few words.
+    #[must_use]
+    pub fn new(code: u16, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+}
+
+// === impl LinkSender ===
+
+impl LinkSender {
+    /// Wraps a transport's sending half.
+    #[must_use]
+    pub fn new(sink: impl FrameSink + 'static) -> Self {
+        Self(Box::new(sink))
+    }
+
+    /// Hands one message to the transport. Dropped while it waits, the message may or may not arrive.
+    ///
+    /// # Errors
+    /// When the link is closed or lost, or the peer takes nothing for too long. The link is of no more use then.
+    pub async fn send(&mut self, frame: Frame) -> Result<(), LinkError> {
+        self.0.send(frame).await
+    }
+
+    /// Says goodbye; nothing can be sent afterwards. What the peer still sends can be received.
+    ///
+    /// # Errors
+    /// When the link was lost already.
+    pub async fn close(&mut self, reason: CloseReason) -> Result<(), LinkError> {
+        self.0.close(reason).await
+    }
+}
+
+impl fmt::Debug for LinkSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LinkSender")
+    }
+}
+
+// === impl LinkReceiver ===
+
+impl LinkReceiver {
+    /// Wraps a transport's receiving half.
+    #[must_use]
+    pub fn new(source: impl FrameSource + 'static) -> Self {
+        Self(Box::new(source))
+    }
+
+    /// The next message; `None` when the peer has said goodbye. Dropped while it waits, it takes nothing.
+    ///
+    /// # Errors
+    /// When the link was lost, or the peer broke the protocol or the size limit (noticed while the bytes arrive).
+    /// The link is of no more use then.
+    pub async fn recv(&mut self) -> Result<Option<Frame>, LinkError> {
+        self.0.recv().await
+    }
+}
+
+impl fmt::Debug for LinkReceiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LinkReceiver")
+    }
+}
+
+// === impl Frame ===
+
+impl Frame {
+    /// The message's bytes, however they were framed.
+    #[must_use]
+    pub fn data(&self) -> &Bytes {
+        match self {
+            Self::Text(data) | Self::Binary(data) => data,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Why a link could not be opened, or is of no more use.
+
+use std::io;
+use std::time::Duration;
+
+use tokio_tungstenite::tungstenite;
+
+/// Why a link could not be opened, or is of no more use.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The address to dial makes no sense.
+    #[error("cannot dial {url}: {problem}")]
+    Address {
+        /// What should be dialled.
+        url: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Nobody answers at the address.
+    #[error("cannot reach {address}")]
+    Unreachable {
+        /// Host and port.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A step took too long.
+    #[error("{step} took longer than {limit:?}")]
+    TimedOut {
+        /// What was being done.
+        step: &'static str,
+        /// How long it may take.
+        limit: Duration,
+    },
+    /// The TLS handshake or a TLS record failed: most often, one side does not trust the other's certificate.
+    #[error("TLS failed")]
+    Tls(#[source] io::Error),
+    /// The peer answered the upgrade request with an HTTP status other than 101.
+    #[error("refused with HTTP status {status}")]
+    Refused {
+        /// The status.
+        status: u16,
+    },
+    /// The peer sent, or announced, a message that is larger than it may be.
+    #[error("a message is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// The peer broke the WebSocket protocol.
+    #[error("protocol broken")]
+    Protocol(#[source] Box<tungstenite::Error>),
+    /// The connection ended without a goodbye.
+    #[error("connection lost")]
+    Lost(#[source] Option<io::Error>),
+    /// The link or its acceptor was closed before.
+    #[error("closed")]
+    Closed,
+}
+
+impl LinkError {
+    /// One word, as a metric label or log field.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Address { .. } => "address",
+            Self::Unreachable { .. } => "unreachable",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Tls(_) => "tls",
+            Self::Refused { .. } => "refused",
+            Self::TooLarge { .. } => "too_large",
+            Self::Protocol(_) => "protocol",
+            Self::Lost(_) => "lost",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// Whether the same attempt can succeed later with nothing changed on this side.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        !matches!(self, Self::Address { .. })
+    }
+
+    /// A failed read, write or TLS handshake. rustls wraps its own errors in `io::Error`.
+    pub(super) fn from_io(error: io::Error) -> Self {
+        let is_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+        if is_tls { Self::Tls(error) } else { Self::Lost(Some(error)) }
+    }
+}
+
+impl From<tungstenite::Error> for LinkError {
+    fn from(error: tungstenite::Error) -> Self {
+        use tungstenite::error::{CapacityError, ProtocolError};
+        match error {
+            tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => Self::Closed,
+            tungstenite::Error::Io(error) => Self::from_io(error),
+            tungstenite::Error::Http(response) => Self::Refused { status: response.status().as_u16() },
+            tungstenite::Error::Capacity(CapacityError::MessageTooLong { max_size, .. }) => {
+                Self::TooLarge { limit: max_size }
+            }
+            tungstenite::Error::Protocol(
+                ProtocolError::ResetWithoutClosingHandshake | ProtocolError::HandshakeIncomplete,
+            ) => Self::Lost(None),
+            tungstenite::Error::Protocol(ProtocolError::SendAfterClosing) => Self::Closed,
+            other => Self::Protocol(Box::new(other)),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Links over WebSocket (RFC 6455) and TLS, as stock KubeEdge speaks them: no subprotocol, no compression, the path
+//! means nothing, identity is in the certificate and the headers.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::{SplitSink, SplitStream};
+use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
+
+pub use acceptor::WebSocketAcceptor;
+pub use dialer::{ClientTls, WebSocketDialer};
+
+use super::{CloseReason, Frame, FrameSink, FrameSource, Link, LinkError, LinkReceiver, LinkSender, Peer};
+
+mod acceptor;
+mod dialer;
+#[cfg(test)]
+mod tests;
+
+/// What KubeEdge's own packer allows (it is unchecked on its WebSockets), so no stock peer sends more. An object of
+/// a Kubernetes API is at most 1.5 MiB.
+const MAX_MESSAGE: usize = 32 * 1024 * 1024;
+/// The stock edge's value: long enough for two slow round trips and a loaded single-core peer.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The stock edge's value. A peer that takes nothing for this long is lost, even if its kernel still answers.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Handshakes in progress at a time. Each costs about a millisecond of CPU at both ends: a fleet that returns at once
+/// waits in the kernel's backlog rather than all timing out together.
+const MAX_HANDSHAKES: usize = 64;
+/// tungstenite's default of 128 KiB costs 128 KiB per idle connection; smaller than 4 KiB saves little more.
+const READ_BUFFER: usize = 4 * 1024;
+/// Below this many bytes messages are gathered before they are written. Every send flushes, so more would only cost.
+const WRITE_BUFFER: usize = 4 * 1024;
+/// A control frame holds 125 bytes, of which two are the close code (RFC 6455 section 5.5).
+const MAX_CLOSE_TEXT: usize = 123;
+
+/// What a WebSocket link may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WebSocketLimits {
+    /// Largest message that is received, in bytes.
+    pub max_message: usize,
+    /// How long it may take until a link is open.
+    pub handshake: Duration,
+    /// How long the peer may take no bytes while there are some for it.
+    pub write: Duration,
+    /// How many handshakes an acceptor has in progress at a time.
+    pub max_handshakes: usize,
+}
+
+impl Default for WebSocketLimits {
+    fn default() -> Self {
+        Self {
+            max_message: MAX_MESSAGE,
+            handshake: HANDSHAKE_TIMEOUT,
+            write: WRITE_TIMEOUT,
+            max_handshakes: MAX_HANDSHAKES,
+        }
+    }
+}
+
+impl WebSocketLimits {
+    /// The limits in tungstenite's terms. It checks a frame's announced length before it reads the payload, and the
+    /// sum of a message's fragments with each one.
+    fn protocol(&self) -> WebSocketConfig {
+        WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(WRITE_BUFFER)
+            .max_message_size(Some(self.max_message))
+            .max_frame_size(Some(self.max_message))
+    }
+}
+
+/// Runs one step of opening a link for no longer than it may take.
+async fn in_time<T>(
+    step: &'static str,
+    limit: Duration,
+    work: impl Future<Output = Result<T, LinkError>>,
+) -> Result<T, LinkError> {
+    timeout(limit, work).await.unwrap_or(Err(LinkError::TimedOut { step, limit }))
+}
+
+/// The link over an upgraded connection.
+fn link<S>(stream: WebSocketStream<S>, peer: Peer, limits: &WebSocketLimits) -> Link
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sink, source) = stream.split();
+    Link {
+        peer,
+        tx: LinkSender::new(Sink { inner: sink, write: limits.write }),
+        rx: LinkReceiver::new(Source { inner: source }),
+    }
+}
+
+struct Sink<S> {
+    inner: SplitSink<WebSocketStream<S>, Message>,
+    write: Duration,
+}
+
+struct Source<S> {
+    inner: SplitStream<WebSocketStream<S>>,
+}
+
+// === impl Sink ===
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Sink<S> {
+    async fn write(&mut self, message: Message) -> Result<(), LinkError> {
+        let limit = self.write;
+        in_time("sending", limit, async { Ok(self.inner.send(message).await?) }).await
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> FrameSink for Sink<S> {
+    fn send(&mut self, frame: Frame) -> BoxFuture<'_, Result<(), LinkError>> {
+        async move {
+            let message = match frame {
+                Frame::Text(data) => Message::Text(text(data)?),
+                Frame::Binary(data) => Message::Binary(data),
+            };
+            self.write(message).await
+        }
+        .boxed()
+    }
+
+    fn close(&mut self, reason: CloseReason) -> BoxFuture<'_, Result<(), LinkError>> {
+        let frame =
+            CloseFrame { code: CloseCode::from(reason.code), reason: close_text(&reason.text).into() };
+        async move { self.write(Message::Close(Some(frame))).await }.boxed()
+    }
+}
+
+/// As much of `text` as fits into a close frame.
+fn close_text(text: &str) -> &str {
+    let mut end = text.len().min(MAX_CLOSE_TEXT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// The bytes of a text message, checked: RFC 6455 section 8.1 allows nothing but UTF-8.
+fn text(data: Bytes) -> Result<Utf8Bytes, LinkError> {
+    Utf8Bytes::try_from(data).map_err(|error| LinkError::Protocol(Box::new(error.into())))
+}
+
+// === impl Source ===
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> FrameSource for Source<S> {
+    fn recv(&mut self) -> BoxFuture<'_, Result<Option<Frame>, LinkError>> {
+        async move {
+            loop {
+                match self.inner.next().await {
+                    Some(Ok(Message::Text(text))) => return Ok(Some(Frame::Text(text.into()))),
+                    Some(Ok(Message::Binary(data))) => return Ok(Some(Frame::Binary(data))),
+                    Some(Ok(Message::Close(_))) | None => return Ok(None),
+                    // tungstenite answers pings itself; raw frames are never received.
+                    Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                    Some(Err(error)) => match LinkError::from(error) {
+                        LinkError::Closed => return Ok(None),
+                        error => return Err(error),
+                    },
+                }
+            }
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,352 @@
+//! Over real sockets and TLS on the loopback, in real time.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
+use rustls::server::WebPkiClientVerifier;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::client_async;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+
+use super::*;
+use crate::link::{Acceptor as _, Dialer as _};
+use crate::task;
+
+/// Small, so that a test reaches it soon.
+const LIMIT: usize = 1024 * 1024;
+
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// A certificate authority made for one test.
+struct Authority {
+    certificate: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "test CA");
+        let certificate = params.self_signed(&key).unwrap().into();
+        Self { certificate, issuer: Issuer::new(params, key) }
+    }
+
+    fn roots(&self) -> Arc<RootCertStore> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.clone()).unwrap();
+        Arc::new(roots)
+    }
+
+    fn issue(&self, common_names: &[&str], sans: &[&str]) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let sans: Vec<String> = sans.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(sans).unwrap();
+        // rcgen keeps one value per type; the second name has the same OID, written out.
+        let types = [DnType::CommonName, DnType::CustomDnType(vec![2, 5, 4, 3])];
+        for (dn_type, name) in types.into_iter().zip(common_names) {
+            params.distinguished_name.push(dn_type, *name);
+        }
+        params.distinguished_name.push(DnType::OrganizationName, "system:nodes");
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        (vec![certificate.into()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
+    }
+
+    fn server(&self) -> Arc<rustls::ServerConfig> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(self.roots(), provider.clone()).build().unwrap();
+        let (chain, key) = self.issue(&["cloud"], &["127.0.0.1"]);
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(chain, key)
+            .unwrap();
+        Arc::new(config)
+    }
+
+    fn client(&self, identity: Option<Identity>) -> Arc<rustls::ClientConfig> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(self.roots(), provider.clone()).build().unwrap();
+        let builder = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_webpki_verifier(verifier);
+        Arc::new(match identity {
+            Some((chain, key)) => builder.with_client_auth_cert(chain, key).unwrap(),
+            None => builder.with_no_client_auth(),
+        })
+    }
+
+    fn node(&self) -> Arc<rustls::ClientConfig> {
+        self.client(Some(self.issue(&["system:node:edge-1"], &[])))
+    }
+}
+
+struct Cloud {
+    authority: Authority,
+    acceptor: WebSocketAcceptor,
+    address: SocketAddr,
+}
+
+impl Cloud {
+    async fn start(limits: WebSocketLimits) -> Self {
+        let authority = Authority::new();
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        let acceptor = WebSocketAcceptor::bind(any_port, authority.server(), limits).await.unwrap();
+        let address = acceptor.local_addr().unwrap();
+        Self { authority, acceptor, address }
+    }
+
+    fn dialer(&self, tls: Arc<rustls::ClientConfig>) -> WebSocketDialer {
+        let mut headers = HeaderMap::new();
+        headers.insert("node_id", "edge-1".parse().unwrap());
+        let url = format!("wss://{}/project/edge-1/events", self.address);
+        WebSocketDialer::new(&url, headers, Arc::new(move || tls.clone()), limits()).unwrap()
+    }
+
+    /// A node's link: its end and the cloud's.
+    async fn joined(&mut self) -> (Link, Link) {
+        let dialer = self.dialer(self.authority.node());
+        let (edge, cloud) = tokio::join!(dialer.dial(), self.acceptor.accept());
+        (edge.unwrap(), cloud.unwrap())
+    }
+
+    /// A node whose WebSocket is in the test's own hands, and the cloud's end.
+    async fn raw_node(&mut self) -> (WebSocketStream<TlsStream<TcpStream>>, Link) {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let name = ServerName::from(self.address.ip());
+        let tls = TlsConnector::from(self.authority.node());
+        let dial = async {
+            let stream = tls.connect(name, stream).await.unwrap();
+            client_async(format!("wss://{}/", self.address), stream).await.unwrap().0
+        };
+        let (edge, cloud) = tokio::join!(dial, self.acceptor.accept());
+        (edge, cloud.unwrap())
+    }
+}
+
+fn limits() -> WebSocketLimits {
+    WebSocketLimits { max_message: LIMIT, ..WebSocketLimits::default() }
+}
+
+/// One fragment of a text message.
+fn fragment(data: Vec<u8>, first: bool, last: bool) -> Message {
+    let opcode = if first { Data::Text } else { Data::Continue };
+    Message::Frame(RawFrame::message(data, OpCode::Data(opcode), last))
+}
+
+/// The head of a masked final text frame that announces `length` bytes (RFC 6455 section 5.2).
+fn text_head(length: u64) -> Vec<u8> {
+    let mut head = vec![0x81, 0x80 | 127];
+    head.extend(length.to_be_bytes());
+    head.extend([0; 4]);
+    head
+}
+
+#[tokio::test]
+async fn messages_cross_both_ways_and_the_certificate_names_the_peer() {
+    let mut server = Cloud::start(limits()).await;
+    let (mut edge, mut cloud) = server.joined().await;
+    assert_eq!(cloud.peer.common_name.as_deref(), Some("system:node:edge-1"));
+    assert_eq!(cloud.peer.organizations, ["system:nodes"]);
+    assert_eq!(cloud.peer.header("node_id"), Some("edge-1"));
+    assert!(cloud.peer.certificate.is_some());
+    assert_eq!(edge.peer.common_name.as_deref(), Some("cloud"));
+
+    let large = Frame::Binary(vec![7; LIMIT].into());
+    for frame in [Frame::Text("{}\n".into()), Frame::Binary("\0".into())] {
+        edge.tx.send(frame.clone()).await.unwrap();
+        assert_eq!(cloud.rx.recv().await.unwrap(), Some(frame));
+    }
+    let (sent, received) = tokio::join!(cloud.tx.send(large.clone()), edge.rx.recv());
+    sent.unwrap();
+    assert_eq!(received.unwrap(), Some(large));
+
+    edge.tx.close(CloseReason::new(CloseReason::NORMAL, "é".repeat(200))).await.unwrap();
+    assert_eq!(cloud.rx.recv().await.unwrap(), None);
+    assert_eq!(edge.tx.send(Frame::Text("{}".into())).await.unwrap_err().kind(), "closed");
+}
+
+#[tokio::test]
+async fn a_client_without_a_certificate_of_ours_is_refused_and_disturbs_nobody() {
+    let mut server = Cloud::start(limits()).await;
+    let strange = Authority::new();
+    let of_strangers = server.authority.client(Some(strange.issue(&["system:node:edge-1"], &[])));
+    for tls in [server.authority.client(None), of_strangers] {
+        let dialer = server.dialer(tls);
+        let dial = async {
+            let error = dialer.dial().await.unwrap_err();
+            assert_eq!(error.kind(), "tls", "{error:?}");
+        };
+        tokio::select! {
+            () = dial => {}
+            link = server.acceptor.accept() => panic!("let in {link:?}"),
+        }
+    }
+    server.joined().await;
+}
+
+#[tokio::test]
+async fn a_cloud_with_a_certificate_of_another_authority_is_refused() {
+    let mut server = Cloud::start(limits()).await;
+    let identity = server.authority.issue(&["system:node:edge-1"], &[]);
+    let dialer = server.dialer(Authority::new().client(Some(identity)));
+    tokio::select! {
+        dialled = dialer.dial() => assert_eq!(dialled.unwrap_err().kind(), "tls"),
+        link = server.acceptor.accept() => panic!("let in {link:?}"),
+    }
+}
+
+#[test]
+fn a_certificate_that_cannot_be_read_or_has_two_names_names_nobody() {
+    let named = |chain: &[CertificateDer<'static>]| Peer::proven(String::new(), Some(chain)).common_name;
+    let authority = Authority::new();
+    assert_eq!(named(&authority.issue(&["edge-1"], &[]).0).as_deref(), Some("edge-1"));
+    assert_eq!(named(&authority.issue(&["edge-1", "edge-2"], &[]).0), None);
+    assert_eq!(named(&[CertificateDer::from(vec![0x30, 0x03, 1, 2, 3])]), None);
+    assert_eq!(named(&[]), None);
+}
+
+#[tokio::test]
+async fn an_announced_100_mib_message_is_refused_before_its_bytes_are_read() {
+    let mut server = Cloud::start(limits()).await;
+    let (edge, mut cloud) = server.raw_node().await;
+    let mut stream = edge.into_inner();
+    stream.write_all(&text_head(100 * 1024 * 1024)).await.unwrap();
+    stream.flush().await.unwrap();
+    let error = cloud.rx.recv().await.unwrap_err();
+    assert!(matches!(error, LinkError::TooLarge { limit: LIMIT }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_100_mib_message_in_fragments_is_cut_at_the_limit() {
+    let mut server = Cloud::start(limits()).await;
+    let (mut edge, mut cloud) = server.raw_node().await;
+    let sending = task::spawn(tracing::Span::none(), async move {
+        for n in 0..1600 {
+            let fragment = fragment(vec![b'x'; 64 * 1024], n == 0, n == 1599);
+            if edge.send(fragment).await.is_err() {
+                return n;
+            }
+        }
+        1600
+    });
+    let error = cloud.rx.recv().await.unwrap_err();
+    assert!(matches!(error, LinkError::TooLarge { limit: LIMIT }), "{error:?}");
+    drop(cloud);
+    assert!(sending.await.unwrap() < 1600, "the sender was cut off on the way");
+}
+
+#[tokio::test]
+async fn a_message_of_many_fragments_is_put_together() {
+    let mut server = Cloud::start(limits()).await;
+    let (mut edge, mut cloud) = server.raw_node().await;
+    let text: Vec<u8> = (0..5000u32).flat_map(|n| format!("{n} é\n").into_bytes()).collect();
+    let sending = task::spawn(tracing::Span::none(), {
+        let text = text.clone();
+        async move {
+            // Seven bytes at a time also splits characters. A ping may come between fragments.
+            let count = text.len().div_ceil(7);
+            for (n, chunk) in text.chunks(7).enumerate() {
+                edge.send(fragment(chunk.to_vec(), n == 0, n + 1 == count)).await.unwrap();
+                if n == count / 2 {
+                    edge.send(Message::Ping(Bytes::new())).await.unwrap();
+                }
+            }
+            edge
+        }
+    });
+    assert_eq!(cloud.rx.recv().await.unwrap(), Some(Frame::Text(text.into())));
+    sending.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_truncated_frame_is_a_lost_link() {
+    let mut server = Cloud::start(limits()).await;
+    let (edge, mut cloud) = server.raw_node().await;
+    let mut stream = edge.into_inner();
+    stream.write_all(&text_head(1000)).await.unwrap();
+    stream.write_all(b"only this much").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let error = cloud.rx.recv().await.unwrap_err();
+    assert_eq!(error.kind(), "lost", "{error:?}");
+}
+
+#[tokio::test]
+async fn garbage_after_the_handshake_is_a_broken_protocol() {
+    let mut server = Cloud::start(limits()).await;
+    for garbage in
+        [&b"\xff\xffgarbage that is long enough for a frame's head"[..], b"\x81\x84\0\0\0\0\xff\xfe\xfd\xfc"]
+    {
+        let (edge, mut cloud) = server.raw_node().await;
+        let mut stream = edge.into_inner();
+        stream.write_all(garbage).await.unwrap();
+        stream.flush().await.unwrap();
+        let error = cloud.rx.recv().await.unwrap_err();
+        assert_eq!(error.kind(), "protocol", "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn someone_who_never_finishes_the_handshake_holds_up_nobody_and_is_dropped() {
+    let limits = WebSocketLimits { handshake: Duration::from_millis(500), max_handshakes: 2, ..limits() };
+    let mut server = Cloud::start(limits).await;
+    let mut silent = TcpStream::connect(server.address).await.unwrap();
+    let also_silent = TcpStream::connect(server.address).await.unwrap();
+    // Both places are taken by the silent ones until their time is over.
+    server.joined().await;
+    let mut byte = [0];
+    assert_eq!(silent.read(&mut byte).await.unwrap_or(0), 0, "hung up on");
+    drop(also_silent);
+}
+
+#[tokio::test]
+async fn a_plain_http_answer_is_a_refusal() {
+    let server = Cloud::start(limits()).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("wss://{}/", listener.local_addr().unwrap());
+    let tls = server.authority.node();
+    let dialer =
+        WebSocketDialer::new(&url, HeaderMap::new(), Arc::new(move || tls.clone()), limits()).unwrap();
+    let answer = async {
+        let acceptor = tokio_rustls::TlsAcceptor::from(server.authority.server());
+        let mut stream = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+        stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+        stream.flush().await.unwrap();
+        stream
+    };
+    let (dialled, _stream) = tokio::join!(dialer.dial(), answer);
+    assert!(matches!(dialled.unwrap_err(), LinkError::Refused { status: 503 }));
+}
+
+#[tokio::test]
+async fn addresses_that_make_no_sense_are_refused_by_name() {
+    let tls = Authority::new().client(None);
+    for url in ["ws://127.0.0.1:1/", "https://cloud/", "wss://", "wss://a b/", "", "wss://-.-/"] {
+        let tls = tls.clone();
+        let made = WebSocketDialer::new(url, HeaderMap::new(), Arc::new(move || tls.clone()), limits());
+        assert!(matches!(made, Err(LinkError::Address { .. })), "{url}: {made:?}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_listening_is_unreachable() {
+    let server = Cloud::start(limits()).await;
+    let dialer = server.dialer(server.authority.node());
+    drop(server.acceptor);
+    let error = dialer.dial().await.unwrap_err();
+    assert!(error.is_transient() && error.kind() == "unreachable", "{error:?}");
+}
