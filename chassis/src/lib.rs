@@ -6,6 +6,7 @@
 pub mod backoff;
 pub mod channel;
 pub mod clock;
+pub mod config;
 pub mod link;
 pub mod module;
 pub mod readiness;
