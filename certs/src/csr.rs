@@ -10,6 +10,7 @@ use thiserror::Error;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::cri_attributes::ParsedCriAttribute;
 use x509_parser::extensions::{ExtendedKeyUsage, ParsedExtension};
+use x509_parser::oid_registry::OID_SIG_ECDSA_WITH_SHA256;
 use x509_parser::prelude::FromDer;
 
 use crate::ca::printable;
@@ -88,6 +89,11 @@ impl NodeCsr {
             return Err(CsrError::Malformed);
         }
         let info = &csr.certification_request_info;
+        if csr.signature_algorithm.algorithm != OID_SIG_ECDSA_WITH_SHA256
+            || csr.signature_value.unused_bits != 0
+        {
+            return Err(CsrError::Signature);
+        }
         let public_key =
             SubjectPublicKeyInfo::from_der(info.subject_pki.raw).map_err(|_| CsrError::Signature)?;
         // ring refuses a point that is not on P-256, so a key of any other kind cannot pass.

@@ -1,1 +1,3 @@
 //! The cloud side: hub, controllers, embedded control plane.
+
+pub mod embedded;

@@ -7,6 +7,7 @@
 pub mod codec;
 pub mod config;
 pub mod message;
+pub mod quantity;
 pub mod reply;
 pub mod resource;
 mod words;

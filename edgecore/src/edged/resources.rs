@@ -6,13 +6,12 @@
 pub mod cgroup;
 mod linux;
 mod qos;
-mod quantity;
 
 use k8s_openapi::api::core::v1::Container;
 
 pub use linux::{PodLimits, container_resources, pod_limits};
+pub use proto::quantity::{Amount, QuantityError};
 pub use qos::QosClass;
-pub use quantity::{Amount, QuantityError};
 
 /// A resource field of a pod that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

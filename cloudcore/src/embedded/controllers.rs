@@ -1,0 +1,134 @@
+//! The loop that all controllers share.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chassis::clock::Clock;
+use chassis::module::Module;
+use chassis::readiness::ReadyGuard;
+use chassis::shutdown::Shutdown;
+use futures::stream::{self, StreamExt as _};
+use jiff::Timestamp;
+use kube::Client;
+use tokio::time::Instant;
+
+use super::action::Action;
+use super::lifecycle::Heartbeats;
+use super::orphans::Missing;
+use super::scheduler::Scheduler;
+use super::view::{self, Snapshot};
+use super::{accounts, namespaces};
+
+/// Calls to the API in flight at once; the API has one writer, so more would only queue there.
+const IN_FLIGHT: usize = 8;
+/// What failed, and a namespace that is not empty yet, is planned again after this.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The module. Its picture of the cluster is in memory only; everything that it decides is in the API.
+pub struct Controllers {
+    client: Client,
+    clock: Clock,
+    root_pem: String,
+    ready: ReadyGuard,
+}
+
+impl std::fmt::Debug for Controllers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Controllers").finish_non_exhaustive()
+    }
+}
+
+/// What the controllers remember between two plans.
+#[derive(Debug, Default)]
+struct Memory {
+    scheduler: Scheduler,
+    heartbeats: Heartbeats,
+    missing: Missing,
+}
+
+impl Controllers {
+    /// `root_pem` is the certificate that pods verify the API with; `ready` is let go when the first picture is
+    /// complete.
+    pub fn new(client: Client, clock: Clock, root_pem: String, ready: ReadyGuard) -> Self {
+        Self { client, clock, root_pem, ready }
+    }
+}
+
+impl Memory {
+    /// Everything that is to be done now, and when to look again without a change.
+    fn plan(
+        &mut self,
+        snapshot: &Snapshot,
+        root: &str,
+        now: Instant,
+        wall: Timestamp,
+    ) -> (Vec<Action>, Option<Instant>) {
+        let mut actions = accounts::plan(snapshot, root);
+        actions.extend(self.scheduler.plan(snapshot));
+        let (health, stale_at) = self.heartbeats.plan(snapshot, now, wall);
+        actions.extend(health);
+        let (orphans, gone_at) = self.missing.plan(snapshot, now);
+        actions.extend(orphans);
+        let emptying = namespaces::plan(snapshot);
+        let again = (!emptying.is_empty()).then(|| now + AGAIN);
+        actions.extend(emptying);
+        (actions, [stale_at, gone_at, again].into_iter().flatten().min())
+    }
+}
+
+impl Module for Controllers {
+    const NAME: &'static str = "embedded-controllers";
+
+    async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        let (view, mut changes) = view::watch(&self.client);
+        let mut memory = Memory::default();
+        let mut ready = Some(self.ready);
+        let mut look_at: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                () = shutdown.requested() => return Ok(()),
+                change = changes.next() => change.context("the watches have ended")?,
+                () = until(look_at) => {}
+            }
+            if !view.is_complete() {
+                continue;
+            }
+            if let Some(ready) = ready.take() {
+                ready.ready();
+            }
+            let (actions, next) =
+                memory.plan(&view.snapshot(), &self.root_pem, Instant::now(), self.clock.now());
+            look_at = next;
+            if perform(&self.client, self.clock.now(), actions, &mut memory.scheduler).await {
+                let again = Instant::now() + AGAIN;
+                look_at = Some(next.map_or(again, |next| next.min(again)));
+            }
+        }
+    }
+}
+
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Does all of it; says whether something failed.
+async fn perform(client: &Client, now: Timestamp, actions: Vec<Action>, scheduler: &mut Scheduler) -> bool {
+    let outcomes: Vec<_> = stream::iter(actions)
+        .map(|action| async move { (action.clone(), action.perform(client, now).await) })
+        .buffer_unordered(IN_FLIGHT)
+        .collect()
+        .await;
+    let mut failed = false;
+    for (action, outcome) in outcomes {
+        let Err(error) = outcome else { continue };
+        tracing::warn!(?action, %error, "not done, will be tried again");
+        failed = true;
+        if let Action::Bind { pod, .. } = action {
+            scheduler.forget(&pod);
+        }
+    }
+    failed
+}

@@ -1,0 +1,202 @@
+//! Node health (<https://kubernetes.io/docs/reference/node/node-status/#heartbeats>).
+//!
+//! A node is alive while its lease changes. How long ago it changed is measured here, by when we saw it change: the
+//! node's clock may be wrong.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Node, Taint};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tokio::time::Instant;
+
+use super::action::Action;
+use super::view::Snapshot;
+
+/// Kubernetes' node monitor grace period: four missed renewals of a lease that is renewed every ten seconds.
+pub(super) const GRACE: Duration = Duration::from_secs(40);
+
+/// Conditions that are no longer known when the node is silent.
+const CONDITIONS: [&str; 4] = ["Ready", "MemoryPressure", "DiskPressure", "PIDPressure"];
+
+/// Taint of a node that is silent.
+const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
+/// Taint of a node that says that it is not ready.
+const NOT_READY: &str = "node.kubernetes.io/not-ready";
+/// New pods are kept away, running ones are left alone: an edge node that is cut off goes on by itself (DESIGN
+/// rule 5).
+const EFFECT: &str = "NoSchedule";
+
+/// When each node's lease was last seen to change.
+#[derive(Debug, Default)]
+pub(super) struct Heartbeats {
+    seen: HashMap<String, Heartbeat>,
+}
+
+#[derive(Debug)]
+struct Heartbeat {
+    renewed: Option<String>,
+    at: Instant,
+}
+
+impl Heartbeats {
+    /// What to do about nodes, and when to look again.
+    pub(super) fn plan(
+        &mut self,
+        snapshot: &Snapshot,
+        now: Instant,
+        wall: Timestamp,
+    ) -> (Vec<Action>, Option<Instant>) {
+        let leases: HashMap<&str, &Lease> = snapshot
+            .leases
+            .iter()
+            .filter_map(|lease| Some((lease.metadata.name.as_deref()?, lease.as_ref())))
+            .collect();
+        let mut actions = Vec::new();
+        let mut next = None;
+        let mut names = Vec::with_capacity(snapshot.nodes.len());
+        for node in &snapshot.nodes {
+            let Some(name) = node.metadata.name.as_deref() else { continue };
+            names.push(name);
+            let stale_at = self.observe(name, leases.get(name).copied(), now) + GRACE;
+            if now >= stale_at {
+                actions.extend(mark_unknown(name, node));
+            } else {
+                next = Some(next.map_or(stale_at, |next: Instant| next.min(stale_at)));
+            }
+            actions.extend(correct_taints(name, node, now >= stale_at, wall));
+        }
+        self.seen.retain(|name, _| names.contains(&name.as_str()));
+        (actions, next)
+    }
+
+    /// Notes a change of the lease; gives when it last changed. A node that is new to us counts from now.
+    fn observe(&mut self, name: &str, lease: Option<&Lease>, now: Instant) -> Instant {
+        // The renew time as text: we only want to know whether it is another one.
+        let renewed = lease
+            .and_then(|lease| lease.spec.as_ref())
+            .and_then(|spec| spec.renew_time.as_ref())
+            .map(|time| time.0.to_string());
+        let heartbeat = self
+            .seen
+            .entry(name.to_owned())
+            .or_insert_with(|| Heartbeat { renewed: renewed.clone(), at: now });
+        if heartbeat.renewed != renewed {
+            *heartbeat = Heartbeat { renewed, at: now };
+        }
+        heartbeat.at
+    }
+}
+
+fn status_of<'a>(node: &'a Node, condition: &str) -> Option<&'a str> {
+    let conditions = node.status.as_ref()?.conditions.as_ref()?;
+    conditions.iter().find(|found| found.type_ == condition).map(|found| found.status.as_str())
+}
+
+fn mark_unknown(name: &str, node: &Node) -> Option<Action> {
+    let conditions: Vec<&'static str> =
+        CONDITIONS.into_iter().filter(|condition| status_of(node, condition) != Some("Unknown")).collect();
+    (!conditions.is_empty()).then(|| Action::MarkUnknown { node: name.to_owned(), conditions })
+}
+
+/// The taint that the node's state asks for, in place of the ones of ours that it does not.
+fn correct_taints(name: &str, node: &Node, stale: bool, wall: Timestamp) -> Option<Action> {
+    let wanted = match status_of(node, "Ready") {
+        _ if stale => Some(UNREACHABLE),
+        Some("True") => None,
+        Some("Unknown") => Some(UNREACHABLE),
+        _ => Some(NOT_READY),
+    };
+    let has: &[Taint] = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
+    let is_ours = |taint: &Taint| [UNREACHABLE, NOT_READY].contains(&taint.key.as_str());
+    let ours: Vec<&str> = has.iter().filter(|taint| is_ours(taint)).map(|taint| taint.key.as_str()).collect();
+    if ours.as_slice() == wanted.as_slice() {
+        return None;
+    }
+    let mut taints: Vec<Taint> = has.iter().filter(|taint| !is_ours(taint)).cloned().collect();
+    taints.extend(wanted.map(|key| Taint {
+        key: key.to_owned(),
+        effect: EFFECT.to_owned(),
+        time_added: Some(Time(wall)),
+        value: None,
+    }));
+    let version = node.metadata.resource_version.clone().unwrap_or_default();
+    Some(Action::SetTaints { node: name.to_owned(), version, taints })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::embedded::testing::{lease, node, ready, tainted, wall};
+
+    fn snapshot(node: Node, renewed: &str) -> Snapshot {
+        let lease = lease(node.metadata.name.as_deref().unwrap(), renewed);
+        Snapshot { nodes: vec![Arc::new(node)], leases: vec![Arc::new(lease)], ..Snapshot::default() }
+    }
+
+    #[test]
+    fn a_lease_that_changes_keeps_the_node_alive() {
+        let mut beats = Heartbeats::default();
+        let start = Instant::now();
+        let first = snapshot(ready(node("edge-1"), "True"), "2026-01-01T00:00:00Z");
+        assert_eq!(beats.plan(&first, start, wall()), (vec![], Some(start + GRACE)));
+        let renewed = snapshot(ready(node("edge-1"), "True"), "2026-01-01T00:00:10Z");
+        let later = start + GRACE - Duration::from_secs(1);
+        assert_eq!(beats.plan(&renewed, later, wall()), (vec![], Some(later + GRACE)));
+    }
+
+    #[test]
+    fn a_lease_that_stands_still_makes_the_node_unknown_and_unreachable() {
+        let mut beats = Heartbeats::default();
+        let start = Instant::now();
+        let same = snapshot(ready(node("edge-1"), "True"), "2026-01-01T00:00:00Z");
+        beats.plan(&same, start, wall());
+        let (actions, next) = beats.plan(&same, start + GRACE, wall());
+        assert_eq!(next, None);
+        let [Action::MarkUnknown { conditions, .. }, Action::SetTaints { taints, .. }] = actions.as_slice()
+        else {
+            panic!("{actions:?}");
+        };
+        assert_eq!(conditions.as_slice(), CONDITIONS);
+        assert_eq!(
+            (taints.len(), taints[0].key.as_str(), taints[0].effect.as_str()),
+            (1, UNREACHABLE, EFFECT)
+        );
+    }
+
+    #[test]
+    fn a_node_with_a_clock_in_the_past_is_alive_all_the_same() {
+        let mut beats = Heartbeats::default();
+        let start = Instant::now();
+        beats.plan(&snapshot(ready(node("edge-1"), "True"), "1970-01-01T00:00:00Z"), start, wall());
+        let (actions, _) = beats.plan(
+            &snapshot(ready(node("edge-1"), "True"), "1970-01-01T00:00:10Z"),
+            start + GRACE,
+            wall(),
+        );
+        assert_eq!(actions, []);
+    }
+
+    #[test]
+    fn a_node_that_recovers_loses_our_taint_and_keeps_the_users() {
+        let mut beats = Heartbeats::default();
+        let mut recovered = ready(node("edge-1"), "True");
+        recovered = tainted(tainted(recovered, UNREACHABLE), "shop/only");
+        let (actions, _) = beats.plan(&snapshot(recovered, "2026-01-01T00:00:00Z"), Instant::now(), wall());
+        let [Action::SetTaints { taints, .. }] = actions.as_slice() else { panic!("{actions:?}") };
+        assert_eq!(taints.iter().map(|taint| taint.key.as_str()).collect::<Vec<_>>(), ["shop/only"]);
+    }
+
+    #[test]
+    fn a_node_that_says_it_is_not_ready_is_tainted_so() {
+        let mut beats = Heartbeats::default();
+        let sick = snapshot(ready(node("edge-1"), "False"), "2026-01-01T00:00:00Z");
+        let (actions, _) = beats.plan(&sick, Instant::now(), wall());
+        let [Action::SetTaints { taints, .. }] = actions.as_slice() else { panic!("{actions:?}") };
+        assert_eq!(taints[0].key, NOT_READY);
+    }
+}

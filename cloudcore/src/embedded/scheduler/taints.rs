@@ -1,0 +1,43 @@
+//! Taints and tolerations (<https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/>).
+
+use k8s_openapi::api::core::v1::{Node, PodSpec, Taint, Toleration};
+
+use super::Refusal;
+
+/// The taint of a node that is cordoned; set through `spec.unschedulable`.
+const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
+
+/// Whether the pod may go to the node in spite of its taints.
+pub(super) fn tolerated(spec: Option<&PodSpec>, node: &Node) -> Result<(), Refusal> {
+    let Some(node) = &node.spec else { return Ok(()) };
+    let cordoned = (node.unschedulable == Some(true)).then(|| Taint {
+        key: UNSCHEDULABLE.to_owned(),
+        effect: "NoSchedule".to_owned(),
+        ..Taint::default()
+    });
+    let tolerations = spec.and_then(|spec| spec.tolerations.as_deref()).unwrap_or_default();
+    let keeps_out = |taint: &&Taint| {
+        matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute")
+            && !tolerations.iter().any(|toleration| tolerates(toleration, taint))
+    };
+    let taints = node.taints.as_deref().unwrap_or_default();
+    match taints.iter().chain(&cordoned).find(keeps_out) {
+        None => Ok(()),
+        Some(taint) => {
+            Err(Refusal::Taint { key: taint.key.clone(), value: taint.value.clone().unwrap_or_default() })
+        }
+    }
+}
+
+fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
+    let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let effect = said(&toleration.effect).is_none_or(|effect| effect == taint.effect);
+    let exists = toleration.operator.as_deref() == Some("Exists");
+    let key = match said(&toleration.key) {
+        // No key tolerates every taint, and needs `Exists`.
+        None => exists,
+        Some(key) => key == taint.key,
+    };
+    let value = exists || said(&toleration.value) == said(&taint.value);
+    effect && key && value
+}

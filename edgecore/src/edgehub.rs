@@ -1,0 +1,140 @@
+//! EdgeHub: keeps one link to CloudCore and moves messages over it (spec edge-keadm-mapper 1.3 and 1.5).
+//!
+//! It sends to MetaManager what arrives ([`FromCloud`]) and writes to the link what MetaManager gives it. It knows no
+//! pods and persists nothing: what must not be lost stays in the store until MetaManager has its answer.
+//!
+//! A link is dead when writing fails, or when something was sent and nothing at all came back for
+//! [`DEAD_AFTER_HEARTBEATS`]. It then dials again with a jittered back-off. On shutdown it stops reading first, and
+//! closes the link when MetaManager has nothing more to send.
+
+mod session;
+#[cfg(test)]
+mod tests;
+mod throttle;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::backoff::{Backoff, BackoffPolicy};
+use chassis::channel::Sender;
+use chassis::clock::Clock;
+use chassis::link::{Dialer, Link};
+use chassis::module::Module;
+use chassis::readiness::ReadyGuard;
+use chassis::rng::Rng;
+use chassis::shutdown::Shutdown;
+
+use self::session::{Ended, Session};
+use crate::flow::{FromCloud, HubInbox};
+
+/// The lease alone asks every ten seconds and is answered, so three heartbeats of silence after a question mean that
+/// nobody is there (DESIGN section 4).
+pub const DEAD_AFTER_HEARTBEATS: u32 = 3;
+
+/// First wait after a failed dial; a cloud that only restarted is back within a second.
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+/// Longest wait between dials: a fleet that comes back at once is spread over this.
+const RETRY_MOST: Duration = Duration::from_secs(30);
+
+/// How EdgeHub behaves; from `modules.edgeHub` of the config file.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Time between keepalives (`heartbeat`).
+    pub heartbeat: Duration,
+    /// Messages per second to the cloud, acks and keepalives not counted (`messageQPS`); 0 is no limit.
+    pub message_qps: u32,
+    /// Messages that may go at once (`messageBurst`).
+    pub message_burst: u32,
+}
+
+/// The module.
+pub struct EdgeHub {
+    config: Config,
+    dialer: Arc<dyn Dialer>,
+    inbox: HubInbox,
+    up: Sender<FromCloud>,
+    clock: Clock,
+    rng: Rng,
+    ready: Option<ReadyGuard>,
+}
+
+impl std::fmt::Debug for EdgeHub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EdgeHub").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl EdgeHub {
+    /// `inbox` is what MetaManager sends, `up` is where to put what arrives; `ready` is let go at the first link.
+    pub fn new(
+        config: Config,
+        dialer: Arc<dyn Dialer>,
+        inbox: HubInbox,
+        up: Sender<FromCloud>,
+        (clock, rng): (Clock, Rng),
+        ready: ReadyGuard,
+    ) -> Self {
+        Self { config, dialer, inbox, up, clock, rng, ready: Some(ready) }
+    }
+
+    /// Dials until there is a link; `None` when told to stop.
+    async fn connect(&self, backoff: &mut Backoff, shutdown: &Shutdown) -> Option<Link> {
+        loop {
+            let dialed = tokio::select! {
+                () = shutdown.requested() => return None,
+                dialed = self.dialer.dial() => dialed,
+            };
+            let delay = match dialed {
+                Ok(link) => return Some(link),
+                Err(error) => {
+                    let delay = backoff.next_delay();
+                    tracing::warn!(%error, retry_in = ?delay, "no connection to CloudCore");
+                    delay
+                }
+            };
+            tokio::select! {
+                () = shutdown.requested() => return None,
+                () = tokio::time::sleep(delay) => {}
+            }
+        }
+    }
+}
+
+impl Module for EdgeHub {
+    const NAME: &'static str = "edgehub";
+
+    async fn run(mut self, shutdown: Shutdown) -> anyhow::Result<()> {
+        let policy = BackoffPolicy { initial: RETRY_FIRST, max: RETRY_MOST, factor: 2.0, jitter: 0.5 };
+        let mut backoff = Backoff::new(policy, self.rng.clone());
+        while let Some(link) = self.connect(&mut backoff, &shutdown).await {
+            tracing::info!(cloud = %link.peer.address, "connected to CloudCore");
+            if let Some(ready) = self.ready.take() {
+                ready.ready();
+            }
+            if self.up.send(FromCloud::Connected).await.is_err() {
+                break;
+            }
+            let session = Session::new(&self.config, &self.clock, &self.rng);
+            match session.run(link, &mut self.inbox, &self.up, &shutdown).await {
+                Ended::Broken { reason, lived } => {
+                    tracing::warn!(reason, "connection to CloudCore lost");
+                    if lived {
+                        backoff.reset();
+                    }
+                    if self.up.send(FromCloud::Disconnected).await.is_err() {
+                        break;
+                    }
+                }
+                Ended::Stopping(writer) => {
+                    // Closing our sender is what tells MetaManager, and through it edged, to finish.
+                    drop(self.up);
+                    writer.flush(&mut self.inbox).await;
+                    return Ok(());
+                }
+            }
+        }
+        drop(self.up);
+        while self.inbox.recv().await.is_some() {}
+        Ok(())
+    }
+}

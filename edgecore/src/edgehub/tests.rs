@@ -1,0 +1,173 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chassis::channel::{Receiver, Sender, bounded};
+use chassis::clock::Clock;
+use chassis::link::memory::{MemoryAcceptor, MemoryNet};
+use chassis::link::{Acceptor as _, Frame, Link, Peer};
+use chassis::module::Module as _;
+use chassis::readiness::Readiness;
+use chassis::rng::Rng;
+use chassis::shutdown::{Shutdown, ShutdownTrigger};
+use chassis::task::AbortOnDrop;
+use proto::{Content, Group, Message, Operation, Resource, Route, Source, Stamp};
+use tokio::time::Instant;
+
+use super::{Config, DEAD_AFTER_HEARTBEATS, EdgeHub};
+use crate::flow::FromCloud;
+
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+struct Rig {
+    acceptor: MemoryAcceptor,
+    down: Receiver<FromCloud>,
+    up: Sender<Message>,
+    readiness: Readiness,
+    trigger: ShutdownTrigger,
+    hub: AbortOnDrop<anyhow::Result<()>>,
+}
+
+impl Rig {
+    fn start() -> Self {
+        let net = MemoryNet::new(Rng::seeded(7));
+        let acceptor = net.listen();
+        let (from_hub, down) = bounded("down", 16);
+        let (up, inbox) = bounded("up", 16);
+        let readiness = Readiness::new();
+        let config = Config { heartbeat: HEARTBEAT, message_qps: 30, message_burst: 60 };
+        let clock = Clock::fixed("2026-01-01T00:00:00Z".parse().unwrap());
+        let hub = EdgeHub::new(
+            config,
+            Arc::new(net.dialer("edge-1", Peer::default())),
+            inbox,
+            from_hub,
+            (clock, Rng::seeded(1)),
+            readiness.register("edgehub"),
+        );
+        let (trigger, shutdown) = Shutdown::new();
+        let hub = chassis::task::spawn(tracing::Span::none(), hub.run(shutdown));
+        Self { acceptor, down, up, readiness, trigger, hub }
+    }
+
+    async fn accept(&mut self) -> Link {
+        let link = self.acceptor.accept().await.unwrap();
+        assert!(matches!(self.down.recv().await, Some(FromCloud::Connected)));
+        link
+    }
+}
+
+fn message(id: &str, operation: Operation) -> Message {
+    let route = Route {
+        source: Source::EdgeController,
+        group: Group::Resource,
+        operation,
+        resource: Resource::from("default/configmap/web"),
+    };
+    Message::new(Stamp { id: id.into(), timestamp: 1 }, route, Content::Null)
+}
+
+fn frame(message: &Message) -> Frame {
+    Frame::Text(proto::codec::encode(message))
+}
+
+async fn next(link: &mut Link) -> Message {
+    let frame = link.rx.recv().await.unwrap().expect("the edge closed the link");
+    proto::codec::decode(frame.data()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_says_that_it_lives_at_once_and_every_heartbeat() {
+    let mut rig = Rig::start();
+    assert!(!rig.readiness.is_ready());
+    let mut link = rig.accept().await;
+    assert!(rig.readiness.is_ready());
+    let start = Instant::now();
+    for beat in 0..3 {
+        let keepalive = next(&mut link).await;
+        assert_eq!(keepalive.route.operation, Operation::Keepalive);
+        assert_eq!(keepalive.route.source, Source::WebSocket);
+        assert_eq!(keepalive.content, Content::text("ping"));
+        assert_eq!(start.elapsed().as_secs(), (HEARTBEAT * beat).as_secs());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_go_both_ways_and_control_messages_are_answered() {
+    let mut rig = Rig::start();
+    let mut link = rig.accept().await;
+    next(&mut link).await;
+    link.tx.send(frame(&message("c1", Operation::Ping))).await.unwrap();
+    let answer = next(&mut link).await;
+    assert_eq!(answer.header.parent_id.as_deref(), Some("c1"));
+    assert_eq!(answer.content, Content::text("ack"));
+    let query = message("m1", Operation::Query);
+    rig.up.send(query.clone()).await.unwrap();
+    assert_eq!(next(&mut link).await, query);
+    let insert = message("m2", Operation::Insert);
+    link.tx.send(frame(&insert)).await.unwrap();
+    let Some(FromCloud::Message(got)) = rig.down.recv().await else { panic!("no message") };
+    assert_eq!(*got, insert);
+}
+
+#[tokio::test(start_paused = true)]
+async fn garbage_is_skipped_and_the_link_stays() {
+    let mut rig = Rig::start();
+    let mut link = rig.accept().await;
+    let empty = br#"{"header":{"msg_id":"","timestamp":0},"route":{},"content":null}"#;
+    for garbage in [b"{\"header\":".as_slice(), b"null", b"\xff\xfe", &b"[".repeat(5000), empty] {
+        link.tx.send(Frame::Text(Bytes::copy_from_slice(garbage))).await.unwrap();
+    }
+    link.tx.send(frame(&message("m1", Operation::Insert))).await.unwrap();
+    let Some(FromCloud::Message(got)) = rig.down.recv().await else { panic!("no message") };
+    assert_eq!(got.header.id, "m1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_answers_nothing_is_given_up_and_dialled_again() {
+    let mut rig = Rig::start();
+    let silent = rig.accept().await;
+    let start = Instant::now();
+    rig.up.send(message("m1", Operation::Query)).await.unwrap();
+    assert!(matches!(rig.down.recv().await, Some(FromCloud::Disconnected)));
+    let waited = start.elapsed();
+    assert!(waited >= HEARTBEAT * DEAD_AFTER_HEARTBEATS, "{waited:?}");
+    assert!(waited <= HEARTBEAT * (DEAD_AFTER_HEARTBEATS + 1), "{waited:?}");
+    drop(silent);
+    rig.accept().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_link_is_not_a_dead_one() {
+    let mut rig = Rig::start();
+    let mut link = rig.accept().await;
+    for _ in 0..10 {
+        assert_eq!(next(&mut link).await.route.operation, Operation::Keepalive);
+    }
+    assert!(rig.down.try_recv().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_shutdown_what_is_still_to_be_sent_is_sent() {
+    let mut rig = Rig::start();
+    let mut link = rig.accept().await;
+    next(&mut link).await;
+    rig.trigger.request();
+    // Its inbox downward closes first: that is what tells MetaManager to finish.
+    assert!(rig.down.recv().await.is_none());
+    rig.up.send(message("last", Operation::Response)).await.unwrap();
+    assert_eq!(next(&mut link).await.header.id, "last");
+    drop(rig.up);
+    assert!(link.rx.recv().await.unwrap().is_none(), "the link is closed");
+    rig.hub.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_cloud_it_keeps_dialling_and_stops_when_told() {
+    let mut rig = Rig::start();
+    // Nobody accepts: a dial that waits must not keep the process alive.
+    rig.trigger.request();
+    assert!(rig.down.recv().await.is_none());
+    drop(rig.up);
+    rig.hub.await.unwrap().unwrap();
+}
