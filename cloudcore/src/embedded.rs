@@ -19,8 +19,10 @@ pub mod lifecycle;
 pub mod namespaces;
 pub mod orphans;
 pub mod scheduler;
+pub mod server;
 #[cfg(test)]
 mod testing;
 mod view;
 
 pub use controllers::Controllers;
+pub use server::EmbeddedApi;
