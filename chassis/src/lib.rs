@@ -3,14 +3,18 @@
 //! A daemon is a set of [`module::Module`]s. `app.rs` of each binary creates the channels between them, hands them
 //! to a [`supervisor::Supervisor`] and waits: the supervisor ends all of them when one ends or when it is told to.
 
+pub mod admin;
 pub mod backoff;
 pub mod channel;
 pub mod clock;
 pub mod config;
 pub mod link;
+pub mod metrics;
 pub mod module;
 pub mod readiness;
 pub mod rng;
 pub mod shutdown;
+pub mod signal;
 pub mod supervisor;
 pub mod task;
+pub mod telemetry;
