@@ -1,3 +1,5 @@
 //! The cloud side: hub, controllers, embedded control plane.
 
+pub mod edgecontroller;
 pub mod embedded;
+pub mod flow;

@@ -1,0 +1,4 @@
+//! Pods, nodes, config maps and secrets.
+mod desired;
+mod references;
+mod shape;

@@ -1,0 +1,116 @@
+//! The typed messages between CloudCore's modules. `app.rs` is the only file that connects them.
+//!
+//! ```text
+//!   cloudhub  - NodeSession (once per connection) ->  edgecontroller
+//!   cloudhub  - requests (Message) ->                 edgecontroller   one queue per connection
+//!   cloudhub  <- Outbox (newest version wins) -       edgecontroller   one per connection
+//!   cloudhub  <- Replies (Message) -                  edgecontroller   one queue per connection
+//! ```
+//!
+//! What a node should have travels as state, in its [`Outbox`]; what it asked for travels as messages.
+
+mod outbox;
+
+use std::fmt;
+
+use chassis::channel::{Receiver, Sender};
+use proto::Message;
+
+pub use outbox::state::{Change, Transmission};
+pub use outbox::{Outbox, OutboxReader};
+
+/// Name of a node, as its certificate proves it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeName(String);
+
+/// A node has connected: everything that EdgeController needs to serve it. The session lives as long as its
+/// `requests` queue is open.
+#[derive(Debug)]
+pub struct NodeSession {
+    /// Who connected; proven by its certificate.
+    pub node: NodeName,
+    /// What the node asks, in its order. Capacity: `cloudhub::session::REQUESTS`; when it is full the hub stops
+    /// reading from this node.
+    pub requests: Receiver<Message>,
+    /// Answers to those.
+    pub replies: Replies,
+    /// What the node should have.
+    pub outbox: Outbox,
+}
+
+/// Answers on their way to one node. Capacity: `cloudhub::session::REPLIES`. Waits when it is full, which holds
+/// up the requests of this node and of no other.
+#[derive(Debug, Clone)]
+pub struct Replies {
+    tx: Sender<Message>,
+}
+
+/// New sessions on their way to EdgeController. Waits when the queue is full: connecting slows down.
+#[derive(Debug, Clone)]
+pub struct Sessions {
+    tx: Sender<NodeSession>,
+}
+
+/// The other end is gone: the session has ended, or CloudCore is shutting down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the receiver has ended")]
+pub struct Ended;
+
+// === impl NodeName ===
+
+impl NodeName {
+    /// Takes a name that has been checked against a certificate (or stands in an API object).
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+// === impl Replies ===
+
+impl Replies {
+    /// Wraps the sending half of the queue to the session.
+    pub fn new(tx: Sender<Message>) -> Self {
+        Self { tx }
+    }
+
+    /// Sends an answer.
+    ///
+    /// # Errors
+    /// When the session has ended: nobody waits for the answer any more.
+    pub async fn send(&self, reply: Message) -> Result<(), Ended> {
+        self.tx.send(reply).await.map_err(|_| Ended)
+    }
+
+    /// Ends when the session has.
+    pub async fn closed(&self) {
+        self.tx.closed().await;
+    }
+}
+
+// === impl Sessions ===
+
+impl Sessions {
+    /// Wraps the sending half of the queue to EdgeController.
+    pub fn new(tx: Sender<NodeSession>) -> Self {
+        Self { tx }
+    }
+
+    /// Announces a node.
+    ///
+    /// # Errors
+    /// When EdgeController has ended.
+    pub async fn announce(&self, session: NodeSession) -> Result<(), Ended> {
+        self.tx.send(session).await.map_err(|_| Ended)
+    }
+}
