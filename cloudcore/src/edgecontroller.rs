@@ -1,4 +1,213 @@
-//! Pods, nodes, config maps and secrets.
+//! Pods, nodes, config maps and secrets: what nodes should have goes down, what they ask and report goes up.
+//!
+//! ```text
+//!   Kubernetes watch -> watches -> Desired -> Outbox of each connected node
+//!   NodeSession -> one upstream::Worker each -> Kubernetes API -> Replies
+//! ```
+//!
+//! Started by `app`; hears of connections from CloudHub. Keeps everything in memory: the API server is its
+//! store, and after a restart the watches bring everything again. It ends when CloudHub has ended and every request
+//! that it had taken has been worked off.
+
 mod desired;
+mod metrics;
 mod references;
 mod shape;
+mod upstream;
+mod view;
+mod watches;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use chassis::channel::Receiver;
+use chassis::clock::Clock;
+use chassis::module::Module;
+use chassis::readiness::ReadyGuard;
+use chassis::rng::Rng;
+use chassis::shutdown::Shutdown;
+use chassis::task;
+use futures::StreamExt as _;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use self::desired::Outgoing;
+pub use self::metrics::Metrics;
+use self::upstream::Worker;
+use self::view::{DesiredView, DesiredWriter};
+use self::watches::{Fact, Kind, Synced};
+use crate::flow::{NodeName, NodeSession, Outbox};
+
+/// Calls to the API server under way for all nodes together. A kube-apiserver admits 400 reads and 200 writes at
+/// once (`--max-requests-inflight`, `--max-mutating-requests-inflight`); nodes shall not take all of them.
+const CALLS: usize = 64;
+
+/// What the module needs of the world.
+#[derive(Clone)]
+pub struct Environment {
+    /// The Kubernetes API.
+    pub client: kube::Client,
+    /// Time of day.
+    pub clock: Clock,
+    /// Message ids.
+    pub rng: Rng,
+    /// The CA certificate of the Kubernetes API, PEM; pods trust it.
+    pub ca_certificate: String,
+    /// Address of this CloudCore, as nodes are annotated with it.
+    pub address: String,
+}
+
+/// The module.
+#[derive(Debug)]
+pub struct EdgeController {
+    sessions: Receiver<NodeSession>,
+    context: Arc<Context>,
+    desired: DesiredWriter,
+    ready: Option<ReadyGuard>,
+    outboxes: HashMap<NodeName, Outbox>,
+    workers: JoinSet<(NodeName, Outbox)>,
+}
+
+/// What all workers share.
+struct Context {
+    client: kube::Client,
+    clock: Clock,
+    rng: Rng,
+    ca_certificate: String,
+    address: String,
+    desired: DesiredView,
+    calls: Semaphore,
+    metrics: Metrics,
+}
+
+// By hand: `kube::Client` shows nothing of itself.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl EdgeController {
+    /// `ready` is released when every watch has brought what exists.
+    pub fn new(
+        environment: Environment,
+        sessions: Receiver<NodeSession>,
+        ready: ReadyGuard,
+        metrics: Metrics,
+    ) -> Self {
+        let Environment { client, clock, rng, ca_certificate, address } = environment;
+        let desired = DesiredWriter::default();
+        let context = Context {
+            client,
+            clock,
+            rng,
+            ca_certificate,
+            address,
+            desired: desired.view(),
+            calls: Semaphore::new(CALLS),
+            metrics,
+        };
+        let context = Arc::new(context);
+        let (outboxes, workers) = (HashMap::new(), JoinSet::new());
+        Self { sessions, context, desired, ready: Some(ready), outboxes, workers }
+    }
+
+    fn connect(&mut self, session: NodeSession, synced: watch::Receiver<bool>) {
+        let node = session.node.clone();
+        session.outbox.push(self.context.desired.read().snapshot(&node));
+        self.outboxes.insert(node.clone(), session.outbox.clone());
+        let span = tracing::info_span!("upstream", %node);
+        task::spawn_in(
+            &mut self.workers,
+            span,
+            Worker::new(session, Arc::clone(&self.context), synced).run(),
+        );
+    }
+
+    /// Forgets the outbox of an ended session, unless a newer session of that node has taken its place.
+    fn disconnect(&mut self, node: &NodeName, outbox: &Outbox) {
+        if self.outboxes.get(node).is_some_and(|current| current.is_same(outbox)) {
+            self.outboxes.remove(node);
+        }
+    }
+
+    fn learn(&mut self, fact: Fact) {
+        let mut desired = self.desired.write();
+        let (changes, gone) = match fact {
+            Fact::Pods(change) => (watches::pods(&mut desired, change), Vec::new()),
+            Fact::ConfigMaps(change) => (watches::config_maps(&mut desired, change), Vec::new()),
+            Fact::Secrets(change) => (watches::secrets(&mut desired, change), Vec::new()),
+            Fact::Nodes(change) => watches::nodes(&mut desired, change),
+        };
+        drop(desired);
+        self.distribute(changes);
+        for outbox in gone.iter().filter_map(|node| self.outboxes.get(node)) {
+            outbox.node_deleted();
+        }
+    }
+
+    /// Nodes that are not connected get theirs when they connect.
+    fn distribute(&self, changes: Vec<Outgoing>) {
+        for (node, change) in changes {
+            if let Some(outbox) = self.outboxes.get(&node) {
+                self.context.metrics.change_pushed();
+                outbox.push([change]);
+            }
+        }
+    }
+
+    async fn drain(mut self) -> anyhow::Result<()> {
+        while let Some(ended) = self.workers.join_next().await {
+            ended?;
+        }
+        Ok(())
+    }
+}
+
+impl Module for EdgeController {
+    const NAME: &'static str = "edgecontroller";
+
+    async fn run(mut self, _shutdown: Shutdown) -> anyhow::Result<()> {
+        let mut watches = watches::start(&self.context.client);
+        let mut seen = Synced::default();
+        let (synced, is_synced) = watch::channel(false);
+        loop {
+            tokio::select! {
+                session = self.sessions.recv() => match session {
+                    Some(session) => self.connect(session, is_synced.clone()),
+                    None => return self.drain().await,
+                },
+                Some(ended) = self.workers.join_next() => {
+                    let (node, outbox) = ended?;
+                    self.disconnect(&node, &outbox);
+                }
+                Some(fact) = watches.next() => match fact {
+                    Ok(fact) => {
+                        let is_all_there = seen.note(&fact);
+                        self.learn(fact);
+                        if is_all_there && let Some(ready) = self.ready.take() {
+                            synced.send_replace(true);
+                            ready.ready();
+                        }
+                    }
+                    Err((kind, error)) => self.watch_failed(kind, &error),
+                },
+            }
+        }
+    }
+}
+
+impl EdgeController {
+    /// The watch itself tries again, later each time.
+    fn watch_failed(&self, kind: Kind, error: &kube::runtime::watcher::Error) {
+        self.context.metrics.watch_failed(kind);
+        tracing::warn!(kind = kind.as_str(), "watch interrupted: {error}");
+    }
+}

@@ -82,18 +82,6 @@ impl Desired {
         self.on_node.get(node).is_some_and(|on_node| on_node.uses.contains_key(path))
     }
 
-    /// Whether a pod on `node` runs as this service account.
-    pub(crate) fn runs_as(&self, node: &NodeName, namespace: &str, service_account: &str) -> bool {
-        self.on_node.get(node).is_some_and(|on_node| {
-            on_node
-                .pods
-                .iter()
-                .filter(|(of, _)| of == namespace)
-                .filter_map(|key| self.pods.get(key))
-                .any(|pod| pod.service_account == service_account)
-        })
-    }
-
     /// A config map or secret as last seen.
     pub(crate) fn config(&self, path: &ObjectPath) -> Option<Arc<Change>> {
         self.configs.get(path).cloned()

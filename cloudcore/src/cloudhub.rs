@@ -1,0 +1,234 @@
+//! Connections of the edge nodes: who they are, one session for each, newest connection wins.
+//!
+//! Takes links from its acceptor, announces each node to EdgeController, and carries messages between the two
+//! until the connection ends. It persists nothing. On shutdown it stops taking links, says goodbye on all of them
+//! and ends, which closes the queues of EdgeController.
+
+mod identity;
+mod metrics;
+mod session;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use chassis::channel::{self, ChannelMetrics};
+use chassis::clock::Clock;
+use chassis::link::{Acceptor, CloseReason, Link};
+use chassis::module::Module;
+use chassis::readiness::ReadyGuard;
+use chassis::rng::Rng;
+use chassis::shutdown::{Shutdown, ShutdownTrigger};
+use chassis::task;
+use proto::config::cloudcore;
+use tokio::task::JoinSet;
+
+use self::identity::Refusal;
+pub use self::metrics::Metrics;
+use self::session::Session;
+use crate::flow::{NodeName, NodeSession, Outbox, Replies, Sessions};
+
+/// Requests of one node that wait for EdgeController. When they are this many the hub stops reading from the
+/// node, so that it feels the delay; a stock edge sends 60 at once at most (`messageBurst`).
+const REQUESTS: usize = 64;
+
+/// Answers to one node that wait for the link. When they are this many, its next request waits.
+const REPLIES: usize = 64;
+
+/// A goodbye that does not get through in this time is not worth waiting for.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// Limits of the hub.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// A node that says nothing for this long is cut off.
+    pub keepalive_interval: Duration,
+    /// A node that takes nothing for this long is cut off.
+    pub write_timeout: Duration,
+    /// Nodes connected at once.
+    pub node_limit: usize,
+}
+
+/// What the module needs of the world.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// Time of day.
+    pub clock: Clock,
+    /// Message ids.
+    pub rng: Rng,
+    /// Depths of the queues of all sessions, summed.
+    pub channels: ChannelMetrics,
+    /// What the hub counts.
+    pub metrics: Metrics,
+}
+
+/// The module.
+pub struct CloudHub {
+    acceptor: Box<dyn Acceptor>,
+    config: Config,
+    environment: Environment,
+    controller: Sessions,
+    ready: ReadyGuard,
+}
+
+/// Sessions that run, and goodbyes to those who were refused.
+struct Running {
+    tasks: JoinSet<Option<Ended>>,
+    current: HashMap<NodeName, Current>,
+    connections: u64,
+}
+
+/// The newest connection of a node.
+struct Current {
+    connection: u64,
+    end: ShutdownTrigger,
+}
+
+/// A connection that has ended.
+struct Ended {
+    node: NodeName,
+    connection: u64,
+}
+
+impl From<&cloudcore::CloudHub> for Config {
+    fn from(file: &cloudcore::CloudHub) -> Self {
+        Self {
+            keepalive_interval: Duration::from_secs(file.keepalive_interval.into()),
+            write_timeout: Duration::from_secs(file.write_timeout.into()),
+            node_limit: usize::try_from(file.node_limit).unwrap_or(usize::MAX),
+        }
+    }
+}
+
+// === impl CloudHub ===
+
+impl CloudHub {
+    /// `ready` is released when links are being taken.
+    pub fn new(
+        config: Config,
+        environment: Environment,
+        acceptor: Box<dyn Acceptor>,
+        controller: Sessions,
+        ready: ReadyGuard,
+    ) -> Self {
+        Self { acceptor, config, environment, controller, ready }
+    }
+}
+
+impl std::fmt::Debug for CloudHub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CloudHub").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Module for CloudHub {
+    const NAME: &'static str = "cloudhub";
+
+    async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        let Self { mut acceptor, config, environment, controller, ready } = self;
+        let mut running = Running { tasks: JoinSet::new(), current: HashMap::new(), connections: 0 };
+        ready.ready();
+        loop {
+            tokio::select! {
+                () = shutdown.requested() => break,
+                link = acceptor.accept() => running.admit(link?, &config, &environment, &controller, &shutdown),
+                Some(ended) = running.tasks.join_next() => running.forget(ended?, &environment.metrics),
+            }
+        }
+        drop((acceptor, controller));
+        while let Some(ended) = running.tasks.join_next().await {
+            running.forget(ended?, &environment.metrics);
+        }
+        Ok(())
+    }
+}
+
+// === impl Running ===
+
+impl Running {
+    /// Starts a session, or says why not and closes the link.
+    fn admit(
+        &mut self,
+        link: Link,
+        config: &Config,
+        environment: &Environment,
+        controller: &Sessions,
+        shutdown: &Shutdown,
+    ) {
+        match self.check(&link, config) {
+            Ok(node) => self.start(node, link, config, environment, controller, shutdown),
+            Err(refusal) => {
+                tracing::warn!(peer = link.peer.address, "connection refused: {refusal}");
+                environment.metrics.refused(refusal.kind());
+                self.refuse(link, &refusal);
+            }
+        }
+    }
+
+    fn check(&self, link: &Link, config: &Config) -> Result<NodeName, Refusal> {
+        let node = identity::check(&link.peer)?;
+        // A node that is here already takes its own place.
+        if self.current.len() >= config.node_limit && !self.current.contains_key(&node) {
+            return Err(Refusal::TooManyNodes { limit: config.node_limit });
+        }
+        Ok(node)
+    }
+
+    fn refuse(&mut self, mut link: Link, refusal: &Refusal) {
+        let reason = CloseReason::new(refusal.close_code(), refusal.to_string());
+        task::spawn_in(&mut self.tasks, tracing::Span::current(), async move {
+            tokio::time::timeout(GOODBYE, link.tx.close(reason)).await.ok();
+            None
+        });
+    }
+
+    fn start(
+        &mut self,
+        node: NodeName,
+        link: Link,
+        config: &Config,
+        environment: &Environment,
+        controller: &Sessions,
+        shutdown: &Shutdown,
+    ) {
+        self.connections += 1;
+        let connection = self.connections;
+        let span = tracing::info_span!("session", %node, connection);
+        let (end, until) = shutdown.child();
+        if let Some(older) = self.current.insert(node.clone(), Current { connection, end }) {
+            older.end.request();
+        }
+        environment.metrics.connected(self.current.len());
+
+        let (requests_tx, requests) =
+            channel::bounded_with("cloudhub_requests", REQUESTS, &environment.channels);
+        let (replies_tx, replies) = channel::bounded_with("cloudhub_replies", REPLIES, &environment.channels);
+        let (outbox, reader) = Outbox::new();
+        let replies_tx = Replies::new(replies_tx);
+        let announcement = NodeSession { node: node.clone(), requests, replies: replies_tx.clone(), outbox };
+        let session = Session {
+            link,
+            requests: requests_tx,
+            replies,
+            own_replies: replies_tx,
+            outbox: reader,
+            config: config.clone(),
+            environment: environment.clone(),
+        };
+        let (controller, shutdown, metrics) =
+            (controller.clone(), shutdown.clone(), environment.metrics.clone());
+        task::spawn_in(&mut self.tasks, span, async move {
+            let end = session.run(controller, announcement, until, shutdown).await;
+            tracing::info!(reason = end.kind(), "session ended: {end}");
+            metrics.ended(end.kind());
+            Some(Ended { node, connection })
+        });
+    }
+
+    fn forget(&mut self, ended: Option<Ended>, metrics: &Metrics) {
+        let Some(Ended { node, connection }) = ended else { return };
+        if self.current.get(&node).is_some_and(|current| current.connection == connection) {
+            self.current.remove(&node);
+        }
+        metrics.connected(self.current.len());
+    }
+}

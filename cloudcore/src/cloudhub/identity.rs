@@ -1,0 +1,123 @@
+//! Who is at the other end. The certificate says it; what the headers say must agree.
+
+use chassis::link::{CloseReason, Peer};
+
+use crate::flow::NodeName;
+
+/// Common name of a node's certificate, followed by the name of the node (as of kubelets).
+const NODE_PREFIX: &str = "system:node:";
+
+/// What the edge calls itself.
+const NODE_ID: &str = "node_id";
+
+/// What the connection is for (spec cloud-and-wire 1.2).
+const CONNECTION_USE: &str = "ConnectionUse";
+
+/// Messages: the only use there is on this port.
+const MESSAGES: &str = "msg";
+
+/// WebSocket close code "try again later" (IANA registry of RFC 6455).
+const TRY_AGAIN_LATER: u16 = 1013;
+
+/// Why a connection is not taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// No certificate, or one with no name or several.
+    #[error("no client certificate that names a node")]
+    NoCertificate,
+    /// A certificate, but not of a node.
+    #[error("the certificate is of {common_name:?}, which is no node")]
+    NotANode { common_name: String },
+    /// A node that says it is another.
+    #[error("the certificate is of node {node:?}, the node_id header says {claimed:?}")]
+    WrongNode { node: String, claimed: String },
+    /// Not a connection for messages.
+    #[error("the ConnectionUse header is {found:?}, expected {MESSAGES:?}")]
+    WrongUse { found: String },
+    /// The limit of nodes is reached.
+    #[error("{limit} nodes are connected, which is the limit (modules.cloudHub.nodeLimit)")]
+    TooManyNodes { limit: usize },
+}
+
+/// The node that a peer is, proven by its certificate. Checked always, whatever the configuration says about
+/// authorization: everything that a node says is judged by this name.
+pub(super) fn check(peer: &Peer) -> Result<NodeName, Refusal> {
+    let common_name = peer.common_name.as_deref().ok_or(Refusal::NoCertificate)?;
+    let node = common_name
+        .strip_prefix(NODE_PREFIX)
+        .filter(|node| !node.is_empty())
+        .ok_or_else(|| Refusal::NotANode { common_name: common_name.to_owned() })?;
+    let claimed = peer.header(NODE_ID).unwrap_or_default();
+    if claimed != node {
+        return Err(Refusal::WrongNode { node: node.to_owned(), claimed: claimed.to_owned() });
+    }
+    match peer.header(CONNECTION_USE).unwrap_or_default() {
+        MESSAGES => Ok(NodeName::new(node)),
+        found => Err(Refusal::WrongUse { found: found.to_owned() }),
+    }
+}
+
+impl Refusal {
+    /// One word for metrics.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::NoCertificate => "no_certificate",
+            Self::NotANode { .. } => "not_a_node",
+            Self::WrongNode { .. } => "wrong_node",
+            Self::WrongUse { .. } => "wrong_use",
+            Self::TooManyNodes { .. } => "too_many_nodes",
+        }
+    }
+
+    /// Close code for the peer.
+    pub(super) fn close_code(&self) -> u16 {
+        match self {
+            Self::TooManyNodes { .. } => TRY_AGAIN_LATER,
+            _ => CloseReason::POLICY,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(common_name: Option<&str>, headers: &[(&'static str, &str)]) -> Peer {
+        let mut peer = Peer { common_name: common_name.map(str::to_owned), ..Peer::default() };
+        for (name, value) in headers {
+            peer.headers.append(*name, value.parse().unwrap());
+        }
+        peer
+    }
+
+    #[test]
+    fn a_node_with_its_own_certificate_is_let_in() {
+        let edge = peer(Some("system:node:edge-1"), &[("node_id", "edge-1"), ("connectionuse", "msg")]);
+        assert_eq!(check(&edge).unwrap(), NodeName::new("edge-1"));
+    }
+
+    #[test]
+    fn everybody_else_is_not() {
+        let use_msg = ("connectionuse", "msg");
+        for (common_name, headers, kind) in [
+            (None, vec![("node_id", "edge-1"), use_msg], "no_certificate"),
+            (Some("kubeedge.io"), vec![("node_id", "edge-1"), use_msg], "not_a_node"),
+            (Some("system:node:"), vec![use_msg], "not_a_node"),
+            (Some("system:node:edge-1"), vec![("node_id", "edge-2"), use_msg], "wrong_node"),
+            (Some("system:node:edge-1"), vec![use_msg], "wrong_node"),
+            (
+                Some("system:node:edge-1"),
+                vec![("node_id", "edge-1"), ("node_id", "edge-2"), use_msg],
+                "wrong_node",
+            ),
+            (Some("system:node:edge-1"), vec![("node_id", "edge-1"), ("connectionuse", "str")], "wrong_use"),
+            (Some("system:node:edge-1"), vec![("node_id", "edge-1")], "wrong_use"),
+        ] {
+            assert_eq!(
+                check(&peer(common_name, &headers)).unwrap_err().kind(),
+                kind,
+                "{common_name:?} {headers:?}"
+            );
+        }
+    }
+}

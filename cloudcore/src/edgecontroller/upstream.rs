@@ -1,0 +1,202 @@
+//! Requests of one node: parsed, checked against what the node may do, sent to the Kubernetes API, answered.
+//!
+//! One worker for each connection takes the requests of its node in their order; the workers of all nodes share a
+//! limit on calls under way. Every request gets an answer, also those where a stock cloud stays silent (events,
+//! updates that failed): a stock edge drops an answer that nobody waits for. A worker ends with its connection.
+
+mod answer;
+mod certificates;
+mod configs;
+mod events;
+mod leases;
+mod nodes;
+mod pods;
+mod request;
+mod storage;
+mod tokens;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::channel::Receiver;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+use proto::reply::failure_status;
+use proto::{Group, Message, Source, Stamp};
+use tokio::sync::watch;
+
+use self::answer::Done;
+use self::request::Request;
+use super::{Context, metrics::Outcome};
+use crate::flow::{NodeName, NodeSession, Outbox, Replies};
+
+/// A call to the API server must end within this. Edges wait 60 s (spec edge 2.3, `remoteQueryTimeout`), so that
+/// they still get to hear why it failed.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Serves one connection.
+#[derive(Debug)]
+pub(super) struct Worker {
+    caller: Caller,
+    requests: Receiver<Message>,
+    replies: Replies,
+    synced: watch::Receiver<bool>,
+}
+
+/// In whose name a call is made, and with what.
+#[derive(Debug)]
+struct Caller {
+    node: NodeName,
+    outbox: Outbox,
+    context: Arc<Context>,
+}
+
+/// What a call comes to. The `Status` is the API server's, or ours in its words.
+type Outcomes = Result<Done, Box<Status>>;
+
+// === impl Worker ===
+
+impl Worker {
+    pub(super) fn new(session: NodeSession, context: Arc<Context>, synced: watch::Receiver<bool>) -> Self {
+        let NodeSession { node, requests, replies, outbox } = session;
+        Self { caller: Caller { node, outbox, context }, requests, replies, synced }
+    }
+
+    /// Works until the connection has ended. Gives back whose it was.
+    pub(super) async fn run(mut self) -> (NodeName, Outbox) {
+        let replies = self.replies.clone();
+        tokio::select! {
+            () = self.work() => {}
+            () = replies.closed() => {}
+        }
+        (self.caller.node, self.caller.outbox)
+    }
+
+    async fn work(&mut self) {
+        // Until all watches have brought what exists, nobody can say what a node may ask for.
+        if self.synced.wait_for(|synced| *synced).await.is_err() {
+            return;
+        }
+        while let Some(message) = self.requests.recv().await {
+            for answer in self.caller.serve(&message).await {
+                if self.replies.send(answer).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+// === impl Caller ===
+
+impl Caller {
+    /// The answers to a request: one, or for a list of reports one each.
+    async fn serve(&self, message: &Message) -> Vec<Message> {
+        let request = match Request::parse(message) {
+            Ok(request) => request,
+            Err(refusal) => {
+                tracing::warn!(msg = message.header.id, resource = %message.route.resource, "refused: {refusal}");
+                self.context.metrics.request("unknown", Outcome::Refused);
+                return vec![refusal.into_answer(message, self.stamp())];
+            }
+        };
+        let (kind, shape) = (request.kind(), request.shape());
+        let outcome = self.call_in_time(request).await;
+        self.record(kind, message, &outcome);
+        answer::messages(message, shape, outcome, || self.stamp())
+    }
+
+    async fn call_in_time(&self, request: Request) -> Outcomes {
+        // The semaphore is never closed, so a permit always comes.
+        let _permit = self.context.calls.acquire().await;
+        tokio::time::timeout(CALL_TIMEOUT, self.call(request)).await.unwrap_or_else(|_| {
+            let limit = CALL_TIMEOUT.as_secs();
+            Err(Box::new(failure_status(
+                504,
+                "Timeout",
+                format!("the API server took longer than {limit} s"),
+            )))
+        })
+    }
+
+    async fn call(&self, request: Request) -> Outcomes {
+        match request {
+            Request::CaCert => Ok(Done::Text(self.context.ca_certificate.clone())),
+            Request::CreateNode(node) => self.create_node(*node).await,
+            Request::UpdateNode(node) => self.update_node(*node).await,
+            Request::GetNode { name } => self.get_node(&name).await,
+            Request::PatchNodeStatus { name, patch } => self.patch_node_status(&name, patch).await,
+            Request::ReportNodeStatus { name, report } => self.report_node_status(&name, report).await,
+            Request::CreateLease(lease) => self.create_lease(*lease).await,
+            Request::UpdateLease(lease) => self.update_lease(*lease).await,
+            Request::GetLease(object) => self.get_lease(&object).await,
+            Request::CreatePod(pod) => self.create_pod(*pod).await,
+            Request::DeletePod { pod, options } => self.delete_pod(&pod, options).await,
+            Request::PatchPodStatus { pod, patch } => self.patch_pod_status(&pod, patch).await,
+            Request::ReportPodStatus { namespace, reports } => {
+                self.report_pod_status(&namespace, reports).await
+            }
+            Request::GetConfig(path) => self.get_config(&path).await,
+            Request::GetStorage(path) => self.get_storage(&path).await,
+            Request::CreateToken { account, request } => self.create_token(&account, *request).await,
+            Request::CreateCsr(csr) => self.create_csr(*csr).await,
+            Request::GetCsr { name } => self.get_csr(&name).await,
+            Request::CreateEvent(event) => self.create_event(*event).await,
+            Request::UpdateEvent(event) => self.update_event(*event).await,
+            Request::PatchEvent { event, patch } => self.patch_event(*event, patch).await,
+        }
+    }
+
+    fn record(&self, kind: &'static str, message: &Message, outcome: &Outcomes) {
+        match outcome {
+            Ok(_) => self.context.metrics.request(kind, Outcome::Done),
+            Err(status) => {
+                let reason = status.reason.as_deref().unwrap_or_default();
+                let text = status.message.as_deref().unwrap_or_default();
+                tracing::info!(msg = message.header.id, resource = %message.route.resource, reason, "failed: {text}");
+                self.context.metrics.request(kind, Outcome::Failed);
+            }
+        }
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp { id: self.context.rng.uuid().to_string(), timestamp: self.context.clock.now_ms() }
+    }
+
+    /// A node speaks for itself only.
+    fn check_is_self(&self, what: &str, name: &str) -> Result<(), Box<Status>> {
+        if name == self.node.as_str() {
+            return Ok(());
+        }
+        Err(forbidden(format!("node {:?} may not touch {what} {name:?}", self.node.as_str())))
+    }
+}
+
+/// As a cloud module's own message: edges dispatch by group.
+fn from_controller(answer: Message) -> Message {
+    answer.from_module(Source::EdgeController, Group::Resource)
+}
+
+fn forbidden(message: impl Into<String>) -> Box<Status> {
+    Box::new(failure_status(403, "Forbidden", message))
+}
+
+fn not_found(resource: &str, name: &str) -> Box<Status> {
+    Box::new(failure_status(404, "NotFound", format!("{resource} {name:?} not found")))
+}
+
+/// What a failed call is told as. What the API server did not say itself is "unavailable": asking again helps.
+fn status_of(error: kube::Error) -> Box<Status> {
+    let kube::Error::Api(status) = error else {
+        return Box::new(failure_status(
+            503,
+            "ServiceUnavailable",
+            format!("the API server cannot be reached: {error}"),
+        ));
+    };
+    let mut told = failure_status(i32::from(status.code), &status.reason, status.message);
+    told.details = status
+        .details
+        .and_then(|details| serde_json::to_value(details).ok())
+        .and_then(|details| serde_json::from_value(details).ok());
+    Box::new(told)
+}

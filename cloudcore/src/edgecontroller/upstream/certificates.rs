@@ -1,0 +1,38 @@
+//! Certificate requests of a node (spec cloud-and-wire 3.12): for the serving certificate of its kubelet API or its
+//! MetaServer, nothing else.
+
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+use kube::Api;
+use kube::api::PostParams;
+
+use super::answer::Done;
+use super::{Caller, Outcomes, forbidden, not_found, status_of};
+
+/// Signs serving certificates of nodes.
+const SIGNER: &str = "kubernetes.io/kubelet-serving";
+
+impl Caller {
+    fn csrs(&self) -> Api<CertificateSigningRequest> {
+        Api::all(self.context.client.clone())
+    }
+
+    pub(super) async fn create_csr(&self, csr: CertificateSigningRequest) -> Outcomes {
+        check_signer(&csr)?;
+        self.csrs().create(&PostParams::default(), &csr).await.map(Done::object).map_err(status_of)
+    }
+
+    pub(super) async fn get_csr(&self, name: &str) -> Outcomes {
+        let found = self.csrs().get_opt(name).await.map_err(status_of)?;
+        let csr = found.ok_or_else(|| not_found("certificatesigningrequests.certificates.k8s.io", name))?;
+        check_signer(&csr)?;
+        Ok(Done::object(csr))
+    }
+}
+
+fn check_signer(csr: &CertificateSigningRequest) -> Result<(), Box<Status>> {
+    match csr.spec.signer_name.as_str() {
+        SIGNER => Ok(()),
+        other => Err(forbidden(format!("a node may ask {SIGNER} for certificates, not {other:?}"))),
+    }
+}

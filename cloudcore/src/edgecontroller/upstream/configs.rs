@@ -1,0 +1,36 @@
+//! Config maps and secrets that the pods of a node use (spec cloud-and-wire 3.8).
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::Api;
+use proto::{ObjectPath, ResourceKind};
+
+use super::answer::Done;
+use super::{Caller, Outcomes, forbidden, not_found, status_of};
+
+impl Caller {
+    /// From what the watch brought, and when it is not there, from the API server: the node may be faster than
+    /// the watch.
+    pub(super) async fn get_config(&self, path: &ObjectPath) -> Outcomes {
+        let known = {
+            let desired = self.context.desired.read();
+            if !desired.uses(&self.node, path) {
+                return Err(forbidden(format!("no pod on node {:?} uses {path}", self.node.as_str())));
+            }
+            desired.config(path)
+        };
+        if let Some(known) = known {
+            let resource_version = Some(known.resource_version.clone());
+            return Ok(Done::Object { content: known.content.clone(), resource_version });
+        }
+        let (namespace, name) =
+            (path.namespace.as_deref().unwrap_or_default(), path.name.as_deref().unwrap_or_default());
+        let client = self.context.client.clone();
+        if path.kind == ResourceKind::Secret {
+            let found =
+                Api::<Secret>::namespaced(client, namespace).get_opt(name).await.map_err(status_of)?;
+            return found.map(Done::object).ok_or_else(|| not_found("secrets", name));
+        }
+        let found = Api::<ConfigMap>::namespaced(client, namespace).get_opt(name).await.map_err(status_of)?;
+        found.map(Done::object).ok_or_else(|| not_found("configmaps", name))
+    }
+}

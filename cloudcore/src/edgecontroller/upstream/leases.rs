@@ -1,0 +1,63 @@
+//! The lease of the node: its sign of life to the cluster (spec cloud-and-wire 3.5).
+
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+use kube::Api;
+use kube::api::PostParams;
+
+use super::answer::Done;
+use super::request::Named;
+use super::{Caller, Outcomes, forbidden, not_found, status_of};
+
+/// Where Kubernetes looks for leases of nodes.
+const NAMESPACE: &str = "kube-node-lease";
+
+impl Caller {
+    fn leases(&self) -> Api<Lease> {
+        Api::namespaced(self.context.client.clone(), NAMESPACE)
+    }
+
+    fn check_lease(&self, namespace: &str, name: &str) -> Result<(), Box<Status>> {
+        if namespace != NAMESPACE {
+            return Err(forbidden(format!(
+                "leases of nodes are in namespace {NAMESPACE}, not in {namespace:?}"
+            )));
+        }
+        self.check_is_self("lease", name)
+    }
+
+    fn check_own(&self, lease: &Lease) -> Result<String, Box<Status>> {
+        let name = lease.metadata.name.clone().unwrap_or_default();
+        self.check_lease(lease.metadata.namespace.as_deref().unwrap_or_default(), &name)?;
+        Ok(name)
+    }
+
+    pub(super) async fn create_lease(&self, mut lease: Lease) -> Outcomes {
+        self.check_own(&lease)?;
+        lease.metadata.resource_version = None;
+        self.leases().create(&PostParams::default(), &lease).await.map(Done::object).map_err(status_of)
+    }
+
+    pub(super) async fn update_lease(&self, mut lease: Lease) -> Outcomes {
+        let name = self.check_own(&lease)?;
+        if lease.metadata.resource_version.as_deref().unwrap_or_default().is_empty() {
+            // A lease cannot be replaced blindly: the API server asks for the version that is replaced.
+            lease.metadata.resource_version = self.lease(&name).await?.metadata.resource_version;
+        }
+        self.leases()
+            .replace(&name, &PostParams::default(), &lease)
+            .await
+            .map(Done::object)
+            .map_err(status_of)
+    }
+
+    pub(super) async fn get_lease(&self, lease: &Named) -> Outcomes {
+        self.check_lease(&lease.namespace, &lease.name)?;
+        self.lease(&lease.name).await.map(Done::object)
+    }
+
+    async fn lease(&self, name: &str) -> Result<Lease, Box<Status>> {
+        let found = self.leases().get_opt(name).await.map_err(status_of)?;
+        found.ok_or_else(|| not_found("leases.coordination.k8s.io", name))
+    }
+}

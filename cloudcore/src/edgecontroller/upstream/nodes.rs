@@ -1,0 +1,91 @@
+//! The node about itself (spec cloud-and-wire 3.3 and 3.4).
+
+use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+use super::answer::Done;
+use super::request::{NodeReport, StatusPatch};
+use super::{Caller, Outcomes, not_found, status_of};
+
+/// The address of the CloudCore that holds the node; stock's router reads it.
+const CLOUDCORE_ANNOTATION: &str = "cloudcore";
+
+/// Labels that only administrators give, so that pods can be kept off nodes that lie about themselves
+/// (Kubernetes: node isolation and restriction).
+const RESTRICTED_LABELS: &str = "node-restriction.kubernetes.io/";
+
+impl Caller {
+    fn nodes(&self) -> Api<Node> {
+        Api::all(self.context.client.clone())
+    }
+
+    pub(super) async fn create_node(&self, mut node: Node) -> Outcomes {
+        self.check_is_self("node", node.metadata.name.as_deref().unwrap_or_default())?;
+        node.metadata.resource_version = None;
+        if let Some(labels) = &mut node.metadata.labels {
+            labels.retain(|key, _| !key.contains(RESTRICTED_LABELS));
+        }
+        let annotations = node.metadata.annotations.get_or_insert_default();
+        annotations.insert(CLOUDCORE_ANNOTATION.to_owned(), self.context.address.clone());
+        let created = self.nodes().create(&PostParams::default(), &node).await.map_err(status_of)?;
+        tracing::info!("registered");
+        Ok(Done::object(created))
+    }
+
+    /// Labels and annotations of the node, over those that the Node has.
+    pub(super) async fn update_node(&self, node: Node) -> Outcomes {
+        let name = node.metadata.name.unwrap_or_default();
+        self.check_is_self("node", &name)?;
+        let mut labels = node.metadata.labels.unwrap_or_default();
+        labels.retain(|key, _| !key.contains(RESTRICTED_LABELS));
+        let mut annotations = node.metadata.annotations.unwrap_or_default();
+        annotations.insert(CLOUDCORE_ANNOTATION.to_owned(), self.context.address.clone());
+        let patch = json!({"metadata": {"labels": labels, "annotations": annotations}});
+        let patched = self
+            .nodes()
+            .patch(&name, &PatchParams::default(), &Patch::Strategic(patch))
+            .await
+            .map_err(status_of)?;
+        Ok(Done::Ok { resource_version: patched.metadata.resource_version })
+    }
+
+    pub(super) async fn get_node(&self, name: &str) -> Outcomes {
+        self.check_is_self("node", name)?;
+        if let Some(known) = self.context.desired.read().node(&self.node) {
+            let resource_version = Some(known.resource_version.clone());
+            return Ok(Done::Object { content: known.content.clone(), resource_version });
+        }
+        let node = self.nodes().get_opt(name).await.map_err(status_of)?;
+        node.map(Done::object).ok_or_else(|| not_found("nodes", name))
+    }
+
+    pub(super) async fn patch_node_status(&self, name: &str, patch: StatusPatch) -> Outcomes {
+        self.check_is_self("node", name)?;
+        self.patch_node(name, patch.status).await.map(Done::object)
+    }
+
+    /// The legacy form: the first report makes the Node, later ones have its status.
+    pub(super) async fn report_node_status(&self, name: &str, report: NodeReport) -> Outcomes {
+        self.check_is_self("node", name)?;
+        let Some(metadata) = report.metadata else {
+            let patched = self.patch_node(name, report.status).await?;
+            return Ok(Done::Ok { resource_version: patched.metadata.resource_version });
+        };
+        if self.nodes().get_opt(name).await.map_err(status_of)?.is_some() {
+            return Ok(Done::ok());
+        }
+        let status = serde_json::from_value(report.status).ok();
+        let mut node = Node { metadata: *metadata, status, ..Node::default() };
+        node.metadata.name = Some(name.to_owned());
+        self.create_node(node).await?;
+        Ok(Done::ok())
+    }
+
+    async fn patch_node(&self, name: &str, status: Value) -> Result<Node, Box<Status>> {
+        let patch = Patch::Strategic(json!({"status": status}));
+        self.nodes().patch_status(name, &PatchParams::default(), &patch).await.map_err(status_of)
+    }
+}

@@ -1,0 +1,187 @@
+//! The four watches, as one stream of facts. A list that starts anew is collected and told as a whole, so that
+//! nobody sees half of it.
+
+use std::fmt::Debug;
+use std::hash::Hash;
+
+use futures::stream::{BoxStream, SelectAll};
+use futures::{Stream, StreamExt as _};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret};
+use kube::runtime::watcher::{self, Config, Event};
+use kube::runtime::{WatchStreamExt as _, watcher as watch};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use prometheus_client::encoding::EncodeLabelValue;
+use proto::{ObjectPath, ResourceKind};
+use serde::de::DeserializeOwned;
+
+use super::desired::{Desired, Outgoing};
+use crate::flow::NodeName;
+
+/// Pods that are bound to some node.
+const BOUND: &str = "spec.nodeName!=";
+
+/// Edge nodes carry this label (spec cloud-and-wire 3.1).
+const EDGE: &str = "node-role.kubernetes.io/edge";
+
+/// The facts of all watches. It never ends: a watch that is interrupted starts again, later each time.
+pub(super) type Watches = SelectAll<BoxStream<'static, Result<Fact, (Kind, watcher::Error)>>>;
+
+/// Which watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(super) enum Kind {
+    Pods,
+    ConfigMaps,
+    Secrets,
+    Nodes,
+}
+
+/// What one watch has brought.
+#[derive(Debug)]
+pub(super) enum Fact {
+    Pods(Change<Pod>),
+    ConfigMaps(Change<ConfigMap>),
+    Secrets(Change<Secret>),
+    Nodes(Change<Node>),
+}
+
+/// What happened to the objects of a kind.
+#[derive(Debug)]
+pub(super) enum Change<K> {
+    Applied(Box<K>),
+    Deleted(Box<K>),
+    /// These are all.
+    Replaced(Vec<K>),
+}
+
+/// Which watches have brought what exists.
+#[derive(Debug, Default)]
+pub(super) struct Synced {
+    pods: bool,
+    config_maps: bool,
+    secrets: bool,
+    nodes: bool,
+}
+
+/// Starts the watches.
+pub(super) fn start(client: &Client) -> Watches {
+    let client = || client.clone();
+    let any = Config::default();
+    let mut all = SelectAll::new();
+    all.push(facts(Api::all(client()), any.clone().fields(BOUND), Kind::Pods, Fact::Pods));
+    all.push(facts(Api::all(client()), any.clone(), Kind::ConfigMaps, Fact::ConfigMaps));
+    all.push(facts(Api::all(client()), any.clone(), Kind::Secrets, Fact::Secrets));
+    all.push(facts(Api::all(client()), any.labels(EDGE), Kind::Nodes, Fact::Nodes));
+    all
+}
+
+fn facts<K>(
+    api: Api<K>,
+    config: Config,
+    kind: Kind,
+    to_fact: impl Fn(Change<K>) -> Fact + Send + 'static,
+) -> BoxStream<'static, Result<Fact, (Kind, watcher::Error)>>
+where
+    K: Resource<DynamicType: Debug + Default + Eq + Hash + Clone>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
+{
+    let events = watch(api, config).default_backoff().modify(|object| object.managed_fields_mut().clear());
+    changes(events).map(move |change| change.map(&to_fact).map_err(|error| (kind, error))).boxed()
+}
+
+fn changes<K: Send + 'static>(
+    events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
+) -> impl Stream<Item = Result<Change<K>, watcher::Error>> + Send {
+    let mut list = Vec::new();
+    events.filter_map(move |event| {
+        let change = match event {
+            Ok(Event::Apply(object)) => Some(Ok(Change::Applied(Box::new(object)))),
+            Ok(Event::Delete(object)) => Some(Ok(Change::Deleted(Box::new(object)))),
+            Ok(Event::Init) => {
+                list.clear();
+                None
+            }
+            Ok(Event::InitApply(object)) => {
+                list.push(object);
+                None
+            }
+            Ok(Event::InitDone) => Some(Ok(Change::Replaced(std::mem::take(&mut list)))),
+            Err(error) => Some(Err(error)),
+        };
+        std::future::ready(change)
+    })
+}
+
+// === facts into the desired state ===
+
+pub(super) fn pods(desired: &mut Desired, change: Change<Pod>) -> Vec<Outgoing> {
+    match change {
+        Change::Applied(pod) => desired.pod_applied(*pod),
+        Change::Deleted(pod) => desired.pod_deleted(&pod),
+        Change::Replaced(pods) => desired.pods_replaced(pods),
+    }
+}
+
+pub(super) fn config_maps(desired: &mut Desired, change: Change<ConfigMap>) -> Vec<Outgoing> {
+    match change {
+        Change::Applied(map) => desired.config_map_applied(&map),
+        Change::Deleted(map) => desired.config_deleted(&path(&*map, ResourceKind::ConfigMap)),
+        Change::Replaced(maps) => desired.config_maps_replaced(&maps),
+    }
+}
+
+pub(super) fn secrets(desired: &mut Desired, change: Change<Secret>) -> Vec<Outgoing> {
+    match change {
+        Change::Applied(secret) => desired.secret_applied(&secret),
+        Change::Deleted(secret) => desired.config_deleted(&path(&*secret, ResourceKind::Secret)),
+        Change::Replaced(secrets) => desired.secrets_replaced(&secrets),
+    }
+}
+
+/// What changed, and which nodes are gone.
+pub(super) fn nodes(desired: &mut Desired, change: Change<Node>) -> (Vec<Outgoing>, Vec<NodeName>) {
+    match change {
+        Change::Applied(node) => (desired.node_applied(&node).into_iter().collect(), Vec::new()),
+        Change::Deleted(node) => {
+            let name = NodeName::new(node.name_any());
+            let was_known = desired.node_deleted(&name);
+            (Vec::new(), was_known.then_some(name).into_iter().collect())
+        }
+        Change::Replaced(nodes) => desired.nodes_replaced(&nodes),
+    }
+}
+
+fn path<K: Resource>(object: &K, kind: ResourceKind) -> ObjectPath {
+    let metadata = object.meta();
+    ObjectPath { namespace: metadata.namespace.clone(), kind, name: metadata.name.clone() }
+}
+
+// === impl Kind, Synced ===
+
+impl Kind {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Pods => "pods",
+            Self::ConfigMaps => "configmaps",
+            Self::Secrets => "secrets",
+            Self::Nodes => "nodes",
+        }
+    }
+}
+
+impl Synced {
+    /// Whether, with this fact, every watch has brought what exists.
+    pub(super) fn note(&mut self, fact: &Fact) -> bool {
+        match fact {
+            Fact::Pods(Change::Replaced(_)) => self.pods = true,
+            Fact::ConfigMaps(Change::Replaced(_)) => self.config_maps = true,
+            Fact::Secrets(Change::Replaced(_)) => self.secrets = true,
+            Fact::Nodes(Change::Replaced(_)) => self.nodes = true,
+            _ => {}
+        }
+        self.pods && self.config_maps && self.secrets && self.nodes
+    }
+}
