@@ -9,11 +9,13 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 
 pub use error::LinkError;
+pub use metrics::AcceptorMetrics;
 pub use peer::Peer;
 
 mod error;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
+mod metrics;
 mod peer;
 pub mod websocket;
 

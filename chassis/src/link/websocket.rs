@@ -16,10 +16,12 @@ use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 pub use acceptor::WebSocketAcceptor;
 pub use dialer::{ClientTls, WebSocketDialer};
 
+use self::metered::Written;
 use super::{CloseReason, Frame, FrameSink, FrameSource, Link, LinkError, LinkReceiver, LinkSender, Peer};
 
 mod acceptor;
 mod dialer;
+mod metered;
 #[cfg(test)]
 mod tests;
 
@@ -28,7 +30,8 @@ mod tests;
 const MAX_MESSAGE: usize = 32 * 1024 * 1024;
 /// The stock edge's value: long enough for two slow round trips and a loaded single-core peer.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
-/// The stock edge's value. A peer that takes nothing for this long is lost, even if its kernel still answers.
+/// The stock edge's value for a whole message; here any byte taken starts it again, so that a large message can cross
+/// a slow link. A peer that takes nothing for this long is lost.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Handshakes in progress at a time. Each costs about a millisecond of CPU at both ends: a fleet that returns at once
 /// waits in the kernel's backlog rather than all timing out together.
@@ -47,7 +50,7 @@ pub struct WebSocketLimits {
     pub max_message: usize,
     /// How long it may take until a link is open.
     pub handshake: Duration,
-    /// How long the peer may take no bytes while there are some for it.
+    /// How long a peer may take no byte while there are some for it. One that stops is noticed within twice this.
     pub write: Duration,
     /// How many handshakes an acceptor has in progress at a time.
     pub max_handshakes: usize,
@@ -85,22 +88,23 @@ async fn in_time<T>(
     timeout(limit, work).await.unwrap_or(Err(LinkError::TimedOut { step, limit }))
 }
 
-/// The link over an upgraded connection.
-fn link<S>(stream: WebSocketStream<S>, peer: Peer, limits: &WebSocketLimits) -> Link
+/// The link over an upgraded connection, whose bytes `written` counts.
+fn link<S>(stream: WebSocketStream<S>, peer: Peer, written: Written, limits: &WebSocketLimits) -> Link
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (sink, source) = stream.split();
     Link {
         peer,
-        tx: LinkSender::new(Sink { inner: sink, write: limits.write }),
+        tx: LinkSender::new(Sink { inner: sink, written, limit: limits.write }),
         rx: LinkReceiver::new(Source { inner: source }),
     }
 }
 
 struct Sink<S> {
     inner: SplitSink<WebSocketStream<S>, Message>,
-    write: Duration,
+    written: Written,
+    limit: Duration,
 }
 
 struct Source<S> {
@@ -111,8 +115,18 @@ struct Source<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Sink<S> {
     async fn write(&mut self, message: Message) -> Result<(), LinkError> {
-        let limit = self.write;
-        in_time("sending", limit, async { Ok(self.inner.send(message).await?) }).await
+        let mut sending = self.inner.send(message);
+        let mut before = self.written.bytes();
+        loop {
+            if let Ok(sent) = timeout(self.limit, &mut sending).await {
+                return Ok(sent?);
+            }
+            let now = self.written.bytes();
+            if now == before {
+                return Err(LinkError::TimedOut { step: "sending", limit: self.limit });
+            }
+            before = now;
+        }
     }
 }
 

@@ -14,8 +14,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::accept_hdr_async_with_config;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 
+use super::metered::Metered;
 use super::{WebSocketLimits, in_time, link};
-use crate::link::{Acceptor, Link, LinkError, Peer};
+use crate::link::{Acceptor, AcceptorMetrics, Link, LinkError, Peer};
 use crate::task;
 
 /// After the system could give no connection (most often: no file descriptor is free), it is asked again this much
@@ -28,6 +29,7 @@ pub struct WebSocketAcceptor {
     listener: TcpListener,
     tls: Arc<ServerConfig>,
     limits: WebSocketLimits,
+    metrics: AcceptorMetrics,
     handshakes: JoinSet<Result<Link, LinkError>>,
 }
 
@@ -42,7 +44,14 @@ impl WebSocketAcceptor {
         limits: WebSocketLimits,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self { listener, tls, limits, handshakes: JoinSet::new() })
+        Ok(Self { listener, tls, limits, metrics: AcceptorMetrics::default(), handshakes: JoinSet::new() })
+    }
+
+    /// Counts in `metrics` from now on.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: AcceptorMetrics) -> Self {
+        self.metrics = metrics;
+        self
     }
 
     /// The address that is listened on, with the real port.
@@ -65,9 +74,12 @@ impl WebSocketAcceptor {
                     }
                 },
                 Some(done) = self.handshakes.join_next() => match done {
-                    Ok(Ok(link)) => return link,
+                    Ok(Ok(link)) => {
+                        self.metrics.opened();
+                        return link;
+                    }
                     // Logged where it happened, inside the handshake's span.
-                    Ok(Err(_)) => {}
+                    Ok(Err(error)) => self.metrics.refused(&error),
                     Err(broken) => tracing::error!("handshake: {broken}"),
                 },
             }
@@ -101,6 +113,7 @@ async fn open(
     limits: WebSocketLimits,
 ) -> Result<Link, LinkError> {
     stream.set_nodelay(true).map_err(LinkError::from_io)?;
+    let (stream, written) = Metered::new(stream);
     let stream = tls.accept(stream).await.map_err(LinkError::from_io)?;
     let mut peer = Peer::proven(address.to_string(), stream.get_ref().1.peer_certificates());
     #[expect(clippy::result_large_err, reason = "the shape of the callback is tungstenite's")]
@@ -109,5 +122,5 @@ async fn open(
         Ok(response)
     };
     let stream = accept_hdr_async_with_config(stream, keep_headers, Some(limits.protocol())).await?;
-    Ok(link(stream, peer, &limits))
+    Ok(link(stream, peer, written, &limits))
 }

@@ -13,6 +13,7 @@ use tokio_rustls::TlsConnector;
 use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
+use super::metered::Metered;
 use super::{WebSocketLimits, in_time, link};
 use crate::link::{Dialer, Link, LinkError, Peer};
 
@@ -63,6 +64,7 @@ impl WebSocketDialer {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(unreachable)?;
         // The handshake ends in two small writes; Nagle's algorithm would hold back the second for the delayed ACK.
         stream.set_nodelay(true).map_err(unreachable)?;
+        let (stream, written) = Metered::new(stream);
         let connector = TlsConnector::from((self.tls)());
         let stream = connector.connect(self.server_name.clone(), stream).await.map_err(LinkError::from_io)?;
         let mut peer = Peer::proven(address(), stream.get_ref().1.peer_certificates());
@@ -72,7 +74,7 @@ impl WebSocketDialer {
         let (stream, answer) =
             client_async_with_config(request, stream, Some(self.limits.protocol())).await?;
         peer.headers = answer.into_parts().0.headers;
-        Ok(link(stream, peer, &self.limits))
+        Ok(link(stream, peer, written, &self.limits))
     }
 }
 

@@ -14,11 +14,14 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::client_async;
+use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
+use super::metered::Metered;
 use super::*;
-use crate::link::{Acceptor as _, Dialer as _};
+use crate::link::{Acceptor as _, AcceptorMetrics, Dialer as _};
+use crate::metrics::SharedRegistry;
 use crate::task;
 
 /// Small, so that a test reaches it soon.
@@ -99,15 +102,18 @@ struct Cloud {
     authority: Authority,
     acceptor: WebSocketAcceptor,
     address: SocketAddr,
+    registry: SharedRegistry,
 }
 
 impl Cloud {
     async fn start(limits: WebSocketLimits) -> Self {
         let authority = Authority::new();
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        let registry = SharedRegistry::new();
         let acceptor = WebSocketAcceptor::bind(any_port, authority.server(), limits).await.unwrap();
+        let acceptor = acceptor.with_metrics(registry.register(AcceptorMetrics::new));
         let address = acceptor.local_addr().unwrap();
-        Self { authority, acceptor, address }
+        Self { authority, acceptor, address, registry }
     }
 
     fn dialer(&self, tls: Arc<rustls::ClientConfig>) -> WebSocketDialer {
@@ -197,6 +203,9 @@ async fn a_client_without_a_certificate_of_ours_is_refused_and_disturbs_nobody()
         }
     }
     server.joined().await;
+    let counted = server.registry.encode();
+    assert!(counted.contains("link_handshakes_refused_total{reason=\"tls\"} 2\n"), "{counted}");
+    assert!(counted.contains("link_handshakes_completed_total 1\n"), "{counted}");
 }
 
 #[tokio::test]
@@ -349,4 +358,37 @@ async fn nobody_listening_is_unreachable() {
     drop(server.acceptor);
     let error = dialer.dial().await.unwrap_err();
     assert!(error.is_transient() && error.kind() == "unreachable", "{error:?}");
+}
+
+/// A link over a pipe that holds 1 KiB, in paused time, and the pipe's other end.
+async fn over_a_narrow_pipe() -> (Link, tokio::io::DuplexStream) {
+    let (near, far) = tokio::io::duplex(1024);
+    let (near, written) = Metered::new(near);
+    let stream = WebSocketStream::from_raw_socket(near, Role::Client, Some(limits().protocol())).await;
+    (link(stream, Peer::default(), written, &limits()), far)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_peer_gets_its_message_however_long_it_takes() {
+    let (mut edge, mut far) = over_a_narrow_pipe().await;
+    let start = tokio::time::Instant::now();
+    let slowly = task::spawn(tracing::Span::none(), async move {
+        let mut sip = [0; 1024];
+        loop {
+            tokio::time::sleep(WRITE_TIMEOUT * 2 / 3).await;
+            far.read_exact(&mut sip).await.unwrap();
+        }
+    });
+    edge.tx.send(Frame::Binary(vec![1; 64 * 1024].into())).await.unwrap();
+    assert!(start.elapsed() > WRITE_TIMEOUT * 30);
+    drop(slowly);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_nothing_is_given_up() {
+    let (mut edge, _far) = over_a_narrow_pipe().await;
+    let start = tokio::time::Instant::now();
+    let error = edge.tx.send(Frame::Binary(vec![1; 64 * 1024].into())).await.unwrap_err();
+    assert_eq!(error.kind(), "timed_out");
+    assert!(start.elapsed() <= WRITE_TIMEOUT * 2);
 }
