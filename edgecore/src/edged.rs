@@ -2,6 +2,7 @@
 
 pub mod downward;
 pub mod env;
+pub mod events;
 pub mod labels;
 pub mod resources;
 pub mod runtime;
