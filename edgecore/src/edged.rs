@@ -4,6 +4,7 @@ pub mod downward;
 pub mod env;
 pub mod events;
 pub mod labels;
+pub mod node;
 pub mod resources;
 pub mod runtime;
 pub mod sources;

@@ -186,7 +186,11 @@ fn remembered<K: std::hash::Hash + Eq, V>(
 }
 
 fn truncated(message: &str) -> String {
-    message[..message.floor_char_boundary(MAX_MESSAGE)].to_owned()
+    let mut end = message.len().min(MAX_MESSAGE);
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    message[..end].to_owned()
 }
 
 #[cfg(test)]

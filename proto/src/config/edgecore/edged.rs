@@ -15,8 +15,8 @@ section! {
     pub struct Edged {
         /// On or off.
         enable: bool = true,
-        /// Whether events go to the cloud.
-        report_event: bool = false,
+        /// Whether events go to the cloud. Stock has `false`; without events a pod that waits does not say why.
+        report_event: bool = true,
         /// Network interface whose address is the node's; empty: none in particular.
         #[serde(skip_serializing_if = "String::is_empty")]
         custom_interface_name: String = String::new(),

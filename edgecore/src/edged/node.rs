@@ -1,0 +1,215 @@
+//! The node itself: registers, reports how it is, and renews its lease.
+//!
+//! Sent to MetaManager: the Node once per start, its status when it changed (or every `nodeStatusReportFrequency`), and
+//! the lease. Read from: the kernel's files and the container runtime. Told to the rest of edged: [`NodeFacts`].
+//! Nothing is kept on disk here, MetaManager does that; it ends when edged does.
+
+mod addresses;
+mod conditions;
+mod config;
+mod health;
+mod lease;
+mod machine;
+mod monitor;
+mod status;
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chassis::backoff::{Backoff, BackoffPolicy};
+use chassis::clock::Clock;
+use chassis::rng::Rng;
+use chassis::shutdown::Shutdown;
+use k8s_openapi::api::core::v1::{Node, NodeStatus};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+pub use self::config::NodeConfig;
+use self::lease::LeaseKeeper;
+use self::monitor::Monitor;
+use self::status::{node, says_the_same};
+use super::events::{Recorder, Severity, about_node};
+use super::resources::{Amount, NodeResources};
+use super::runtime::Runtime;
+use crate::flow::MetaClient;
+
+/// While the node is not ready it is looked at this often: what it waits for (the runtime, its network) is mostly
+/// about to come.
+const NOT_READY_INTERVAL: Duration = Duration::from_secs(1);
+/// Between attempts to register; kubelet's values.
+const REGISTER_AGAIN: BackoffPolicy = BackoffPolicy {
+    initial: Duration::from_millis(100),
+    max: Duration::from_secs(7),
+    factor: 2.0,
+    jitter: 0.3,
+};
+
+/// What pods may learn about the node they are on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeFacts {
+    /// Addresses, the primary one first.
+    pub addresses: Vec<IpAddr>,
+    /// What there is for pods.
+    pub allocatable: NodeResources,
+    /// All memory, bytes: base of the memory requests' share in OOM scores.
+    pub memory: Amount,
+}
+
+/// Speaks for the node.
+#[derive(Debug)]
+pub struct NodeAgent {
+    config: NodeConfig,
+    meta: MetaClient,
+    recorder: Recorder,
+    clock: Clock,
+    rng: Rng,
+    monitor: Monitor,
+}
+
+impl NodeAgent {
+    /// Looks at the machine once, so that the facts are there from the start.
+    pub fn new(
+        config: NodeConfig,
+        meta: MetaClient,
+        runtime: Runtime,
+        recorder: Recorder,
+        clock: Clock,
+        rng: Rng,
+    ) -> (Self, watch::Receiver<NodeFacts>) {
+        Self::on_machine("/".into(), config, meta, runtime, recorder, clock, rng)
+    }
+
+    fn on_machine(
+        root: PathBuf,
+        config: NodeConfig,
+        meta: MetaClient,
+        runtime: Runtime,
+        recorder: Recorder,
+        clock: Clock,
+        rng: Rng,
+    ) -> (Self, watch::Receiver<NodeFacts>) {
+        let (monitor, facts) = Monitor::new(root, config.clone(), runtime, clock.clone());
+        (Self { config, meta, recorder, clock, rng, monitor }, facts)
+    }
+
+    /// Ends with `shutdown`, or when MetaManager has ended.
+    pub async fn run(mut self, shutdown: Shutdown) {
+        let name = self.config.name.clone();
+        self.recorder.record(about_node(&name), Severity::Normal, "Starting", "Starting kubelet.").await;
+        let known = self.meta.node().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the stored node cannot be read");
+            None
+        });
+        if let Some(known) = &known {
+            self.report_reboot(known).await;
+            self.monitor.resume(known);
+        }
+        let status = self.monitor.look().await;
+        // Offline after a restart, the node is known already, and what it reports waits in the store.
+        let (registered, is_registered) = watch::channel(known.is_some());
+        let register = Registration {
+            meta: self.meta.clone(),
+            clock: self.clock.clone(),
+            rng: self.rng.clone(),
+            config: self.config.clone(),
+        };
+        tokio::select! {
+            () = shutdown.requested() => {}
+            never = register.run(status, registered) => match never {},
+            never = self.report(is_registered) => match never {},
+        }
+    }
+
+    async fn report_reboot(&self, known: &Node) {
+        let info = known.status.as_ref().and_then(|status| status.node_info.as_ref());
+        let boot = self.monitor.boot_id();
+        if info.is_some_and(|info| !info.boot_id.is_empty() && info.boot_id != boot) {
+            let name = &self.config.name;
+            let message = format!("Node {name} has been rebooted, boot id: {boot}");
+            self.recorder.record(about_node(name), Severity::Warning, "Rebooted", &message).await;
+        }
+    }
+
+    /// Reports what changed, for ever.
+    async fn report(&mut self, mut is_registered: watch::Receiver<bool>) -> Infallible {
+        if is_registered.wait_for(|registered| *registered).await.is_err() {
+            // The registration has ended, so everything is about to.
+            return std::future::pending().await;
+        }
+        let mut reported: Option<(NodeStatus, Instant)> = None;
+        loop {
+            let status = self.monitor.look().await;
+            let is_due = reported.as_ref().is_none_or(|(last, at)| {
+                at.elapsed() >= self.config.report_every || !says_the_same(last, &status)
+            });
+            for reason in self.monitor.take_transitions() {
+                let name = &self.config.name;
+                let message = format!("Node {name} status is now: {reason}");
+                self.recorder.record(about_node(name), Severity::Normal, reason, &message).await;
+            }
+            if is_due {
+                match self.meta.report_node_status(status.clone()).await {
+                    Ok(()) => reported = Some((status, Instant::now())),
+                    Err(error) => tracing::warn!(%error, "node status was not reported"),
+                }
+            }
+            let is_ready = self.monitor.is_ready();
+            let pause = if is_ready {
+                self.config.update_every
+            } else {
+                NOT_READY_INTERVAL.min(self.config.update_every)
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+/// Makes the node known to the cluster, then keeps its lease.
+struct Registration {
+    meta: MetaClient,
+    clock: Clock,
+    rng: Rng,
+    config: NodeConfig,
+}
+
+impl Registration {
+    async fn run(self, status: NodeStatus, registered: watch::Sender<bool>) -> Infallible {
+        let uid = self.register(status).await;
+        registered.send_replace(true);
+        let NodeConfig { name, lease, .. } = &self.config;
+        LeaseKeeper::new(self.meta, self.clock, self.rng, name, &uid, *lease).run().await
+    }
+
+    /// The UID of the Node.
+    async fn register(&self, status: NodeStatus) -> String {
+        let mut again = Backoff::new(REGISTER_AGAIN, self.rng.clone());
+        if !self.config.register {
+            return self.await_node(&mut again).await;
+        }
+        loop {
+            match self.meta.register_node(node(&self.config, status.clone())).await {
+                Ok(node) => {
+                    tracing::info!(node = self.config.name, "node is registered");
+                    return node.metadata.uid.unwrap_or_default();
+                }
+                Err(error) => tracing::warn!(%error, "node is not registered yet"),
+            }
+            tokio::time::sleep(again.next_delay()).await;
+        }
+    }
+
+    /// `registerNode: false`: somebody else makes the Node.
+    async fn await_node(&self, again: &mut Backoff) -> String {
+        loop {
+            if let Ok(Some(node)) = self.meta.node().await {
+                return node.metadata.uid.unwrap_or_default();
+            }
+            tokio::time::sleep(again.next_delay()).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! Looks at the machine and the runtime, and keeps what one look needs to know of the one before.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chassis::clock::Clock;
+use k8s_openapi::api::core::v1::{Node, NodeCondition, NodeStatus};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use super::NodeFacts;
+use super::addresses::node_addresses;
+use super::conditions::{Pressures, Readings, transitions};
+use super::config::NodeConfig;
+use super::health::Health;
+use super::machine::{Load, Machine, Reader};
+use super::status::Facts;
+use crate::edged::resources::Amount;
+use crate::edged::runtime::{Image, Runtime, RuntimeError, RuntimeStatus, RuntimeVersion};
+
+/// A runtime that takes longer to say how it is counts as down: the node's status must not wait for it.
+const PROBE_LIMIT: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(super) struct Monitor {
+    config: NodeConfig,
+    runtime: Runtime,
+    clock: Clock,
+    reader: Reader,
+    machine: Machine,
+    facts: watch::Sender<NodeFacts>,
+    pressures: Pressures,
+    health: Health,
+    version: Option<RuntimeVersion>,
+    images: Option<(Vec<Image>, Instant)>,
+    conditions: Vec<NodeCondition>,
+    transitions: Vec<&'static str>,
+    is_ready: bool,
+}
+
+impl Monitor {
+    pub(super) fn new(
+        root: PathBuf,
+        config: NodeConfig,
+        runtime: Runtime,
+        clock: Clock,
+    ) -> (Self, watch::Receiver<NodeFacts>) {
+        let reader = Reader::new(root);
+        let (facts, receiver) = watch::channel(NodeFacts::default());
+        let monitor = Self {
+            machine: reader.machine(),
+            config,
+            runtime,
+            clock,
+            reader,
+            facts,
+            pressures: Pressures::default(),
+            health: Health::default(),
+            version: None,
+            images: None,
+            conditions: Vec::new(),
+            transitions: Vec::new(),
+            is_ready: false,
+        };
+        let load = monitor.reader.load(&monitor.config.root_directory);
+        monitor.publish(&load, &node_addresses(&monitor.config));
+        (monitor, receiver)
+    }
+
+    /// Goes on where the stored node left off: conditions that still hold keep the time since when they do.
+    pub(super) fn resume(&mut self, known: &Node) {
+        let conditions = known.status.as_ref().and_then(|status| status.conditions.clone());
+        self.conditions = conditions.unwrap_or_default();
+    }
+
+    pub(super) fn boot_id(&self) -> &str {
+        &self.machine.boot_id
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.is_ready
+    }
+
+    /// Conditions that have changed since this was asked, as reasons of events.
+    pub(super) fn take_transitions(&mut self) -> Vec<&'static str> {
+        std::mem::take(&mut self.transitions)
+    }
+
+    /// The status as it is now.
+    pub(super) async fn look(&mut self) -> NodeStatus {
+        let load = self.reader.load(&self.config.root_directory);
+        let addresses = node_addresses(&self.config);
+        self.publish(&load, &addresses);
+        let answer = self.probe().await;
+        let problem = self.health.observe(answer);
+        self.is_ready = problem.is_none();
+        let readings = Readings {
+            machine: &self.machine,
+            load: &load,
+            eviction: &self.config.eviction,
+            hold: self.config.pressure_transition,
+            problem: problem.as_deref(),
+        };
+        let conditions = self.pressures.conditions(&readings, &self.conditions, self.clock.now());
+        self.transitions.extend(transitions(&self.conditions, &conditions));
+        self.conditions.clone_from(&conditions);
+        self.refresh_images().await;
+        self.facts_at(&load, &addresses).status(conditions)
+    }
+
+    fn facts_at<'a>(&'a self, load: &Load, addresses: &'a [IpAddr]) -> Facts<'a> {
+        Facts {
+            config: &self.config,
+            machine: &self.machine,
+            disk: load.disk,
+            addresses,
+            runtime: self.version.as_ref(),
+            images: self.images.as_ref().map(|(images, _)| images.as_slice()),
+        }
+    }
+
+    fn publish(&self, load: &Load, addresses: &[IpAddr]) {
+        let facts = NodeFacts {
+            addresses: addresses.to_vec(),
+            allocatable: self.facts_at(load, addresses).allocatable(),
+            memory: Amount::whole(i64::try_from(self.machine.memory).unwrap_or(i64::MAX)),
+        };
+        self.facts.send_if_modified(|current| {
+            let changed = *current != facts;
+            *current = facts;
+            changed
+        });
+    }
+
+    async fn probe(&mut self) -> Result<RuntimeStatus, RuntimeError> {
+        let late = |_| RuntimeError::Timeout { call: "Status", limit: PROBE_LIMIT };
+        let status = timeout(PROBE_LIMIT, self.runtime.status()).await.map_err(late).flatten();
+        if status.is_err() {
+            // It may come back as another version.
+            self.version = None;
+        } else if self.version.is_none() {
+            self.version = timeout(PROBE_LIMIT, self.runtime.version()).await.map_err(late).flatten().ok();
+        }
+        status
+    }
+
+    /// Images change seldom and their list can be long, so they are asked for only as often as a full report is due.
+    async fn refresh_images(&mut self) {
+        let is_fresh = self.images.as_ref().is_some_and(|(_, at)| at.elapsed() < self.config.report_every);
+        if self.config.max_images == Some(0) || is_fresh || !self.is_ready {
+            return;
+        }
+        match timeout(PROBE_LIMIT, self.runtime.images()).await {
+            Ok(Ok(images)) => self.images = Some((images, Instant::now())),
+            Ok(Err(error)) => tracing::debug!(%error, "images were not listed"),
+            Err(_) => tracing::debug!("images were not listed in time"),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+use std::sync::{Arc, Mutex};
+
+use chassis::channel::bounded;
+use chassis::task::AbortOnDrop;
+use k8s_cri::v1::{AuthConfig, ContainerConfig, PodSandboxConfig};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{NodeCondition, NodeSystemInfo};
+use proto::config::edgecore::Edged;
+
+use super::machine::tests::machine_files;
+use super::*;
+use crate::edged::runtime::{
+    ChangeStream, ContainerId, ContainerRecord, ContainerRuntime, ContainerStatus, Image, Reply,
+    RuntimeError, RuntimeStatus, RuntimeVersion, SandboxId, SandboxRecord, SandboxStatus,
+};
+use crate::flow::{MetaError, MetaInbox, MetaRequest};
+
+/// A runtime that can be up or down, and nothing else.
+#[derive(Debug, Default)]
+struct Switch {
+    is_up: Mutex<bool>,
+}
+
+impl Switch {
+    fn set(&self, is_up: bool) {
+        *self.is_up.lock().unwrap() = is_up;
+    }
+
+    fn answer<T: Send + 'static>(&self, answer: T) -> Reply<'_, T> {
+        let down = RuntimeError::Unreachable { endpoint: "/run/x".to_owned(), message: "refused".to_owned() };
+        let answer = if *self.is_up.lock().unwrap() { Ok(answer) } else { Err(down) };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+fn unused<'a, T: Send + 'a>() -> Reply<'a, T> {
+    Box::pin(std::future::ready(Err(RuntimeError::Unimplemented { call: "unused" })))
+}
+
+impl ContainerRuntime for Switch {
+    fn endpoint(&self) -> &str {
+        "/run/x"
+    }
+    fn version(&self) -> Reply<'_, RuntimeVersion> {
+        self.answer(RuntimeVersion { name: "containerd".to_owned(), version: "1.6.20".to_owned() })
+    }
+    fn status(&self) -> Reply<'_, RuntimeStatus> {
+        self.answer(RuntimeStatus::default())
+    }
+    fn images(&self) -> Reply<'_, Vec<Image>> {
+        self.answer(Vec::new())
+    }
+    fn sandboxes<'a>(&'a self, _: Option<&'a str>) -> Reply<'a, Vec<SandboxRecord>> {
+        unused()
+    }
+    fn sandbox_status<'a>(&'a self, _: &'a SandboxId) -> Reply<'a, SandboxStatus> {
+        unused()
+    }
+    fn run_sandbox(&self, _: PodSandboxConfig) -> Reply<'_, SandboxId> {
+        unused()
+    }
+    fn stop_sandbox<'a>(&'a self, _: &'a SandboxId) -> Reply<'a, ()> {
+        unused()
+    }
+    fn remove_sandbox<'a>(&'a self, _: &'a SandboxId) -> Reply<'a, ()> {
+        unused()
+    }
+    fn containers<'a>(&'a self, _: Option<&'a str>) -> Reply<'a, Vec<ContainerRecord>> {
+        unused()
+    }
+    fn container_status<'a>(&'a self, _: &'a ContainerId) -> Reply<'a, ContainerStatus> {
+        unused()
+    }
+    fn create_container<'a>(
+        &'a self,
+        _: &'a SandboxId,
+        _: ContainerConfig,
+        _: PodSandboxConfig,
+    ) -> Reply<'a, ContainerId> {
+        unused()
+    }
+    fn start_container<'a>(&'a self, _: &'a ContainerId) -> Reply<'a, ()> {
+        unused()
+    }
+    fn stop_container<'a>(&'a self, _: &'a ContainerId, _: Duration) -> Reply<'a, ()> {
+        unused()
+    }
+    fn remove_container<'a>(&'a self, _: &'a ContainerId) -> Reply<'a, ()> {
+        unused()
+    }
+    fn image<'a>(&'a self, _: &'a str) -> Reply<'a, Option<Image>> {
+        unused()
+    }
+    fn pull_image<'a>(&'a self, _: &'a str, _: Option<AuthConfig>, _: PodSandboxConfig) -> Reply<'a, String> {
+        unused()
+    }
+    fn changes(&self) -> ChangeStream {
+        Box::pin(futures::stream::empty())
+    }
+}
+
+/// What MetaManager was told, as words; questions are answered.
+#[derive(Debug)]
+enum Said {
+    Registered(Box<Node>),
+    Status(Box<NodeStatus>),
+    Event(String),
+    Lease(Box<Lease>),
+}
+
+struct Fixture {
+    runtime: Arc<Switch>,
+    inbox: MetaInbox,
+    stored: Option<Node>,
+    offline: bool,
+    clock: Clock,
+    _machine: tempfile::TempDir,
+    _agent: AbortOnDrop<()>,
+    _trigger: chassis::shutdown::ShutdownTrigger,
+}
+
+impl Fixture {
+    fn start(is_up: bool, stored: Option<Node>) -> Self {
+        let machine = machine_files();
+        let edged = Edged { root_directory: machine.path().display().to_string(), ..Edged::default() };
+        let mut config = NodeConfig::from_file(&edged, "edge-1").unwrap();
+        // The disk of whoever runs this may be full.
+        config.eviction = config::Eviction::default();
+        let runtime = Arc::new(Switch::default());
+        runtime.set(is_up);
+        let (tx, inbox) = bounded("test", 16);
+        let meta = MetaClient::new(tx);
+        let clock = Clock::fixed("2026-01-01T00:00:00Z".parse().unwrap());
+        let recorder = Recorder::new(meta.clone(), "edge-1", clock.clone());
+        let (agent, facts) = NodeAgent::on_machine(
+            machine.path().to_owned(),
+            config,
+            meta,
+            runtime.clone(),
+            recorder,
+            clock.clone(),
+            Rng::seeded(1),
+        );
+        assert_eq!(facts.borrow().memory.value(), 2 << 30, "known before anything runs");
+        let (trigger, shutdown) = Shutdown::new();
+        let agent = chassis::task::spawn(tracing::Span::none(), agent.run(shutdown));
+        let offline = stored.is_some();
+        Self { runtime, inbox, stored, offline, clock, _machine: machine, _agent: agent, _trigger: trigger }
+    }
+
+    async fn next(&mut self) -> Said {
+        loop {
+            match self.inbox.recv().await.expect("the agent runs") {
+                MetaRequest::GetNode(reply) => reply.send(Ok(self.stored.clone().map(Box::new))).unwrap(),
+                MetaRequest::RegisterNode(node, reply) => {
+                    if self.offline {
+                        // As MetaManager does: the answer waits for a link.
+                        std::mem::forget(reply);
+                        continue;
+                    }
+                    let mut answer = node.clone();
+                    answer.metadata.uid = Some("u1".to_owned());
+                    reply.send(Ok(answer)).unwrap();
+                    return Said::Registered(node);
+                }
+                MetaRequest::NodeStatus(status) => return Said::Status(status),
+                MetaRequest::Event(event) => return Said::Event(event.reason.unwrap()),
+                MetaRequest::RenewLease(lease, reply) => {
+                    reply.send(Err(MetaError::Offline { what: "lease".to_owned() })).unwrap();
+                    return Said::Lease(lease);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    async fn status(&mut self) -> NodeStatus {
+        loop {
+            if let Said::Status(status) = self.next().await {
+                return *status;
+            }
+        }
+    }
+}
+
+fn ready(status: &NodeStatus) -> &NodeCondition {
+    status.conditions.as_ref().unwrap().iter().find(|condition| condition.type_ == "Ready").unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_registers_and_is_ready_without_any_wait() {
+    let mut fixture = Fixture::start(true, None);
+    let start = fixture.clock.now();
+    assert!(matches!(fixture.next().await, Said::Event(reason) if reason == "Starting"));
+    let Said::Registered(node) = fixture.next().await else { panic!("registers first") };
+    assert_eq!(ready(node.status.as_ref().unwrap()).status, "True");
+    let status = fixture.status().await;
+    assert_eq!(ready(&status).status, "True");
+    assert_eq!(status.node_info.unwrap().container_runtime_version, "containerd://1.6.20");
+    assert_eq!(fixture.clock.now(), start);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lease_is_owned_by_the_node() {
+    let mut fixture = Fixture::start(true, None);
+    let lease = loop {
+        if let Said::Lease(lease) = fixture.next().await {
+            break lease;
+        }
+    };
+    assert_eq!(lease.metadata.owner_references.unwrap()[0].uid, "u1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_says_that_the_runtime_is_down_and_when_it_is_back() {
+    let mut fixture = Fixture::start(false, None);
+    let status = fixture.status().await;
+    assert_eq!(ready(&status).message.as_deref(), Some("container runtime is down: /run/x: refused"));
+    let before = fixture.clock.now();
+    fixture.runtime.set(true);
+    let status = fixture.status().await;
+    assert_eq!(ready(&status).status, "True");
+    assert!(fixture.clock.now().duration_since(before).unsigned_abs() <= NOT_READY_INTERVAL);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_not_changed_is_reported_seldom() {
+    let mut fixture = Fixture::start(true, None);
+    fixture.status().await;
+    let first = fixture.clock.now();
+    fixture.status().await;
+    let passed = fixture.clock.now().duration_since(first);
+    assert_eq!(passed.as_secs(), 300, "nodeStatusReportFrequency");
+}
+
+#[tokio::test(start_paused = true)]
+async fn offline_after_a_reboot_it_reports_from_what_it_knows() {
+    let info = NodeSystemInfo { boot_id: "another".to_owned(), ..NodeSystemInfo::default() };
+    let status = NodeStatus { node_info: Some(info), ..NodeStatus::default() };
+    let stored = Node { status: Some(status), ..Node::default() };
+    let mut fixture = Fixture::start(true, Some(stored));
+    let mut reasons = Vec::new();
+    let status = loop {
+        match fixture.next().await {
+            Said::Event(reason) => reasons.push(reason),
+            Said::Status(status) => break status,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(ready(&status).status, "True");
+    assert_eq!(reasons[..2], ["Starting", "Rebooted"]);
+    assert!(reasons.contains(&"NodeReady".to_owned()));
+}
