@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use self::fault::Kind;
@@ -62,6 +63,33 @@ pub fn load_file<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
     let text =
         read_bounded(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
     parse_str(&text).map_err(|problems| ConfigError::Invalid { path: path.to_owned(), problems })
+}
+
+/// Reads a file as [`load_file`] does, lets `complete` fill in what the file leaves to the machine, and checks what it
+/// then says: `complete` returns each problem as its path and its message.
+///
+/// # Errors
+/// As [`load_file`], and when `complete` found problems; then with all of them.
+pub fn load_checked<T, F>(path: &Path, complete: F) -> Result<T, ConfigError>
+where
+    T: DeserializeOwned,
+    F: FnOnce(&mut T) -> Vec<(String, String)>,
+{
+    let mut file: T = load_file(path)?;
+    let problems: Vec<Problem> =
+        complete(&mut file).into_iter().map(|(path, message)| Problem { path, message }).collect();
+    if problems.is_empty() {
+        return Ok(file);
+    }
+    Err(ConfigError::Invalid { path: path.to_owned(), problems: Problems(problems) })
+}
+
+/// A configuration as YAML, every key written out.
+///
+/// # Errors
+/// When `T` cannot be written as YAML.
+pub fn to_yaml<T: Serialize>(config: &T) -> Result<String, serde_saphyr::ser::Error> {
+    serde_saphyr::to_string(config)
 }
 
 fn read_bounded(path: &Path) -> io::Result<String> {

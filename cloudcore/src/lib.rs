@@ -1,6 +1,9 @@
 //! The cloud side: hub, controllers, embedded control plane.
 
+pub mod app;
+pub mod args;
 pub mod cloudhub;
 pub mod edgecontroller;
 pub mod embedded;
 pub mod flow;
+pub mod settings;

@@ -51,6 +51,29 @@ impl PodRef {
     }
 }
 
+impl std::fmt::Display for PodRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bind { pod, node } => write!(f, "bind pod {pod} to {node}"),
+            Self::Unschedulable { pod, .. } => write!(f, "mark pod {pod} unschedulable"),
+            Self::MarkUnknown { node, .. } => write!(f, "mark node {node} unknown"),
+            Self::SetTaints { node, .. } => write!(f, "set taints of node {node}"),
+            Self::CreateAccount { namespace } => {
+                write!(f, "create the default service account of {namespace}")
+            }
+            Self::PublishRoot { namespace, .. } => write!(f, "publish the root certificate in {namespace}"),
+            Self::EmptyNamespace { namespace } => write!(f, "empty namespace {namespace}"),
+            Self::RemovePod { pod } => write!(f, "remove orphaned pod {pod}"),
+        }
+    }
+}
+
 impl Action {
     /// Does it. What another writer did first (conflict, not found, already there) is no error: the watch will tell,
     /// and the next plan starts from that.
@@ -92,8 +115,8 @@ async fn bind(client: &Client, pod: &PodRef, node: &str, now: Timestamp) -> Resu
     let api: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace);
     let _status: serde_json::Value =
         api.create_subresource("binding", &pod.name, &PostParams::default(), &binding).await?;
-    tracing::info!(pod = %format_args!("{}/{}", pod.namespace, pod.name), node, "bound");
-    let message = format!("Successfully assigned {}/{} to {node}", pod.namespace, pod.name);
+    tracing::info!(%pod, node, "bound");
+    let message = format!("Successfully assigned {pod} to {node}");
     record(client, pod, ("Normal", "Scheduled"), &message, now).await
 }
 

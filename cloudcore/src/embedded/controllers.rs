@@ -124,7 +124,7 @@ async fn perform(client: &Client, now: Timestamp, actions: Vec<Action>, schedule
     let mut failed = false;
     for (action, outcome) in outcomes {
         let Err(error) = outcome else { continue };
-        tracing::warn!(?action, %error, "not done, will be tried again");
+        tracing::warn!(%action, %error, "not done, will be tried again");
         failed = true;
         if let Action::Bind { pod, .. } = action {
             scheduler.forget(&pod);
