@@ -226,14 +226,22 @@ impl Answers {
         queried(&self.cloud.call(Operation::Query, resource.clone(), Content::Null).await?)
     }
 
-    async fn renew(&self, lease: Lease) -> Result<Lease, MetaError> {
+    /// A lease whose version is not known is looked up first, as stock does it: an API server replaces none blindly.
+    async fn renew(&self, mut lease: Lease) -> Result<Lease, MetaError> {
         let namespace = lease.metadata.namespace.clone().unwrap_or_else(|| "kube-node-lease".to_owned());
         let resource = Resource::object(Some(&namespace), ResourceKind::Lease, &self.node);
-        let renewed = match self.call(Operation::Update, &resource, &lease).await {
-            Err(error) if error.is_not_found() => self.call(Operation::Insert, &resource, &lease).await,
-            other => other,
-        };
-        renewed.map_err(|error| error.for_object("lease", &namespace, &self.node))
+        let failed = |error: CallError| error.for_object("lease", &namespace, &self.node);
+        if lease.metadata.resource_version.is_none() {
+            let known = self.cloud.call(Operation::Query, resource.clone(), Content::Null).await;
+            match known.and_then(|answer| called::<Lease>(&answer)) {
+                Ok(known) => lease.metadata.resource_version = known.metadata.resource_version,
+                Err(error) if error.is_not_found() => {
+                    return self.call(Operation::Insert, &resource, &lease).await.map_err(failed);
+                }
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        self.call(Operation::Update, &resource, &lease).await.map_err(failed)
     }
 
     /// From the store, else from the cloud, and then kept.
