@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::registry::KindInfo;
-use crate::schema::Schema;
+use crate::schema::{Schema, defaulting, prune};
 
 pub use conflict::{Conflict, conflict_message};
 pub use fieldset::FieldSet;
@@ -89,7 +89,7 @@ pub fn server_side(
     }
 
     let identity = writer.identity(Operation::Apply);
-    let fields = typed::fields_of(&applied, schema);
+    let fields = typed::fields_of(&known_part(&applied, schema), schema);
     let before = managers.fields(&identity);
     let mut merged = typed::merge(base, &applied, schema);
     if let Some(before) = before {
@@ -170,6 +170,15 @@ impl Writer<'_> {
         }
         fields
     }
+}
+
+/// `applied` without unknown fields and nulls: nobody owns what will not be stored. That they are there is the
+/// caller's to report, of the result.
+fn known_part(applied: &Value, schema: &Schema) -> Value {
+    let mut known = applied.clone();
+    prune::prune(&mut known, schema);
+    defaulting::drop_nulls(&mut known, schema);
+    known
 }
 
 fn owned_fields(object: &Value, schema: &Schema) -> FieldSet {

@@ -29,6 +29,19 @@ pub fn apply(value: &mut Value, schema: &Schema) {
     }
 }
 
+/// Drops every `null` that the schema does not admit.
+pub fn drop_nulls(value: &mut Value, schema: &Schema) {
+    let schema = schema.resolved();
+    match value {
+        Value::Object(map) => {
+            map.retain(|name, child| !child.is_null() || admits_null(schema.field(name)));
+            map.iter_mut().for_each(|(name, child)| drop_nulls(child, schema.field(name)));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| drop_nulls(item, schema.element())),
+        _ => {}
+    }
+}
+
 fn fill(map: &mut Map<String, Value>, name: &str, property: &Schema) {
     let absent = match map.get(name) {
         None => true,
