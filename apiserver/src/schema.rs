@@ -9,6 +9,7 @@ pub mod builtin;
 pub mod check;
 pub mod conform;
 pub mod defaulting;
+pub mod duplicates;
 mod node;
 mod parse;
 pub mod prune;
