@@ -16,9 +16,6 @@ use crate::store::{Entry, Place};
 use crate::user::User;
 use crate::{render, views};
 
-/// Name of the field manager of a client that says nothing about itself.
-const UNKNOWN_MANAGER: &str = "unknown";
-
 /// One request of one user for one kind.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -54,13 +51,6 @@ impl Call {
         let name = self.name()?;
         let entry = self.api.store().get(&self.kind.storage, &self.place(name));
         entry.ok_or_else(|| ApiError::not_found(&self.kind, name))
-    }
-
-    /// Who is recorded as the manager of the fields that this request writes: `fieldManager`, or else the first word
-    /// of the user agent, as the real server does.
-    pub(crate) fn manager(&self) -> &str {
-        let agent = self.user_agent.split('/').next().filter(|agent| !agent.is_empty());
-        self.params.field_manager.as_deref().or(agent).unwrap_or(UNKNOWN_MANAGER)
     }
 
     /// An answer with one object in the form that the client asked for.

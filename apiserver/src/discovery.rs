@@ -4,7 +4,8 @@ use http::{HeaderMap, Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::error::{ApiError, ApiResult};
-use crate::registry::{KindInfo, Verbs};
+use crate::openapi;
+use crate::registry::{KindInfo, Registry, Verbs};
 use crate::request::{Discovery, Path};
 use crate::response::{self, Body};
 use crate::server::ApiServer;
@@ -46,7 +47,7 @@ pub(crate) fn answer(
         }
         Path::Group(group) => found(separate::group(&registry, group)),
         Path::Resources { group, version } => found(separate::resources(&registry, group, version)),
-        Path::Other(path) => other(path),
+        Path::Other(path) => other(&registry, path),
         Path::Resource(_) => Err(ApiError::no_such_path()),
     }
 }
@@ -55,14 +56,16 @@ fn found(document: Option<Value>) -> ApiResult<Response<Body>> {
     document.map(|document| response::json(StatusCode::OK, &document)).ok_or_else(ApiError::no_such_path)
 }
 
-fn other(path: &str) -> ApiResult<Response<Body>> {
+fn other(registry: &Registry, path: &str) -> ApiResult<Response<Body>> {
     match path {
         // The store was opened before the server could be asked: what answers is ready.
         "/healthz" | "/livez" | "/readyz" | "/healthz/ping" | "/livez/ping" | "/readyz/ping" => {
             Ok(response::text(StatusCode::OK, "ok"))
         }
+        "/openapi/v2" => Ok(response::json(StatusCode::OK, &openapi::v2(registry))),
+        "/openapi/v3" => Ok(response::json(StatusCode::OK, &openapi::index(registry))),
         "/version" => Ok(response::json(StatusCode::OK, &version())),
-        _ => Err(ApiError::no_such_path()),
+        _ => found(path.strip_prefix("/openapi/v3/").and_then(|path| openapi::group_version(registry, path))),
     }
 }
 

@@ -3,7 +3,10 @@
 //! Defaults follow the Kubernetes API reference; validation lives in [`crate::validate`].
 
 pub(crate) mod config_map;
+pub(crate) mod definition;
 pub(crate) mod namespace;
 pub(crate) mod pod;
 pub(crate) mod secret;
 pub(crate) mod service;
+pub(crate) mod signing_request;
+pub(crate) mod storage;

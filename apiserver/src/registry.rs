@@ -16,7 +16,7 @@ mod hooks;
 mod subresource;
 
 pub use columns::{Column, Columns, CustomColumn};
-pub use hooks::Hooks;
+pub use hooks::{Admission, Hooks};
 pub use subresource::{ScalePaths, Subresource};
 
 /// Everything the server knows about one kind in one version.

@@ -1,7 +1,7 @@
 //! The server: what it is made of, and how to open it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use certs::jwt::Es256;
@@ -11,10 +11,12 @@ use chassis::rng::Rng;
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::call;
 use crate::error::{ApiError, ApiResult};
+use crate::kinds::definition;
 use crate::object;
 use crate::registry::{KindInfo, Registry};
-use crate::store::{Action, Database, Entry, Limits, Place, Store, StoreError, Write};
+use crate::store::{Action, Database, Entry, Limits, Place, Range, Store, StoreError, Write};
 
 /// Watches at once. Each costs a task's worth of memory and no queue; a site of this size has a few per node.
 const MAX_WATCHES: usize = 4096;
@@ -46,6 +48,8 @@ pub struct ApiServer {
 struct Shared {
     store: Store,
     registry: ArcSwap<Registry>,
+    /// Held while the kinds are read and swapped, so that a slower reader cannot put older ones back.
+    reloading: Mutex<()>,
     clock: Clock,
     rng: Rng,
     signer: Es256,
@@ -75,12 +79,14 @@ impl ApiServer {
         let shared = Shared {
             store,
             registry: ArcSwap::from_pointee(Registry::builtin()),
+            reloading: Mutex::new(()),
             clock: options.clock,
             rng: options.rng,
             signer: Es256::new(options.service_account_key),
             watches: Arc::new(Semaphore::new(MAX_WATCHES)),
         };
         let api = Self { shared: Arc::new(shared) };
+        api.reload_custom_kinds();
         api.create_initial_namespaces().await?;
         Ok(api)
     }
@@ -95,6 +101,16 @@ impl ApiServer {
     #[must_use]
     pub fn registry(&self) -> Arc<Registry> {
         self.shared.registry.load_full()
+    }
+
+    /// Serves the kinds of the definitions that are stored now.
+    pub(crate) fn reload_custom_kinds(&self) {
+        let _guard = self.shared.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let range = Range { resource: definition::STORAGE, namespace: None, after: None, at: None };
+        let Ok(snapshot) = self.store().list(range) else { return };
+        let definitions = snapshot.entries.iter().filter_map(|entry| call::parse(&entry.object).ok());
+        let kinds = definitions.flat_map(|definition| definition::kinds(&definition));
+        self.shared.registry.store(Arc::new(Registry::builtin().with(kinds)));
     }
 
     pub(crate) fn clock(&self) -> &Clock {
@@ -128,7 +144,7 @@ impl ApiServer {
         let namespaces = registry.resource("", "v1", "namespaces").ok_or_else(ApiError::no_such_path)?;
         let entry = self.store().get(&namespaces.storage, &Place::new("", namespace));
         let entry = entry.ok_or_else(|| ApiError::not_found(namespaces, namespace))?;
-        if object::is_terminating(&crate::call::parse(&entry.object)?) {
+        if object::is_terminating(&call::parse(&entry.object)?) {
             let why = format!(
                 "unable to create new content in namespace {namespace} because it is being terminated"
             );

@@ -10,15 +10,16 @@ use crate::response::Body;
 
 mod binding;
 mod eviction;
+mod scale;
 mod token;
 
 /// Answers a request for a subresource of the object of the path.
-pub(crate) async fn answer(call: &Call, subresource: &Subresource, _verb: Verb) -> ApiResult<Response<Body>> {
+pub(crate) async fn answer(call: &Call, subresource: &Subresource, verb: Verb) -> ApiResult<Response<Body>> {
     match subresource {
         Subresource::Binding => binding::bind(call).await,
         Subresource::Eviction => eviction::evict(call).await,
         Subresource::Token => token::issue(call),
-        Subresource::Scale(_) => Err(ApiError::method_not_allowed()),
+        Subresource::Scale(paths) => scale::answer(call, paths, verb).await,
         // These are parts of the object; the generic verbs answer them.
         Subresource::Status | Subresource::Finalize | Subresource::Approval => {
             Err(ApiError::method_not_allowed())

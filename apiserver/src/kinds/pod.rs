@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 
 use crate::error::ApiResult;
 use crate::object::{self, text};
-use crate::registry::Hooks;
-use crate::server::ApiServer;
+use crate::registry::{Admission, Hooks};
 use crate::validate;
 
 mod account;
@@ -29,11 +28,11 @@ fn initialize(pod: &mut Value) {
     pod["status"] = json!({"phase": "Pending", "qosClass": qos::class(pod)});
 }
 
-fn admit(api: &ApiServer, old: Option<&Value>, pod: &mut Value) -> ApiResult<()> {
-    if old.is_some() {
+fn admit(admission: &Admission<'_>, pod: &mut Value) -> ApiResult<()> {
+    if admission.old.is_some() {
         return Ok(());
     }
-    account::mount(api, pod)?;
+    account::mount(admission.api, pod)?;
     defaults::tolerate_lost_nodes(pod);
     Ok(())
 }

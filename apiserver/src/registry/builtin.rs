@@ -40,11 +40,15 @@ fn core() -> Vec<KindInfo> {
             .field("spec.unschedulable", "false"),
         KindInfo::new("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
             .short(&["pvc"])
-            .with(&[Status]),
+            .with(&[Status])
+            .returning_deleted()
+            .hooked(kinds::storage::CLAIM),
         KindInfo::new("", "v1", "PersistentVolume", "persistentvolumes")
             .short(&["pv"])
             .cluster()
-            .with(&[Status]),
+            .with(&[Status])
+            .returning_deleted()
+            .hooked(kinds::storage::VOLUME),
     ]
 }
 
@@ -121,15 +125,21 @@ fn others() -> Vec<KindInfo> {
             .short(&["crd", "crds"])
             .in_category("api-extensions")
             .cluster()
-            .with(&[Status]),
+            .with(&[Status])
+            .with_generation()
+            .hooked(kinds::definition::HOOKS),
         KindInfo::new("certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests")
             .short(&["csr"])
             .cluster()
             .with(&[Status, Approval])
-            .field("spec.signerName", ""),
-        KindInfo::new("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
+            .field("spec.signerName", "")
+            .hooked(kinds::signing_request::HOOKS),
+        KindInfo::new("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices").with_generation(),
         KindInfo::new("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses").short(&["pc"]).cluster(),
-        KindInfo::new("storage.k8s.io", "v1", "StorageClass", "storageclasses").short(&["sc"]).cluster(),
+        KindInfo::new("storage.k8s.io", "v1", "StorageClass", "storageclasses")
+            .short(&["sc"])
+            .cluster()
+            .hooked(kinds::storage::CLASS),
     ]
 }
 

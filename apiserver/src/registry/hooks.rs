@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::error::ApiResult;
 use crate::field_error::FieldError;
 use crate::server::ApiServer;
+use crate::user::User;
 
 /// What a kind does beyond what every kind does. Everything has a default that does nothing.
 #[derive(Debug, Clone, Copy)]
@@ -13,9 +14,9 @@ pub struct Hooks {
     pub default: fn(&mut Value),
     /// Sets what a new object starts with and a client may not choose, such as a pod's phase.
     pub initialize: fn(&mut Value),
-    /// Looks at an object that is created or changed (then the old one comes first) with the rest of the API in
-    /// view; may refuse it or fill in what only the server knows.
-    pub admit: fn(&ApiServer, Option<&Value>, &mut Value) -> ApiResult<()>,
+    /// Looks at an object that is created or changed with the rest of the API in view; may refuse it or fill in what
+    /// only the server knows.
+    pub admit: fn(&Admission<'_>, &mut Value) -> ApiResult<()>,
     /// Finds what is wrong with an object, new or changed.
     pub validate: fn(&Value) -> Vec<FieldError>,
     /// Finds what may not change between the old (first) and the new object.
@@ -28,12 +29,23 @@ pub struct Hooks {
     pub changed: fn(&ApiServer),
 }
 
+/// Circumstances under which an object is created or changed.
+#[derive(Debug)]
+pub struct Admission<'a> {
+    /// The rest of the API.
+    pub api: &'a ApiServer,
+    /// Who does it.
+    pub user: &'a User,
+    /// The object as it was; `None` for a new one.
+    pub old: Option<&'a Value>,
+}
+
 impl Hooks {
     /// A kind with nothing of its own.
     pub const NONE: Self = Self {
         default: |_| {},
         initialize: |_| {},
-        admit: |_, _, _| Ok(()),
+        admit: |_, _| Ok(()),
         validate: |_| Vec::new(),
         validate_update: |_, _| Vec::new(),
         grace_period: |_, _| 0,

@@ -9,7 +9,7 @@ use crate::intake;
 use crate::managed::{self, Operation};
 use crate::object;
 use crate::patch::{self, PatchError, PatchType};
-use crate::registry::Subresource;
+use crate::registry::{Admission, Subresource};
 use crate::request;
 use crate::response::Body;
 use crate::store::{Action, Entry, StoreError, Write};
@@ -90,12 +90,11 @@ async fn server_side_apply(call: &Call, part: Part) -> ApiResult<Response<Body>>
     intake::check_type(&call.kind, &applied)?;
     let exists = call.api.store().get(&call.kind.storage, &call.place(call.name()?)).is_some();
     if !exists && part == Part::Object {
-        let mut new = managed::apply(call, None, applied, part)?;
+        let mut new = managed::apply(call, None, &applied)?;
         object::metadata(&mut new).insert("name".to_owned(), call.name()?.into());
         return create_object(call, new, Operation::Apply).await;
     }
-    finish(call, part, Operation::Apply, |current| managed::apply(call, Some(current), applied.clone(), part))
-        .await
+    finish(call, part, Operation::Apply, |current| managed::apply(call, Some(current), &applied)).await
 }
 
 async fn finish(
@@ -261,7 +260,8 @@ fn complete(
     let kind = &call.kind;
     if part == Part::Object {
         (kind.hooks.default)(new);
-        (kind.hooks.admit)(&call.api, Some(current), new)?;
+        let admission = Admission { api: &call.api, user: &call.user, old: Some(current) };
+        (kind.hooks.admit)(&admission, new)?;
     }
     let errors = validation::of_change(kind, current, new);
     if !errors.is_empty() {
@@ -272,7 +272,7 @@ fn complete(
         object::metadata(new).insert("generation".to_owned(), (generation + 1).into());
     }
     if operation == Operation::Update {
-        managed::track(call, Some(current), new, operation)?;
+        managed::track(call, Some(current), new);
     }
     Ok(())
 }

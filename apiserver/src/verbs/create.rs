@@ -8,7 +8,7 @@ use crate::error::{ApiError, ApiResult};
 use crate::intake;
 use crate::managed::{self, Operation};
 use crate::object;
-use crate::registry::Verbs;
+use crate::registry::{Admission, Verbs};
 use crate::response::Body;
 use crate::reviews;
 use crate::store::{Action, StoreError, Write};
@@ -46,13 +46,14 @@ pub(crate) async fn create_object(
         let mut object = object.clone();
         prepare(call, &mut object, generated)?;
         let name = object::name(&object).to_owned();
-        (call.kind.hooks.admit)(&call.api, None, &mut object)?;
+        let admission = Admission { api: &call.api, user: &call.user, old: None };
+        (call.kind.hooks.admit)(&admission, &mut object)?;
         let errors = validation::of_new(&call.kind, &object);
         if !errors.is_empty() {
             return Err(ApiError::invalid(&call.kind, &name, &errors));
         }
         if operation == Operation::Update {
-            managed::track(call, None, &mut object, operation)?;
+            managed::track(call, None, &mut object);
         }
         if call.params.dry_run {
             return dry_run(call, object, &name, &warnings);
