@@ -9,6 +9,7 @@ mod discovery;
 mod dispatch;
 pub mod error;
 pub mod field_error;
+mod garbage;
 mod intake;
 mod kinds;
 mod managed;

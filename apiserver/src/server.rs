@@ -1,18 +1,20 @@
 //! The server: what it is made of, and how to open it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use certs::jwt::Es256;
 use certs::key::PrivateKey;
 use chassis::clock::Clock;
 use chassis::rng::Rng;
+use chassis::task::{self, AbortOnDrop};
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::call;
 use crate::error::{ApiError, ApiResult};
+use crate::garbage;
 use crate::kinds::definition;
 use crate::object;
 use crate::registry::{KindInfo, Registry};
@@ -54,6 +56,14 @@ struct Shared {
     rng: Rng,
     signer: Es256,
     watches: Arc<Semaphore>,
+    /// Ends with the server.
+    garbage: OnceLock<AbortOnDrop<()>>,
+}
+
+/// A handle that does not keep the server alive.
+#[derive(Clone)]
+pub(crate) struct WeakApi {
+    shared: Weak<Shared>,
 }
 
 impl Options {
@@ -84,10 +94,15 @@ impl ApiServer {
             rng: options.rng,
             signer: Es256::new(options.service_account_key),
             watches: Arc::new(Semaphore::new(MAX_WATCHES)),
+            garbage: OnceLock::new(),
         };
         let api = Self { shared: Arc::new(shared) };
         api.reload_custom_kinds();
         api.create_initial_namespaces().await?;
+        let weak = WeakApi { shared: Arc::downgrade(&api.shared) };
+        let collector = task::spawn(tracing::info_span!("garbage"), garbage::run(weak));
+        // Set here and nowhere else, so it cannot be set already.
+        api.shared.garbage.get_or_init(|| collector);
         Ok(api)
     }
 
@@ -174,6 +189,12 @@ impl ApiServer {
             self.store().write(write).await.map(|_: Entry| ())?;
         }
         Ok(())
+    }
+}
+
+impl WeakApi {
+    pub(crate) fn upgrade(&self) -> Option<ApiServer> {
+        self.shared.upgrade().map(|shared| ApiServer { shared })
     }
 }
 

@@ -229,6 +229,12 @@ impl Store {
         self.shelves.list(range)
     }
 
+    /// All objects of all kinds.
+    #[must_use]
+    pub fn everything(&self) -> Snapshot {
+        self.shelves.everything()
+    }
+
     /// Makes a change and gives the object's new state (for a removal: its last one) once it is durable.
     ///
     /// # Errors

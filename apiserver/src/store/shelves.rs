@@ -77,6 +77,12 @@ impl Shelves {
         Ok(Snapshot { revision, entries: entries.into_values().collect() })
     }
 
+    pub(super) fn everything(&self) -> Snapshot {
+        let inner = self.read();
+        let entries = inner.shelves.values().flat_map(|shelf| shelf.objects.values().cloned()).collect();
+        Snapshot { revision: inner.revision, entries }
+    }
+
     /// A receiver that sees a new revision whenever `resource` (`None`: anything) has changed.
     pub(super) fn subscribe(&self, resource: Option<&str>) -> watch::Receiver<u64> {
         match resource {
