@@ -7,12 +7,14 @@ use serde_json::Value;
 use crate::call::Call;
 use crate::error::{ApiError, ApiResult};
 use crate::object;
+use crate::protobuf;
 use crate::registry::KindInfo;
 use crate::response::Body;
 use crate::schema::{KindSchema, conform, defaulting, prune};
 
 /// Content types of a whole object.
-const OBJECT_TYPES: [&str; 2] = ["application/json", "application/yaml"];
+const OBJECT_TYPES: [&str; 3] =
+    ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
 /// What to do about fields that the kind does not have: `fieldValidation`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,19 +24,30 @@ enum FieldValidation {
     Strict,
 }
 
-/// The body as an object.
+/// The body as an object of the kind of the call.
 ///
 /// # Errors
-/// 400 for a body that is not an object, 415 for one of an unknown type (protobuf is one).
+/// As [`decode_any`], and 400 for an object of another kind.
 pub(crate) fn decode(call: &Call) -> ApiResult<Value> {
-    let content_type = call.content_type.split(';').next().unwrap_or_default().trim();
-    let object = match content_type {
-        "" | "application/json" => decode_json(&call.body)?,
-        "application/yaml" => decode_yaml(&call.body)?,
-        _ => return Err(ApiError::unsupported_media_type(&OBJECT_TYPES)),
-    };
+    let object = decode_any(call)?;
     check_type(&call.kind, &object)?;
     Ok(object)
+}
+
+/// The body as an object of any kind: a Binding, an Eviction, options.
+///
+/// # Errors
+/// 400 for a body that is not an object, 415 for one of an unknown type.
+pub(crate) fn decode_any(call: &Call) -> ApiResult<Value> {
+    let content_type = call.content_type.split(';').next().unwrap_or_default().trim();
+    match content_type {
+        "" | "application/json" => decode_json(&call.body),
+        "application/yaml" => decode_yaml(&call.body),
+        "application/vnd.kubernetes.protobuf" => {
+            protobuf::decode(&call.body).map_err(|error| ApiError::bad_request(error.to_string()))
+        }
+        _ => Err(ApiError::unsupported_media_type(&OBJECT_TYPES)),
+    }
 }
 
 /// JSON bytes as an object.

@@ -16,6 +16,7 @@ mod managed;
 mod object;
 pub mod openapi;
 pub mod patch;
+mod protobuf;
 pub mod registry;
 mod render;
 pub mod request;

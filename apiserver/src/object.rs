@@ -48,11 +48,25 @@ pub(crate) fn child<'a>(parent: &'a mut Value, key: &str) -> &'a mut Map<String,
     if !parent.is_object() {
         *parent = Value::Object(Map::new());
     }
-    let slot = &mut parent[key];
+    entry_object(parent.as_object_mut().expect("it was made an object above"), key)
+}
+
+/// The fields of `fields[key]`, which is made an object where it is none.
+pub(crate) fn entry_object<'a>(fields: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<String, Value> {
+    let slot = fields.entry(key).or_insert(Value::Null);
     if !slot.is_object() {
         *slot = Value::Object(Map::new());
     }
     slot.as_object_mut().expect("it was made an object two lines above")
+}
+
+/// The elements of `fields[key]`, which is made a list where it is none.
+pub(crate) fn entry_list<'a>(fields: &'a mut Map<String, Value>, key: &str) -> &'a mut Vec<Value> {
+    let slot = fields.entry(key).or_insert(Value::Null);
+    if !slot.is_array() {
+        *slot = Value::Array(Vec::new());
+    }
+    slot.as_array_mut().expect("it was made a list two lines above")
 }
 
 /// The fields of `metadata`.

@@ -13,7 +13,7 @@ use crate::response::{self, Body};
 use crate::verbs::change::{Part, change};
 
 pub(super) async fn bind(call: &Call) -> ApiResult<Response<Body>> {
-    let binding = intake::decode_json(&call.body)?;
+    let binding = intake::decode_any(call)?;
     let node = text(&binding, "/target/name").to_owned();
     let name = call.name()?;
     if node.is_empty() {

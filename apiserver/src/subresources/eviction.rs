@@ -10,7 +10,7 @@ use crate::response::{self, Body};
 use crate::verbs::delete::{Deletion, remove};
 
 pub(super) async fn evict(call: &Call) -> ApiResult<Response<Body>> {
-    let eviction = intake::decode_json(&call.body)?;
+    let eviction = intake::decode_any(call)?;
     let deletion = Deletion::of_value(&call.params, &eviction["deleteOptions"])?;
     remove(&call.api, &call.kind, call.entry()?, &deletion).await?;
     let status =

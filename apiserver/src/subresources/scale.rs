@@ -28,7 +28,7 @@ pub(super) async fn answer(call: &Call, paths: &ScalePaths, verb: Verb) -> ApiRe
     if is_patch && !PATCH_TYPES.contains(&content_type) {
         return Err(ApiError::unsupported_media_type(&PATCH_TYPES));
     }
-    let body = intake::decode_json(&call.body)?;
+    let body = if is_patch { intake::decode_json(&call.body)? } else { intake::decode_any(call)? };
     let (outcome, _) = change(call, Part::Chosen, Operation::Update, |current| {
         let mut wanted = body.clone();
         if is_patch {

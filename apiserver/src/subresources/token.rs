@@ -21,7 +21,7 @@ const SHORTEST_SECONDS: i64 = 600;
 const LONGEST_SECONDS: i64 = 1 << 32;
 
 pub(super) fn issue(call: &Call) -> ApiResult<Response<Body>> {
-    let mut request = intake::decode_json(&call.body)?;
+    let mut request = intake::decode_any(call)?;
     let account = parse(&call.entry()?.object)?;
     let lifetime = lifetime(call, &request)?;
     let mut audiences: Vec<String> =

@@ -46,14 +46,15 @@ pub(crate) async fn create_object(
         let mut object = object.clone();
         prepare(call, &mut object, generated)?;
         let name = object::name(&object).to_owned();
+        if operation == Operation::Update {
+            // Before admission: what that adds belongs to nobody, so that an apply does not take it away.
+            managed::track(call, None, &mut object);
+        }
         let admission = Admission { api: &call.api, user: &call.user, old: None };
         (call.kind.hooks.admit)(&admission, &mut object)?;
         let errors = validation::of_new(&call.kind, &object);
         if !errors.is_empty() {
             return Err(ApiError::invalid(&call.kind, &name, &errors));
-        }
-        if operation == Operation::Update {
-            managed::track(call, None, &mut object);
         }
         if call.params.dry_run {
             return dry_run(call, object, &name, &warnings);

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::call::{Call, parse};
 use crate::error::{ApiError, ApiResult};
+use crate::intake;
 use crate::object;
 use crate::registry::KindInfo;
 use crate::request::{self, Params, Propagation};
@@ -65,7 +66,7 @@ pub(crate) enum Deleted {
 
 /// Deletes the object of the path.
 pub(crate) async fn delete(call: &Call) -> ApiResult<Response<Body>> {
-    let deletion = Deletion::of(&call.params, &call.body)?;
+    let deletion = Deletion::of(call)?;
     let deleted = remove(&call.api, &call.kind, call.entry()?, &deletion).await?;
     match &deleted {
         Deleted::Removed(entry) if !call.kind.returns_deleted => {
@@ -83,7 +84,7 @@ pub(crate) async fn delete(call: &Call) -> ApiResult<Response<Body>> {
 
 /// Deletes the selected objects.
 pub(crate) async fn delete_collection(call: &Call) -> ApiResult<Response<Body>> {
-    let deletion = Deletion::of(&call.params, &call.body)?;
+    let deletion = Deletion::of(call)?;
     let selection = Selection::new(&call.kind, &call.params, None)?;
     let range = Range {
         resource: &call.kind.storage,
@@ -190,14 +191,9 @@ pub(crate) fn success(details: Value) -> Value {
 
 impl Deletion {
     /// As the query and the body of a request say.
-    pub(crate) fn of(params: &Params, body: &[u8]) -> ApiResult<Self> {
-        let options: DeleteOptions = if body.is_empty() {
-            DeleteOptions::default()
-        } else {
-            serde_json::from_slice(body)
-                .map_err(|error| ApiError::bad_request(format!("DeleteOptions in the body: {error}")))?
-        };
-        Self::from_options(params, options)
+    pub(crate) fn of(call: &Call) -> ApiResult<Self> {
+        let options = if call.body.is_empty() { Value::Null } else { intake::decode_any(call)? };
+        Self::of_value(&call.params, &options)
     }
 
     /// From a JSON `DeleteOptions` inside of another object.
