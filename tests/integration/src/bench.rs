@@ -1,0 +1,55 @@
+//! `make bench`: measures a running demo and prints a table. Nothing is asserted: a slow machine is not a bug.
+
+mod demo;
+mod pods;
+mod rates;
+mod startup;
+mod table;
+mod usage;
+
+use std::path::Path;
+use std::time::Duration;
+
+use self::demo::Demo;
+use self::table::Table;
+
+/// Long enough that what happens every 10 s (lease, node status) counts as often as it does over a day.
+const IDLE: Duration = Duration::from_secs(120);
+
+/// Measures everything; `target` is cargo's target directory, with the demo in it.
+///
+/// # Errors
+/// When the demo does not run, or something in it fails.
+pub async fn run(target: &Path, out: &mut impl std::io::Write) -> anyhow::Result<()> {
+    let mut table = Table::default();
+    for name in ["cloudcore", "edgecore", "keadm"] {
+        let size = std::fs::metadata(target.join("release").join(name)).map(|file| file.len());
+        table.row(&format!("{name} binary"), size.map_or("not built".to_owned(), megabytes));
+    }
+    let demo = Demo::find(target).await?;
+    writeln!(out, "measuring {} s of rest ...", IDLE.as_secs())?;
+    for (name, usage) in usage::at_rest(&demo, &["edgecore", "cloudcore"], IDLE).await? {
+        table.row(&format!("{name} PSS, idle"), format!("{:.1} MiB", usage.pss_mib));
+        table.row(&format!("{name} CPU, idle"), format!("{:.2} % of a core", usage.cpu_percent));
+    }
+    writeln!(out, "starting 20 pods, one after the other ...")?;
+    let times = pods::apply_to_running(&demo, 20).await?;
+    table.row("apply to Running, p50", seconds(table::percentile(&times, 50)));
+    table.row("apply to Running, p99", seconds(table::percentile(&times, 99)));
+    writeln!(out, "asking the API server ...")?;
+    for (what, rate) in rates::measure(&demo).await? {
+        table.row(what, format!("{rate:.0}/s"));
+    }
+    writeln!(out, "stopping edgecore until its node is not ready, then starting it (about a minute) ...")?;
+    table.row("edgecore start to Ready", seconds(startup::start_to_ready(&demo).await?));
+    writeln!(out, "\n{table}")?;
+    Ok(())
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.2} s", duration.as_secs_f64())
+}
