@@ -9,13 +9,10 @@ use rcgen::{
     Issuer, KeyUsagePurpose, PublicKeyData, SerialNumber,
 };
 use ring::rand::{SecureRandom, SystemRandom};
-use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use rustls_pki_types::CertificateDer;
 use thiserror::Error;
-use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer;
 
-use crate::certificate::{CertificateError, CertificateInfo};
+use crate::certificate::{CertificateError, CertificateInfo, is_signed_by};
 use crate::csr::{CsrError, NodeCsr};
 use crate::identity::{NODE_ORGANIZATION, NodeIdentity};
 use crate::key::{KeyError, PrivateKey};
@@ -156,12 +153,8 @@ impl Ca {
     /// Whether `certificate` is valid at `now` and signed by this CA's key.
     #[must_use]
     pub fn issued(&self, certificate: &CertificateDer<'_>, now: Timestamp) -> bool {
-        let Ok(info) = CertificateInfo::from_der(certificate) else { return false };
-        let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return false };
-        info.is_valid_at(now)
-            && UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, self.key.public_point())
-                .verify(parsed.tbs_certificate.as_ref(), &parsed.signature_value.data)
-                .is_ok()
+        CertificateInfo::from_der(certificate).is_ok_and(|info| info.is_valid_at(now))
+            && is_signed_by(certificate, self.key.public_point())
     }
 
     fn sign_node(

@@ -1,6 +1,7 @@
 //! What we read from a certificate: its subject, its names, its time, its key.
 
 use jiff::Timestamp;
+use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use rustls_pki_types::CertificateDer;
 use thiserror::Error;
 use x509_parser::certificate::X509Certificate;
@@ -80,6 +81,16 @@ impl CertificateInfo {
     pub fn node(&self) -> Result<NodeIdentity, IdentityError> {
         NodeIdentity::from_subject(self.common_name.as_deref(), &self.organizations)
     }
+}
+
+/// Whether the holder of the ECDSA P-256 key with this public point signed the certificate. Times and usages are not looked at.
+#[must_use]
+pub fn is_signed_by(certificate: &CertificateDer<'_>, public_point: &[u8]) -> bool {
+    X509Certificate::from_der(certificate).is_ok_and(|(_, parsed)| {
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, public_point)
+            .verify(parsed.tbs_certificate.as_ref(), &parsed.signature_value.data)
+            .is_ok()
+    })
 }
 
 /// Common name and organisations of a subject. A value that is not text counts as an empty one, so that it matches nothing.

@@ -7,6 +7,7 @@
 //! [`DEAD_AFTER_HEARTBEATS`]. It then dials again with a jittered back-off. On shutdown it stops reading first, and
 //! closes the link when MetaManager has nothing more to send.
 
+pub mod bootstrap;
 mod session;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use rustls_pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
 
 use super::*;
 use crate::csr;
