@@ -3,9 +3,15 @@
 //! Takes links from its acceptor, announces each node to EdgeController, and carries messages between the two
 //! until the connection ends. It persists nothing. On shutdown it stops taking links, says goodbye on all of them
 //! and ends, which closes the queues of EdgeController.
+//!
+//! Beside it, and independent of it: nodes join over HTTPS ([`httpserver`]), with the CA and the tokens of
+//! [`authority`], which lie in Kubernetes ([`secrets`]).
 
+pub mod authority;
+pub mod httpserver;
 mod identity;
 mod metrics;
+pub mod secrets;
 mod session;
 
 use std::collections::HashMap;
