@@ -1,11 +1,167 @@
 //! Pods and the node: kubelet's contract over CRI.
+//!
+//! MetaManager says which pods there should be ([`crate::flow::PodChange`]); the container runtime shows which there
+//! are. One actor per pod ([`pod`]) leads from the one to the other. What is learnt goes to MetaManager through
+//! [`MetaClient`]: statuses, events, the node and its lease. Nothing is kept here: after a restart the pods come from
+//! the store and their containers, found by their labels, are adopted as they are.
+//!
+//! Ends when the inbox from MetaManager closes; containers keep running.
 
+pub mod config;
 pub mod downward;
 pub mod env;
 pub mod events;
+pub mod image;
 pub mod labels;
 pub mod node;
+pub mod pod;
+pub mod pods;
+pub mod relist;
 pub mod resources;
 pub mod runtime;
 pub mod sources;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod volumes;
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::Context as _;
+use chassis::clock::Clock;
+use chassis::module::Module;
+use chassis::rng::Rng;
+use chassis::shutdown::Shutdown;
+use chassis::task;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub use config::Config;
+
+use self::events::Recorder;
+use self::image::Images;
+use self::node::NodeAgent;
+use self::pod::context::PodContext;
+use self::pods::Pods;
+use self::relist::{Relist, Seen};
+use self::resources::cgroup::PodCgroups;
+use self::runtime::Runtime;
+use self::volumes::Volumes;
+use self::volumes::mounter::{LinuxMounter, Mounter};
+use crate::flow::{MetaClient, PodInbox};
+
+/// Where Linux mounts the cgroup file systems.
+const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// The part of the machine that edged changes besides the runtime; tests put something harmless in its place.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// Mounts volumes.
+    pub mounter: Arc<dyn Mounter>,
+    /// Where the cgroup file systems are mounted.
+    pub cgroups: std::path::PathBuf,
+}
+
+/// The module.
+#[derive(Debug)]
+pub struct Edged {
+    inbox: PodInbox,
+    pods: Pods,
+    relist: Relist,
+    seen: watch::Receiver<Seen>,
+    node: NodeAgent,
+}
+
+// === impl Machine ===
+
+impl Machine {
+    /// This machine.
+    pub fn real() -> Self {
+        Self { mounter: Arc::new(LinuxMounter), cgroups: Path::new(CGROUPS).to_owned() }
+    }
+}
+
+// === impl Edged ===
+
+impl Edged {
+    /// Puts edged together; nothing is done yet.
+    ///
+    /// # Errors
+    /// `rootDirectory` cannot be made.
+    pub fn new(
+        config: Config,
+        inbox: PodInbox,
+        meta: MetaClient,
+        runtime: Runtime,
+        machine: Machine,
+        clock: Clock,
+        rng: Rng,
+    ) -> anyhow::Result<Self> {
+        let events = match config.report_events {
+            true => Recorder::new(meta.clone(), &config.node.name, clock.clone()),
+            false => Recorder::disabled(&config.node.name, clock.clone()),
+        };
+        let root = &config.root_directory;
+        let volumes = Volumes::open(root, machine.mounter, meta.clone(), clock.clone(), rng.clone())
+            .with_context(|| format!("modules.edged.rootDirectory {}", root.display()))?;
+        let (node, facts) = NodeAgent::new(
+            config.node,
+            meta.clone(),
+            runtime.clone(),
+            events.clone(),
+            clock.clone(),
+            rng.clone(),
+        );
+        let (relist, seen) = Relist::new(runtime.clone(), rng);
+        let context = PodContext {
+            images: Images::new(runtime.clone()),
+            runtime,
+            volumes,
+            cgroups: PodCgroups::new(config.cgroup_driver, &config.cgroup_root, machine.cgroups),
+            meta,
+            events,
+            node: facts,
+            settings: config.pods,
+            clock,
+            runtime_name: OnceLock::new(),
+        };
+        Ok(Self { inbox, pods: Pods::new(Arc::new(context)), relist, seen, node })
+    }
+}
+
+impl Module for Edged {
+    const NAME: &'static str = "edged";
+
+    async fn run(self, _shutdown: Shutdown) -> anyhow::Result<()> {
+        let Self { mut inbox, mut pods, relist, mut seen, node } = self;
+        // The node's part ends with this module, not with the process's shutdown: it speaks until the last pod has.
+        let (_stop_node, node_shutdown) = Shutdown::new();
+        let mut parts: JoinSet<&'static str> = JoinSet::new();
+        task::spawn_in(&mut parts, tracing::info_span!("relist"), async move {
+            relist.run().await;
+            "relist"
+        });
+        task::spawn_in(&mut parts, tracing::info_span!("node"), async move {
+            node.run(node_shutdown).await;
+            "node"
+        });
+        loop {
+            tokio::select! {
+                change = inbox.recv() => match change {
+                    Some(change) => pods.apply(change),
+                    None => return Ok(()),
+                },
+                changed = seen.changed() => {
+                    changed.context("relist ended")?;
+                    let now = seen.borrow_and_update().clone();
+                    pods.look(now);
+                }
+                forgotten = pods.forget_next() => forgotten?,
+                Some(part) = parts.join_next() => {
+                    let part = part.context("a part of edged failed")?;
+                    anyhow::bail!("{part} ended early");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! One pod: what it should be, what it is, and the next step from the one to the other.
+
+pub mod actor;
+pub mod backoff;
+pub mod container_config;
+pub mod context;
+pub mod dns;
+mod files;
+mod hash;
+mod last_words;
+pub mod observed;
+pub mod sandbox_config;
+pub mod security;
+pub mod state;
+pub mod status;
+mod worker;

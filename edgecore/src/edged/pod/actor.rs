@@ -1,0 +1,286 @@
+//! The actor of one pod: looks, reports, decides, does, and looks again.
+//!
+//! It is told what is wanted through a `watch` ([`Wanted`]): only the newest counts, so nothing can pile up and
+//! nobody waits for a pod that is busy. It tells MetaManager the pod's status whenever that has changed, and at the
+//! end that the pod is gone. It ends with its pod, or when `Wanted` is dropped, leaving its containers as they are.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::backoff::Retry;
+use super::context::PodContext;
+use super::files;
+use super::observed::Observed;
+use super::state::{Next, PodState, Step};
+use super::status::{StatusInput, known_restarts, pod_status};
+use super::worker::{Prepared, View, Worker};
+use crate::edged::events::{Severity, about_container};
+use crate::edged::runtime::RuntimeError;
+use crate::flow::PodKey;
+
+/// While the runtime does not answer: first and longest wait. What brings it back wakes the pod at once.
+const LOOK_INITIAL: Duration = Duration::from_secs(1);
+/// See [`LOOK_INITIAL`].
+const LOOK_MAX: Duration = Duration::from_secs(30);
+
+/// What one pod should be, and what has happened around it. The counters only ever grow.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The pod as the cloud has it.
+    pub pod: Arc<Pod>,
+    /// The cloud has it no more.
+    pub gone: bool,
+    /// The runtime's list of the pod's containers has changed.
+    pub changes: u64,
+    /// A config map or secret that it uses has changed.
+    pub configs: u64,
+    /// The runtime answers again.
+    pub recoveries: u64,
+}
+
+impl Wanted {
+    /// A pod about which nothing has happened yet.
+    pub fn new(pod: Arc<Pod>) -> Self {
+        Self { pod, gone: false, changes: 0, configs: 0, recoveries: 0 }
+    }
+}
+
+/// Runs one pod.
+#[derive(Debug)]
+pub struct PodActor {
+    worker: Worker,
+    wanted: watch::Receiver<Wanted>,
+    seen: Wanted,
+    state: PodState,
+    observed: Arc<Observed>,
+    prepared: Arc<Prepared>,
+    reported: Option<PodStatus>,
+    outage: Option<Retry>,
+}
+
+/// Why the loop goes on or not.
+#[derive(Debug, PartialEq, Eq)]
+enum Flow {
+    Continue,
+    /// Nobody wants anything any more: edged ends.
+    Abandon,
+}
+
+// === impl PodActor ===
+
+impl PodActor {
+    /// An actor for the pod in `wanted`.
+    pub fn new(context: Arc<PodContext>, key: PodKey, mut wanted: watch::Receiver<Wanted>) -> Self {
+        let seen = wanted.borrow_and_update().clone();
+        let status = seen.pod.status.as_ref();
+        let start_time = status.and_then(|status| status.start_time.as_ref()).map(|time| time.0);
+        let now = Instant::now();
+        let mut state = PodState::new(seen.pod.clone(), now);
+        if seen.gone {
+            state.remove(now);
+        }
+        Self {
+            state,
+            worker: Worker { seen: start_time.unwrap_or_else(|| context.clock.now()), context, key },
+            wanted,
+            seen,
+            observed: Arc::default(),
+            prepared: Arc::default(),
+            reported: None,
+            outage: None,
+        }
+    }
+
+    /// Runs until the pod is gone or `Wanted` is dropped.
+    pub async fn run(mut self) {
+        self.count_on().await;
+        loop {
+            let flow = match self.look().await {
+                Ok(()) => {
+                    self.report().await;
+                    match self.state.next(&self.observed, Instant::now()) {
+                        Next::Do(step) => self.perform(step).await,
+                        Next::Wait(until) => self.wait(until).await,
+                        Next::Ended => break,
+                    }
+                }
+                Err(error) => self.sit_out(&error).await,
+            };
+            if flow == Flow::Abandon {
+                return;
+            }
+        }
+        self.say_gone().await;
+    }
+
+    /// Takes up the restart counts that the API or the logs know, for when the runtime has forgotten the containers.
+    async fn count_on(&mut self) {
+        let pod = self.state.pod().clone();
+        let Some(spec) = &pod.spec else { return };
+        for container in spec.init_containers.iter().flatten().chain(&spec.containers) {
+            let name = &container.name;
+            let in_logs = files::attempts_in_logs(&self.worker.log_directory(), name).await;
+            let known = known_restarts(&pod, name).map(|restarts| restarts.saturating_add(1));
+            self.state.restarts_at_least(name, known.max(in_logs).unwrap_or_default());
+        }
+    }
+
+    async fn look(&mut self) -> Result<(), RuntimeError> {
+        let runtime = &self.worker.context.runtime;
+        let observed = self.observed.read_again(runtime, &self.worker.key.uid).await?;
+        self.outage = None;
+        self.state.observe(&observed, Instant::now());
+        if observed != *self.observed {
+            self.observed = Arc::new(observed);
+        }
+        Ok(())
+    }
+
+    /// The runtime cannot be asked. Without knowing what there is nothing is done: what runs goes on running.
+    async fn sit_out(&mut self, error: &RuntimeError) -> Flow {
+        tracing::debug!(%error, kind = error.kind(), "the pod cannot be looked at");
+        let retry = Retry::after(self.outage.as_ref(), Instant::now(), LOOK_INITIAL, LOOK_MAX);
+        self.outage = Some(retry);
+        self.wait(Some(retry.at)).await
+    }
+
+    async fn report(&mut self) {
+        if self.state.is_stopping() && (self.state.is_dismantled() || self.observed.is_empty()) {
+            return;
+        }
+        let context = self.worker.context.clone();
+        let host_ips = context.node.borrow().addresses.clone();
+        let previous = self.reported.as_ref().or(self.seen.pod.status.as_ref());
+        let status = pod_status(&StatusInput {
+            state: &self.state,
+            observed: &self.observed,
+            previous,
+            host_ips: &host_ips,
+            runtime_name: context.runtime_name(),
+            start_time: self.worker.seen,
+            now: context.clock.now(),
+            instant: Instant::now(),
+        });
+        if self.reported.as_ref() == Some(&status) {
+            return;
+        }
+        self.tell_backoffs(&status).await;
+        match context.meta.report_pod_status(self.worker.key.clone(), status.clone()).await {
+            Ok(()) => self.reported = Some(status),
+            Err(error) => tracing::debug!(%error, "pod status was not reported"),
+        }
+    }
+
+    /// An event for each container that has just begun to wait for its next try.
+    async fn tell_backoffs(&self, status: &PodStatus) {
+        let before = self.reported.as_ref();
+        for container in all_containers(status) {
+            let Some((reason, message)) = backoff(container) else { continue };
+            let known =
+                before.into_iter().flat_map(all_containers).find(|known| known.name == container.name);
+            if known.and_then(backoff).is_some_and(|(known, _)| known == reason) {
+                continue;
+            }
+            let about = about_container(self.state.pod(), &container.name);
+            self.worker.context.events.record(about, Severity::Warning, "BackOff", message).await;
+        }
+    }
+
+    async fn perform(&mut self, step: Step) -> Flow {
+        tracing::debug!(?step, "step");
+        let begun_with = self.state.pod().clone();
+        let view = View {
+            pod: begun_with.clone(),
+            observed: self.observed.clone(),
+            prepared: self.prepared.clone(),
+            is_stopping: self.state.is_stopping(),
+        };
+        let work = self.worker.clone().perform(step.clone(), view);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                ended = &mut work => {
+                    if let Some(prepared) = ended.prepared {
+                        self.prepared = prepared;
+                    }
+                    self.state.done(&step, ended.result, &self.observed, Instant::now());
+                    return Flow::Continue;
+                }
+                changed = self.wanted.changed() => {
+                    if changed.is_err() {
+                        return Flow::Abandon;
+                    }
+                    self.take_wanted();
+                    if self.state.is_overtaken(&step, &begun_with) {
+                        tracing::debug!(?step, "step is broken off");
+                        return Flow::Continue;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn wait(&mut self, until: Option<Instant>) -> Flow {
+        let alarm = async {
+            match until {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = alarm => Flow::Continue,
+            changed = self.wanted.changed() => {
+                if changed.is_err() {
+                    return Flow::Abandon;
+                }
+                self.take_wanted();
+                Flow::Continue
+            }
+        }
+    }
+
+    fn take_wanted(&mut self) {
+        let wanted = self.wanted.borrow_and_update().clone();
+        let now = Instant::now();
+        if !Arc::ptr_eq(&wanted.pod, &self.seen.pod) {
+            self.state.set_pod(wanted.pod.clone(), now);
+        }
+        if wanted.gone && !self.seen.gone {
+            self.state.remove(now);
+        }
+        if wanted.configs != self.seen.configs {
+            self.state.config_changed(now);
+        }
+        if wanted.recoveries != self.seen.recoveries {
+            self.state.runtime_is_back();
+            self.outage = None;
+        }
+        self.seen = wanted;
+    }
+
+    async fn say_gone(&self) {
+        // What the cloud has removed itself it need not be asked to remove.
+        if self.seen.gone {
+            return;
+        }
+        if let Err(error) = self.worker.context.meta.pod_gone(self.worker.key.clone()).await {
+            tracing::debug!(%error, "the end of the pod was not reported");
+        }
+    }
+}
+
+fn all_containers(status: &PodStatus) -> impl Iterator<Item = &ContainerStatus> {
+    let lists = [&status.init_container_statuses, &status.container_statuses];
+    lists.into_iter().flatten().flatten()
+}
+
+/// Reason and message of a container that waits for its next try.
+fn backoff(container: &ContainerStatus) -> Option<(&str, &str)> {
+    let waiting = container.state.as_ref()?.waiting.as_ref()?;
+    let reason = waiting.reason.as_deref().filter(|reason| reason.ends_with("BackOff"))?;
+    Some((reason, waiting.message.as_deref().unwrap_or_default()))
+}

@@ -1,0 +1,100 @@
+//! What all pods of a node share.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use chassis::clock::Clock;
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::dns::{DnsSettings, HostResolver};
+use crate::edged::downward::PodFacts;
+use crate::edged::events::Recorder;
+use crate::edged::image::Images;
+use crate::edged::node::NodeFacts;
+use crate::edged::resources::cgroup::PodCgroups;
+use crate::edged::runtime::Runtime;
+use crate::edged::volumes::Volumes;
+use crate::flow::MetaClient;
+
+/// Scheme of container ids until the runtime has told its name.
+const USUAL_RUNTIME: &str = "containerd";
+
+/// The node's settings for pods.
+#[derive(Debug, Clone, Default)]
+pub struct PodSettings {
+    /// `podLogsDir`
+    pub logs: PathBuf,
+    /// `resolvConf`
+    pub resolv_conf: PathBuf,
+    /// `clusterDNS` and `clusterDomain`
+    pub dns: DnsSettings,
+    /// `seccompDefault`
+    pub seccomp_default: bool,
+    /// `<rootDirectory>/seccomp`
+    pub seccomp_root: PathBuf,
+    /// `cpuCFSQuotaPeriod` in microseconds; `None` when `cpuCFSQuota` is off.
+    pub quota_period: Option<i64>,
+    /// Variables that every container gets.
+    pub services: Vec<(String, String)>,
+}
+
+/// Shared by the actors of all pods.
+#[derive(Debug)]
+pub struct PodContext {
+    /// The container runtime.
+    pub runtime: Runtime,
+    /// Pulls images.
+    pub images: Images,
+    /// Makes volumes.
+    pub volumes: Volumes<MetaClient>,
+    /// Makes the pods' cgroups.
+    pub cgroups: PodCgroups,
+    /// The way to MetaManager.
+    pub meta: MetaClient,
+    /// The pods' events.
+    pub events: Recorder,
+    /// About the node.
+    pub node: watch::Receiver<NodeFacts>,
+    /// Settings.
+    pub settings: PodSettings,
+    /// Wall clock.
+    pub clock: Clock,
+    /// The runtime's own name, once it has answered.
+    pub runtime_name: OnceLock<String>,
+}
+
+impl PodContext {
+    /// Scheme of container ids.
+    pub fn runtime_name(&self) -> &str {
+        self.runtime_name.get().map_or(USUAL_RUNTIME, String::as_str)
+    }
+
+    /// What a pod with these addresses may learn about itself.
+    pub fn facts(&self, pod_ips: &[std::net::IpAddr]) -> PodFacts {
+        let node = self.node.borrow();
+        PodFacts { host_ips: node.addresses.clone(), pod_ips: pod_ips.to_vec(), node: node.allocatable }
+    }
+
+    /// When it will be `time` by the wall clock, if nobody sets it meanwhile.
+    pub fn instant_of(&self, time: Timestamp) -> Instant {
+        let ahead = time.duration_since(self.clock.now());
+        Instant::now() + std::time::Duration::try_from(ahead).unwrap_or_default()
+    }
+
+    /// The node's own resolver, read each time: networks come and go.
+    pub async fn host_resolver(&self) -> HostResolver {
+        let path = &self.settings.resolv_conf;
+        if path.as_os_str().is_empty() {
+            return HostResolver::default();
+        }
+        match tokio::fs::read_to_string(path).await {
+            Ok(text) => HostResolver::parse(&text),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "resolvConf cannot be read, pods get no name servers");
+                HostResolver::default()
+            }
+        }
+    }
+}

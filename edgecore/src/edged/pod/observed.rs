@@ -1,0 +1,135 @@
+//! What the runtime holds of one pod: the other half of what decides the next action.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use crate::edged::runtime::{
+    ContainerId, ContainerRecord, ContainerState, ContainerStatus, Runtime, RuntimeError, SandboxId,
+    SandboxRecord,
+};
+
+/// Sandboxes and containers of one pod, as last read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Newest first.
+    pub sandboxes: Vec<SandboxRecord>,
+    /// Addresses of the newest sandbox while it is ready; empty on the node's network.
+    pub ips: Vec<IpAddr>,
+    /// Highest attempt first within each name.
+    pub containers: Vec<ObservedContainer>,
+}
+
+/// One container with its details.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedContainer {
+    /// From the list.
+    pub record: ContainerRecord,
+    /// Its details.
+    pub status: ContainerStatus,
+    /// The last message that it left (`terminationMessagePath`), once it has ended.
+    pub last_words: Option<String>,
+}
+
+impl Observed {
+    /// The newest sandbox.
+    pub fn sandbox(&self) -> Option<&SandboxRecord> {
+        self.sandboxes.first()
+    }
+
+    /// The newest sandbox, if it can hold containers.
+    pub fn ready_sandbox(&self) -> Option<&SandboxRecord> {
+        self.sandbox().filter(|sandbox| sandbox.ready)
+    }
+
+    /// Every container of this name, newest first.
+    pub fn of(&self, name: &str) -> impl Iterator<Item = &ObservedContainer> {
+        self.containers.iter().filter(move |container| container.record.name == name)
+    }
+
+    /// The newest container of this name.
+    pub fn newest(&self, name: &str) -> Option<&ObservedContainer> {
+        self.containers.iter().find(|container| container.record.name == name)
+    }
+
+    /// Containers whose process may be alive.
+    pub fn alive(&self) -> impl Iterator<Item = &ObservedContainer> {
+        self.containers.iter().filter(|container| container.is_alive())
+    }
+
+    /// Is there anything left in the runtime?
+    pub fn is_empty(&self) -> bool {
+        self.sandboxes.is_empty() && self.containers.is_empty()
+    }
+
+    /// Reads everything of pod `uid` anew. Details that cannot change are taken from `self`.
+    pub async fn read_again(&self, runtime: &Runtime, uid: &str) -> Result<Self, RuntimeError> {
+        let mut sandboxes = runtime.sandboxes(Some(uid)).await?;
+        sandboxes.sort_by_key(|sandbox| std::cmp::Reverse((sandbox.attempt, sandbox.created_at)));
+        let ips = match sandboxes.first() {
+            Some(newest) if newest.ready => self.ips_of(newest, runtime).await?,
+            _ => Vec::new(),
+        };
+        let mut records = runtime.containers(Some(uid)).await?;
+        records.sort_by(|a, b| a.name.cmp(&b.name).then(b.attempt.cmp(&a.attempt)));
+        let mut known: HashMap<&ContainerId, &ObservedContainer> =
+            self.containers.iter().map(|container| (&container.record.id, container)).collect();
+        let mut containers = Vec::with_capacity(records.len());
+        for record in records {
+            match known.remove(&record.id).filter(|known| known.record.state == record.state) {
+                Some(known) => containers.push(known.clone()),
+                None => containers.extend(ObservedContainer::read(record, runtime).await?),
+            }
+        }
+        Ok(Self { sandboxes, ips, containers })
+    }
+
+    async fn ips_of(&self, sandbox: &SandboxRecord, runtime: &Runtime) -> Result<Vec<IpAddr>, RuntimeError> {
+        // A sandbox gets its addresses before it is ready and keeps them as long as it is.
+        if self.sandbox() == Some(sandbox) && !self.ips.is_empty() {
+            return Ok(self.ips.clone());
+        }
+        match runtime.sandbox_status(&sandbox.id).await {
+            Ok(status) => Ok(status.ips),
+            Err(RuntimeError::NotFound { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl ObservedContainer {
+    /// `None`: it was removed between the two calls.
+    async fn read(record: ContainerRecord, runtime: &Runtime) -> Result<Option<Self>, RuntimeError> {
+        let status = match runtime.container_status(&record.id).await {
+            Ok(status) => status,
+            Err(RuntimeError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // The details are the newer of the two answers.
+        let record = ContainerRecord { state: status.state, ..record };
+        let last_words = match record.state {
+            ContainerState::Exited => super::last_words::read(&status).await,
+            _ => None,
+        };
+        Ok(Some(Self { record, status, last_words }))
+    }
+
+    /// May its process be alive?
+    pub fn is_alive(&self) -> bool {
+        matches!(self.record.state, ContainerState::Running | ContainerState::Unknown)
+    }
+
+    /// Has its process ended?
+    pub fn is_exited(&self) -> bool {
+        self.record.state == ContainerState::Exited
+    }
+
+    /// Has it done what it was there for?
+    pub fn is_completed(&self) -> bool {
+        self.is_exited() && self.status.exit_code == 0
+    }
+
+    /// Does it belong to this sandbox?
+    pub fn is_in(&self, sandbox: &SandboxId) -> bool {
+        self.record.sandbox == *sandbox
+    }
+}

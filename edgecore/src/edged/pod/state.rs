@@ -1,0 +1,383 @@
+//! What to do next about a pod: a pure function of the pod, what the runtime holds of it, and the time.
+//!
+//! The actor asks [`PodState::next`], performs that one [`Step`], tells the result to [`PodState::done`], reads the
+//! runtime again and asks again. Nothing here is remembered that cannot be lost: after a restart the same containers
+//! lead to the same steps, except that waits start anew.
+//!
+//! | state | entered | does |
+//! |---|---|---|
+//! | running | a pod without `deletionTimestamp` | [`running`]: what is missing is started |
+//! | finished | its phase is final | [`finished`]: gives back network and volumes, keeps containers for their logs |
+//! | stopping | `deletionTimestamp`, or the object is gone | [`stopping`]: ends and removes everything |
+
+mod finished;
+mod memory;
+mod plan;
+mod running;
+mod stopping;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use tokio::time::Instant;
+
+pub use memory::{Waiting, WaitingReason};
+pub use plan::{RestartPolicy, is_sidecar, uses_host_network};
+
+use self::memory::ContainerMemory;
+use super::backoff::Retry;
+use super::observed::Observed;
+use crate::edged::runtime::{ContainerId, SandboxId};
+
+/// Grace period of a pod that sets none: <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination>.
+const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+/// A container gets at least this long, also when a pod is deleted with grace 0, so that a program that
+/// can end cleanly does; what Kubernetes calls the small grace period (same page).
+pub const MINIMUM_GRACE: Duration = Duration::from_secs(2);
+/// First wait after a step failed: most of what fails is on its way (an object, the runtime).
+const RETRY_INITIAL: Duration = Duration::from_secs(1);
+/// Longest wait between tries of a step: what changes in the store or the runtime wakes the pod anyway.
+const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// One thing to do. Each is safe to repeat and to break off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Fetch config maps and secrets, make the volumes and the cgroup, or bring them up to date.
+    Prepare,
+    /// Make a sandbox.
+    RunSandbox {
+        /// Counts the sandboxes of the pod.
+        attempt: u32,
+    },
+    /// End a sandbox and give its network back.
+    StopSandbox(SandboxId),
+    /// Remove a sandbox with the containers in it.
+    RemoveSandbox(SandboxId),
+    /// Pull the image if need be, make a container and start it.
+    Start {
+        /// Name in the pod's spec.
+        container: String,
+        /// Its restart count.
+        attempt: u32,
+        /// Where it runs.
+        sandbox: SandboxId,
+    },
+    /// End containers, all at once.
+    Stop {
+        /// Which ones.
+        containers: Vec<ContainerId>,
+        /// What still runs then is killed.
+        kill_at: Instant,
+        /// For the pod's events.
+        why: StopReason,
+    },
+    /// Remove a container that has ended, with its log.
+    Remove(ContainerId),
+    /// Take away volumes, cgroup and (when the pod goes) logs.
+    CleanUp,
+}
+
+/// Why containers are ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopReason {
+    /// The pod goes, or is done.
+    PodEnds,
+    /// The container's definition has changed.
+    Changed,
+    /// Its sandbox is dead, so it has no network any more.
+    SandboxLost,
+}
+
+/// What comes next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// This step.
+    Do(Step),
+    /// Nothing before this time, or before something happens.
+    Wait(Option<Instant>),
+    /// Nothing ever: all of the pod is gone.
+    Ended,
+}
+
+/// How a step ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Success {
+    /// It is done.
+    Done,
+    /// Volumes are there.
+    Prepared {
+        /// When they have to be brought up to date.
+        refresh_at: Option<Instant>,
+    },
+}
+
+/// How a step failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The runtime cannot be reached.
+    Outage,
+    /// This container could not be started.
+    Container {
+        /// What its status shows.
+        waiting: Waiting,
+        /// The container exists, so its end counts as a crash.
+        created: bool,
+    },
+    /// Anything else, told by an event.
+    Other,
+}
+
+/// What should become of the pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Goal {
+    Run,
+    Stop { kill_at: Instant },
+}
+
+/// Volumes and cgroup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Preparation {
+    /// They were there once, so containers can be started.
+    ready: bool,
+    /// When to make them, or to bring them up to date.
+    due: Option<Instant>,
+    retry: Option<Retry>,
+}
+
+/// Everything that decides the next step of one pod.
+#[derive(Debug, Clone)]
+pub struct PodState {
+    pod: Arc<Pod>,
+    goal: Goal,
+    /// The phase is `Succeeded` or `Failed`: nothing of it is ever started again.
+    finished: bool,
+    preparation: Preparation,
+    /// Of a failed step that concerns no single container.
+    retry: Option<Retry>,
+    containers: BTreeMap<String, ContainerMemory>,
+    /// Sandboxes that were stopped: the runtime shows one that died by itself in the same way.
+    stopped: BTreeSet<SandboxId>,
+    /// Something of a pod that goes was removed: what is left no longer tells how the pod ended.
+    dismantled: bool,
+    cleaned: bool,
+}
+
+// === impl PodState ===
+
+impl PodState {
+    /// A pod that this node should run, or stop when its `deletionTimestamp` is set.
+    pub fn new(pod: Arc<Pod>, now: Instant) -> Self {
+        let mut state = Self {
+            pod: Arc::default(),
+            goal: Goal::Run,
+            finished: false,
+            preparation: Preparation { ready: false, due: Some(now), retry: None },
+            retry: None,
+            containers: BTreeMap::new(),
+            stopped: BTreeSet::new(),
+            dismantled: false,
+            cleaned: false,
+        };
+        state.set_pod(pod, now);
+        state
+    }
+
+    /// The pod as the cloud wants it.
+    pub fn pod(&self) -> &Arc<Pod> {
+        &self.pod
+    }
+
+    /// Is the pod being stopped for good?
+    pub fn is_stopping(&self) -> bool {
+        matches!(self.goal, Goal::Stop { .. })
+    }
+
+    /// Has the pod done all that it will ever do?
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Was part of a stopping pod removed already, so that its status can only be told from before?
+    pub fn is_dismantled(&self) -> bool {
+        self.dismantled
+    }
+
+    /// How often container `name` had been restarted according to the store, for when its containers are lost.
+    pub fn restarts_at_least(&mut self, name: &str, attempt: u32) {
+        let memory = self.containers.entry(name.to_owned()).or_default();
+        memory.first_attempt = memory.first_attempt.max(attempt);
+    }
+
+    /// The pod is new or has changed.
+    pub fn set_pod(&mut self, pod: Arc<Pod>, now: Instant) {
+        if self.pod.spec != pod.spec {
+            self.wake(now);
+        }
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        self.finished |= matches!(phase, Some("Succeeded" | "Failed"));
+        self.pod = pod;
+        if self.pod.metadata.deletion_timestamp.is_some() {
+            let seconds = self.pod.metadata.deletion_grace_period_seconds;
+            self.stop_within(seconds.map_or_else(|| self.grace(), grace_seconds), now);
+        }
+    }
+
+    /// The API object is gone: what runs is stopped without further ado.
+    pub fn remove(&mut self, now: Instant) {
+        self.stop_within(MINIMUM_GRACE, now);
+    }
+
+    /// A config map or secret that the pod uses has changed.
+    pub fn config_changed(&mut self, now: Instant) {
+        self.wake(now);
+    }
+
+    /// The runtime answers again.
+    pub fn runtime_is_back(&mut self) {
+        self.retry = None;
+    }
+
+    /// Takes note of what the runtime holds: containers that ended, and a pod that is done.
+    pub fn observe(&mut self, observed: &Observed, now: Instant) {
+        for container in observed.containers.iter().filter(|container| container.is_exited()) {
+            let newest = observed.newest(&container.record.name);
+            if newest.is_some_and(|newest| newest.record.id == container.record.id) {
+                let memory = self.containers.entry(container.record.name.clone()).or_default();
+                memory.ended(container, now);
+            }
+        }
+        if !self.is_stopping() && !self.finished {
+            self.finished = plan::Plan::of(&self.pod, observed).is_finished();
+        }
+    }
+
+    /// The next step.
+    pub fn next(&self, observed: &Observed, now: Instant) -> Next {
+        if let Some(retry) = self.retry.filter(|retry| retry.at > now) {
+            return Next::Wait(Some(retry.at));
+        }
+        match self.goal {
+            Goal::Stop { kill_at } => stopping::next(self, observed, kill_at),
+            Goal::Run if self.finished => finished::next(self, observed, now),
+            Goal::Run => running::next(self, observed, now),
+        }
+    }
+
+    /// Should `step`, which is being performed, be broken off because something changed?
+    pub fn is_overtaken(&self, step: &Step, begun_with: &Arc<Pod>) -> bool {
+        match (step, self.goal) {
+            (Step::Prepare | Step::Start { .. }, Goal::Stop { .. }) => true,
+            (Step::Prepare | Step::Start { .. }, Goal::Run) => begun_with.spec != self.pod.spec,
+            (Step::Stop { kill_at, .. }, Goal::Stop { kill_at: sooner }) => sooner < *kill_at,
+            _ => false,
+        }
+    }
+
+    /// A step has ended. `observed` is what the runtime held before it.
+    pub fn done(&mut self, step: &Step, result: Result<Success, Failure>, observed: &Observed, now: Instant) {
+        match (step, result) {
+            (Step::Prepare, result) => self.prepared(result, now),
+            (Step::Start { container, .. }, Err(Failure::Container { waiting, created })) => {
+                let memory = self.containers.entry(container.clone()).or_default();
+                memory.failed(waiting, created, observed.newest(container), now);
+            }
+            (_, Err(_)) => {
+                self.retry = Some(Retry::after(self.retry.as_ref(), now, RETRY_INITIAL, RETRY_MAX));
+            }
+            (step, Ok(_)) => {
+                self.retry = None;
+                self.succeeded(step, observed);
+            }
+        }
+    }
+
+    /// What the status of container `name` shows while it waits.
+    pub fn waiting(&self, name: &str, observed: &Observed, now: Instant) -> Option<Waiting> {
+        if self.is_stopping() || self.finished {
+            return None;
+        }
+        let memory = self.containers.get(name)?;
+        let newest = observed.newest(name);
+        let restarts = newest.is_none_or(|newest| plan::will_restart(&self.pod, name, newest));
+        restarts.then(|| memory.waiting(newest, &self.pod, name, now)).flatten()
+    }
+
+    fn prepared(&mut self, result: Result<Success, Failure>, now: Instant) {
+        let preparation = &mut self.preparation;
+        match result {
+            Ok(success) => {
+                let refresh_at = match success {
+                    Success::Prepared { refresh_at } => refresh_at,
+                    Success::Done => None,
+                };
+                *preparation = Preparation { ready: true, due: refresh_at, retry: None };
+                self.cleaned = false;
+            }
+            Err(_) => {
+                let retry = Retry::after(preparation.retry.as_ref(), now, RETRY_INITIAL, RETRY_MAX);
+                preparation.retry = Some(retry);
+                preparation.due = Some(retry.at);
+            }
+        }
+    }
+
+    fn succeeded(&mut self, step: &Step, observed: &Observed) {
+        match step {
+            Step::Start { container, .. } => {
+                let memory = self.containers.entry(container.clone()).or_default();
+                memory.started(observed.newest(container));
+            }
+            Step::StopSandbox(id) => {
+                self.stopped.insert(id.clone());
+            }
+            Step::RemoveSandbox(id) => {
+                self.stopped.remove(id);
+                self.dismantled |= self.is_stopping();
+            }
+            Step::Remove(_) => self.dismantled |= self.is_stopping(),
+            Step::CleanUp => {
+                self.cleaned = true;
+                self.preparation.ready = false;
+            }
+            Step::Prepare | Step::RunSandbox { .. } | Step::Stop { .. } => {}
+        }
+    }
+
+    /// What failed before may work now.
+    fn wake(&mut self, now: Instant) {
+        self.preparation.due = Some(now);
+        self.preparation.retry = None;
+        self.retry = None;
+        for memory in self.containers.values_mut() {
+            memory.forget_config_problem();
+        }
+    }
+
+    /// A grace period can only get shorter.
+    fn stop_within(&mut self, grace: Duration, now: Instant) {
+        let kill_at = now + grace.max(MINIMUM_GRACE);
+        match &mut self.goal {
+            Goal::Stop { kill_at: current } => *current = kill_at.min(*current),
+            goal @ Goal::Run => {
+                *goal = Goal::Stop { kill_at };
+                self.retry = None;
+                self.cleaned = false;
+            }
+        }
+    }
+
+    fn grace(&self) -> Duration {
+        let seconds = self.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
+        seconds.map_or(DEFAULT_GRACE, grace_seconds)
+    }
+}
+
+/// Negative periods mean "at once".
+fn grace_seconds(seconds: i64) -> Duration {
+    Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;

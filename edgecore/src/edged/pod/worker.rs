@@ -1,0 +1,251 @@
+//! Performs the steps that [`super::state`] decides: everything with side effects, and the events about it.
+
+mod start;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use k8s_cri::v1::PodSandboxConfig;
+use k8s_openapi::api::core::v1::Pod;
+use tokio::time::Instant;
+
+use super::context::PodContext;
+use super::dns::pod_dns;
+use super::observed::{Observed, ObservedContainer};
+use super::sandbox_config::{SandboxInput, log_directory, sandbox_config};
+use super::state::{Failure, MINIMUM_GRACE, Step, StopReason, Success};
+use super::{dns::PodDns, files};
+use crate::edged::events::{Severity, about_container, about_pod};
+use crate::edged::resources::{QosClass, pod_limits};
+use crate::edged::runtime::{ContainerId, RuntimeError};
+use crate::edged::sources::{ConfigSet, references};
+use crate::edged::volumes::PodVolumes;
+use crate::flow::PodKey;
+
+/// What [`Step::Prepare`] made: needed by every container that is started later.
+#[derive(Debug, Default)]
+pub(super) struct Prepared {
+    config: ConfigSet,
+    volumes: PodVolumes,
+}
+
+/// What a step works on: the pod and the runtime as they were when it was decided.
+#[derive(Debug, Clone)]
+pub(super) struct View {
+    pub(super) pod: Arc<Pod>,
+    pub(super) observed: Arc<Observed>,
+    pub(super) prepared: Arc<Prepared>,
+    /// The pod goes, so its logs go, too.
+    pub(super) is_stopping: bool,
+}
+
+/// How a step ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) result: Result<Success, Failure>,
+    pub(super) prepared: Option<Arc<Prepared>>,
+}
+
+/// The hands of one pod's actor.
+#[derive(Debug, Clone)]
+pub(super) struct Worker {
+    pub(super) context: Arc<PodContext>,
+    pub(super) key: PodKey,
+    /// When edged first saw the pod.
+    pub(super) seen: Timestamp,
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// Performs one step. Dropping the future breaks it off.
+    pub(super) async fn perform(self, step: Step, view: View) -> Ended {
+        if step == Step::Prepare {
+            return self.prepare(&view).await;
+        }
+        let result = match step {
+            Step::Prepare => Ok(()),
+            Step::RunSandbox { attempt } => self.run_sandbox(attempt, &view).await,
+            Step::StopSandbox(id) => self.plain(self.context.runtime.stop_sandbox(&id)).await,
+            Step::RemoveSandbox(id) => self.plain(self.context.runtime.remove_sandbox(&id)).await,
+            Step::Start { container, attempt, sandbox } => {
+                self.start(&container, attempt, &sandbox, &view).await
+            }
+            Step::Stop { containers, kill_at, why } => self.stop(&containers, kill_at, why, &view).await,
+            Step::Remove(id) => self.remove(&id, &view).await,
+            Step::CleanUp => self.clean_up(&view).await,
+        };
+        Ended { result: result.map(|()| Success::Done), prepared: None }
+    }
+
+    /// Where the pod's logs are.
+    pub(super) fn log_directory(&self) -> PathBuf {
+        log_directory(&self.context.settings.logs, &self.key)
+    }
+
+    async fn prepare(&self, view: &View) -> Ended {
+        match self.try_prepare(view).await {
+            Ok(prepared) => {
+                let refresh_at = prepared.volumes.refresh_at.map(|time| self.context.instant_of(time));
+                let result = Ok(Success::Prepared { refresh_at });
+                Ended { result, prepared: Some(Arc::new(prepared)) }
+            }
+            Err((reason, message)) => {
+                self.event(view, Severity::Warning, reason, &message).await;
+                Ended { result: Err(Failure::Other), prepared: None }
+            }
+        }
+    }
+
+    /// The error is reason and message of the event about it.
+    async fn try_prepare(&self, view: &View) -> Result<Prepared, (&'static str, String)> {
+        let (context, pod) = (&self.context, &view.pod);
+        let config = ConfigSet::load(&self.key.namespace, &references(pod), &context.meta).await;
+        let facts = context.facts(&view.observed.ips);
+        let volumes = context.volumes.set_up(pod, &facts, &config).await;
+        let volumes = volumes.map_err(|error| ("FailedMount", error.to_string()))?;
+        self.make_cgroup(pod).await.map_err(|error| ("FailedCreatePodContainer", error))?;
+        let logs = self.log_directory();
+        let made = tokio::fs::create_dir_all(&logs).await;
+        made.map_err(|error| ("FailedCreatePodContainer", format!("{}: {error}", logs.display())))?;
+        Ok(Prepared { config, volumes })
+    }
+
+    async fn make_cgroup(&self, pod: &Arc<Pod>) -> Result<(), String> {
+        let (context, pod, uid) = (self.context.clone(), pod.clone(), self.key.uid.clone());
+        blocking(move || {
+            let class = QosClass::of(&pod).map_err(|error| error.to_string())?;
+            let limits =
+                pod_limits(&pod, context.settings.quota_period).map_err(|error| error.to_string())?;
+            context.cgroups.create(class, &uid, &limits).map_err(|error| error.to_string())
+        })
+        .await
+    }
+
+    async fn run_sandbox(&self, attempt: u32, view: &View) -> Result<(), Failure> {
+        let dns = pod_dns(&view.pod, &self.context.settings.dns, &self.context.host_resolver().await);
+        if dns.cluster_dns_missing {
+            let message = "clusterDNS is not set on this node, so names are resolved as the node does";
+            self.event(view, Severity::Warning, "MissingClusterDNS", message).await;
+        }
+        let config = self.sandbox_config(view, attempt, dns);
+        match self.context.runtime.run_sandbox(config).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let message = format!("Failed to create pod sandbox: {error}");
+                Err(self.failed(view, "FailedCreatePodSandBox", &message, &error).await)
+            }
+        }
+    }
+
+    fn sandbox_config(&self, view: &View, attempt: u32, dns: PodDns) -> PodSandboxConfig {
+        let class = QosClass::of(&view.pod).unwrap_or(QosClass::BestEffort);
+        sandbox_config(SandboxInput {
+            pod: &view.pod,
+            key: &self.key,
+            attempt,
+            log_directory: &self.log_directory(),
+            cgroup_parent: self.context.cgroups.parent(class, &self.key.uid),
+            dns: dns.config,
+            seen: self.seen,
+        })
+    }
+
+    async fn stop(
+        &self,
+        containers: &[ContainerId],
+        kill_at: Instant,
+        why: StopReason,
+        view: &View,
+    ) -> Result<(), Failure> {
+        let grace = kill_at.saturating_duration_since(Instant::now()).max(MINIMUM_GRACE);
+        for container in containers.iter().filter_map(|id| named(view, id)) {
+            let name = &container.record.name;
+            let message = match why {
+                StopReason::PodEnds => format!("Stopping container {name}"),
+                StopReason::Changed => format!("Container {name} definition changed, will be restarted"),
+                StopReason::SandboxLost => format!("Stopping container {name}: its sandbox is gone"),
+            };
+            let about = about_container(&view.pod, name);
+            self.context.events.record(about, Severity::Normal, "Killing", &message).await;
+        }
+        let stops = containers.iter().map(|id| self.context.runtime.stop_container(id, grace));
+        for stopped in join_all(stops).await {
+            if let Err(error) = stopped {
+                return Err(self
+                    .failed(view, "FailedKillPod", &format!("error killing pod: {error}"), &error)
+                    .await);
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, id: &ContainerId, view: &View) -> Result<(), Failure> {
+        self.plain(self.context.runtime.remove_container(id)).await?;
+        if let Some(container) = named(view, id) {
+            let record = &container.record;
+            if let Err(error) = files::remove_log(&self.log_directory(), &record.name, record.attempt).await {
+                tracing::warn!(container = record.name, %error, "log was not removed");
+            }
+        }
+        Ok(())
+    }
+
+    async fn clean_up(&self, view: &View) -> Result<(), Failure> {
+        let uid = self.key.uid.clone();
+        let torn_down = self.context.volumes.tear_down(&uid).await.map_err(|error| error.to_string());
+        let context = self.context.clone();
+        let removed = blocking(move || {
+            // The class of a pod that only the runtime remembers is not known.
+            for class in [QosClass::Guaranteed, QosClass::Burstable, QosClass::BestEffort] {
+                context.cgroups.remove(class, &uid).map_err(|error| error.to_string())?;
+            }
+            Ok(())
+        })
+        .await;
+        let logs = match view.is_stopping {
+            true => files::remove_logs(self.log_directory()).await.map_err(|error| error.to_string()),
+            false => Ok(()),
+        };
+        torn_down.and(removed).and(logs).map_err(|error| {
+            tracing::warn!(error, "the pod is not cleaned up yet");
+            Failure::Other
+        })
+    }
+
+    /// A call whose failure is not worth an event: it is tried again.
+    async fn plain(&self, call: impl Future<Output = Result<(), RuntimeError>>) -> Result<(), Failure> {
+        call.await.map_err(|error| {
+            tracing::warn!(%error, kind = error.kind(), "the container runtime failed");
+            if error.is_outage() { Failure::Outage } else { Failure::Other }
+        })
+    }
+
+    /// An outage of the runtime is the node's problem, anything else the pod's: that gets an event.
+    async fn failed(&self, view: &View, reason: &str, message: &str, error: &RuntimeError) -> Failure {
+        tracing::warn!(%error, kind = error.kind(), reason, "step failed");
+        if error.is_outage() {
+            return Failure::Outage;
+        }
+        self.event(view, Severity::Warning, reason, message).await;
+        Failure::Other
+    }
+
+    async fn event(&self, view: &View, severity: Severity, reason: &str, message: &str) {
+        self.context.events.record(about_pod(&view.pod), severity, reason, message).await;
+    }
+}
+
+fn named<'a>(view: &'a View, id: &ContainerId) -> Option<&'a ObservedContainer> {
+    view.observed.containers.iter().find(|container| container.record.id == *id)
+}
+
+/// Runs file system work where it may block; a panic in it is an error here.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?
+}

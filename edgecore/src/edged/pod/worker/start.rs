@@ -1,0 +1,245 @@
+//! Starting one container: image, environment, mounts, then the runtime's two calls.
+
+use k8s_cri::v1::PodSandboxConfig;
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Secret};
+
+use super::{View, Worker};
+use crate::edged::env::{EnvContext, Environment};
+use crate::edged::events::{Severity, about_container};
+use crate::edged::image::{ImageError, keyring, pull_secrets};
+use crate::edged::pod::container_config::{ContainerInput, container_config, log_path};
+use crate::edged::pod::dns::pod_dns;
+use crate::edged::pod::files::container_files;
+use crate::edged::pod::security::{SecurityDefaults, container_security};
+use crate::edged::pod::state::{Failure, Waiting, WaitingReason};
+use crate::edged::resources::container_resources;
+use crate::edged::runtime::{Image, RuntimeError, SandboxId};
+
+impl Worker {
+    pub(super) async fn start(
+        &self,
+        name: &str,
+        attempt: u32,
+        sandbox: &SandboxId,
+        view: &View,
+    ) -> Result<(), Failure> {
+        let Some((spec, container)) = find(&view.pod, name) else { return Err(Failure::Other) };
+        let sandbox_attempt = view.observed.sandbox().map_or(0, |sandbox| sandbox.attempt);
+        let dns = pod_dns(&view.pod, &self.context.settings.dns, &self.context.host_resolver().await);
+        let sandbox_config = self.sandbox_config(view, sandbox_attempt, dns);
+        let image = self.image(container, &sandbox_config, view).await?;
+        let config = match self.configure(spec, container, attempt, &image, view).await {
+            Ok(config) => config,
+            Err(message) => {
+                let reason = WaitingReason::CreateContainerConfigError;
+                return Err(self.cannot(view, name, reason, message, false).await);
+            }
+        };
+        self.make_log_directory(name, attempt).await;
+        let runtime = &self.context.runtime;
+        let id = match runtime.create_container(sandbox, config, sandbox_config).await {
+            Ok(id) => id,
+            Err(error) => {
+                return Err(self
+                    .runtime_failed(view, name, WaitingReason::CreateContainerError, &error)
+                    .await);
+            }
+        };
+        self.container_event(view, name, Severity::Normal, "Created", &format!("Created container: {name}"))
+            .await;
+        match runtime.start_container(&id).await {
+            Ok(()) => {
+                self.container_event(
+                    view,
+                    name,
+                    Severity::Normal,
+                    "Started",
+                    &format!("Started container {name}"),
+                )
+                .await;
+                Ok(())
+            }
+            Err(error) => {
+                Err(self.runtime_failed(view, name, WaitingReason::RunContainerError, &error).await)
+            }
+        }
+    }
+
+    async fn image(
+        &self,
+        container: &Container,
+        sandbox: &PodSandboxConfig,
+        view: &View,
+    ) -> Result<Image, Failure> {
+        let (name, image) = (&container.name, container.image.as_deref().unwrap_or_default());
+        let found = match self.context.images.present(container).await {
+            Ok(Some(found)) => {
+                let message = format!("Container image {image:?} already present on machine");
+                self.container_event(view, name, Severity::Normal, "Pulled", &message).await;
+                Ok(found)
+            }
+            Ok(None) => {
+                let message = format!("Pulling image {image:?}");
+                self.container_event(view, name, Severity::Normal, "Pulling", &message).await;
+                self.pull(image, name, sandbox, view).await
+            }
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(image) => Ok(image),
+            Err(error) => Err(self.no_image(view, name, &error).await),
+        }
+    }
+
+    async fn pull(
+        &self,
+        image: &str,
+        container: &str,
+        sandbox: &PodSandboxConfig,
+        view: &View,
+    ) -> Result<Image, ImageError> {
+        let mut secrets: Vec<std::sync::Arc<Secret>> = Vec::new();
+        for name in pull_secrets(&view.pod) {
+            match self.context.meta.secret(&self.key.namespace, name).await {
+                Ok(secret) => secrets.push(secret),
+                // The image may be public, or another secret may fit: the registry decides.
+                Err(error) => {
+                    let message = format!("Unable to retrieve the image pull secret {name}: {error}");
+                    self.event(view, Severity::Warning, "FailedToRetrieveImagePullSecret", &message).await;
+                }
+            }
+        }
+        let begun = tokio::time::Instant::now();
+        let keyring = keyring(secrets.iter().map(AsRef::as_ref));
+        let found = self.context.images.pull(image, &keyring, sandbox.clone()).await?;
+        let took = begun.elapsed();
+        let message =
+            format!("Successfully pulled image {image:?} in {took:.3?}. Image size: {} bytes.", found.size);
+        self.container_event(view, container, Severity::Normal, "Pulled", &message).await;
+        Ok(found)
+    }
+
+    async fn no_image(&self, view: &View, name: &str, error: &ImageError) -> Failure {
+        let reason = match error {
+            ImageError::Runtime(error) if error.is_outage() => return Failure::Outage,
+            ImageError::InvalidName { .. } => WaitingReason::InvalidImageName,
+            ImageError::NeverPull(_) => WaitingReason::ErrImageNeverPull,
+            ImageError::Pull { .. } | ImageError::Runtime(_) => WaitingReason::ErrImagePull,
+        };
+        self.cannot(view, name, reason, error.to_string(), false).await
+    }
+
+    /// The error is the message of `CreateContainerConfigError`.
+    async fn configure(
+        &self,
+        spec: &PodSpec,
+        container: &Container,
+        attempt: u32,
+        image: &Image,
+        view: &View,
+    ) -> Result<k8s_cri::v1::ContainerConfig, String> {
+        let (context, settings) = (&self.context, &self.context.settings);
+        let facts = context.facts(&self.addresses(spec, view));
+        let (config, services) = (&view.prepared.config, settings.services.as_slice());
+        let env = EnvContext { pod: &view.pod, facts: &facts, config, services };
+        let environment = Environment::of(container, &env).map_err(text)?;
+        let volumes = &context.volumes;
+        let mut mounts =
+            volumes.mounts(&view.pod, container, &environment, &view.prepared.volumes).await.map_err(text)?;
+        let pod_dir = volumes.pod_dir(&self.key.uid).ok_or("the pod's uid cannot be a directory's name")?;
+        let files = container_files(&pod_dir, &view.pod, container, attempt, &facts.pod_ips).await;
+        mounts.extend(files.map_err(|error| format!("{}: {error}", pod_dir.display()))?);
+        let memory = context.node.borrow().memory;
+        let resources =
+            container_resources(&view.pod, container, memory, settings.quota_period).map_err(text)?;
+        let defaults =
+            SecurityDefaults { seccomp: settings.seccomp_default, seccomp_root: &settings.seccomp_root };
+        let security = container_security(spec, container, image, &defaults).map_err(text)?;
+        Ok(container_config(ContainerInput {
+            pod: &view.pod,
+            key: &self.key,
+            container,
+            attempt,
+            image_id: &image.id,
+            environment: &environment,
+            mounts,
+            resources,
+            security,
+        }))
+    }
+
+    /// A pod on the node's network has the node's addresses.
+    fn addresses(&self, spec: &PodSpec, view: &View) -> Vec<std::net::IpAddr> {
+        match spec.host_network {
+            Some(true) => self.context.node.borrow().addresses.clone(),
+            _ => view.observed.ips.clone(),
+        }
+    }
+
+    /// The runtime makes the file, not the directories on the way to it.
+    async fn make_log_directory(&self, container: &str, attempt: u32) {
+        let path = self.log_directory().join(log_path(container, attempt));
+        let Some(directory) = path.parent() else { return };
+        if let Err(error) = tokio::fs::create_dir_all(directory).await {
+            tracing::warn!(path = %directory.display(), %error, "no directory for logs");
+        }
+    }
+
+    async fn runtime_failed(
+        &self,
+        view: &View,
+        name: &str,
+        reason: WaitingReason,
+        error: &RuntimeError,
+    ) -> Failure {
+        if error.is_outage() {
+            tracing::warn!(%error, container = name, "the container runtime failed");
+            return Failure::Outage;
+        }
+        self.cannot(view, name, reason, error.to_string(), reason == WaitingReason::RunContainerError).await
+    }
+
+    async fn cannot(
+        &self,
+        view: &View,
+        name: &str,
+        reason: WaitingReason,
+        message: String,
+        created: bool,
+    ) -> Failure {
+        tracing::warn!(container = name, %reason, message, "container was not started");
+        let event = match reason {
+            WaitingReason::ErrImageNeverPull => "ErrImageNeverPull",
+            WaitingReason::InvalidImageName => "InspectFailed",
+            _ => "Failed",
+        };
+        let told = match reason {
+            WaitingReason::ErrImagePull => message.clone(),
+            _ => format!("Error: {message}"),
+        };
+        self.container_event(view, name, Severity::Warning, event, &told).await;
+        Failure::Container { waiting: Waiting::new(reason, message), created }
+    }
+
+    async fn container_event(
+        &self,
+        view: &View,
+        container: &str,
+        severity: Severity,
+        reason: &str,
+        message: &str,
+    ) {
+        let about = about_container(&view.pod, container);
+        self.context.events.record(about, severity, reason, message).await;
+    }
+}
+
+fn find<'a>(pod: &'a Pod, name: &str) -> Option<(&'a PodSpec, &'a Container)> {
+    let spec = pod.spec.as_ref()?;
+    let mut all = spec.init_containers.iter().flatten().chain(&spec.containers);
+    all.find(|container| container.name == name).map(|container| (spec, container))
+}
+
+fn text(error: impl ToString) -> String {
+    error.to_string()
+}

@@ -1,0 +1,183 @@
+//! Which pods there are: one actor each, made, told and forgotten here.
+//!
+//! A pod in the runtime that nobody has asked for is left alone: an empty or rebuilt store never kills. It is removed
+//! only on the cloud's word: a delete, or another pod of the same name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chassis::task;
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::pod::actor::{PodActor, Wanted};
+use super::pod::context::PodContext;
+use super::relist::{Seen, changed};
+use super::sources::{ConfigRef, references};
+use crate::flow::{ConfigKind, PodChange, PodKey};
+
+/// All pods of this node.
+#[derive(Debug)]
+pub struct Pods {
+    context: Arc<PodContext>,
+    /// By UID.
+    actors: BTreeMap<String, Actor>,
+    tasks: JoinSet<String>,
+    seen: Seen,
+}
+
+#[derive(Debug)]
+struct Actor {
+    key: PodKey,
+    wanted: watch::Sender<Wanted>,
+}
+
+// === impl Pods ===
+
+impl Pods {
+    /// No pods yet.
+    pub fn new(context: Arc<PodContext>) -> Self {
+        Self { context, actors: BTreeMap::new(), tasks: JoinSet::new(), seen: Seen::default() }
+    }
+
+    /// Takes in what MetaManager says.
+    pub fn apply(&mut self, change: PodChange) {
+        match change {
+            PodChange::Restore(pods) => {
+                tracing::info!(pods = pods.len(), "pods restored from the store");
+                for pod in pods {
+                    self.upsert(pod);
+                }
+            }
+            PodChange::Upsert(pod) => self.upsert(pod),
+            PodChange::Delete(key) => self.delete(key),
+            PodChange::ConfigChanged { kind, namespace, name } => {
+                self.config_changed(kind, &namespace, &name)
+            }
+        }
+    }
+
+    /// Takes in what the runtime holds.
+    pub fn look(&mut self, seen: Seen) {
+        let recovered = self.seen.outage.is_some() && seen.outage.is_none();
+        for actor in self.actors.values().filter(|_| recovered) {
+            actor.wanted.send_modify(|wanted| wanted.recoveries += 1);
+        }
+        for actor in changed(&self.seen, &seen).filter_map(|uid| self.actors.get(uid)) {
+            actor.wanted.send_modify(|wanted| wanted.changes += 1);
+        }
+        if let Some(name) = &seen.runtime_name {
+            self.context.runtime_name.get_or_init(|| name.clone());
+        }
+        self.seen = seen;
+        self.remove_replaced();
+    }
+
+    /// Waits for the next pod that has gone and forgets it. Waits for ever while there are none.
+    ///
+    /// # Errors
+    /// An actor panicked.
+    pub async fn forget_next(&mut self) -> anyhow::Result<()> {
+        match self.tasks.join_next().await {
+            Some(Ok(uid)) => {
+                self.actors.remove(&uid);
+                Ok(())
+            }
+            Some(Err(error)) => Err(anyhow::Error::new(error).context("a pod's actor failed")),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn upsert(&mut self, pod: Arc<Pod>) {
+        let Some(key) = key_of(&pod) else {
+            tracing::warn!(name = pod.metadata.name, "pod without name, namespace or uid: left out");
+            return;
+        };
+        match self.actors.get(&key.uid) {
+            Some(actor) if !actor.wanted.is_closed() => actor.wanted.send_modify(|wanted| wanted.pod = pod),
+            _ => self.start(key.clone(), Wanted::new(pod)),
+        }
+        for (uid, actor) in &self.actors {
+            if *uid != key.uid && actor.key.name == key.name && actor.key.namespace == key.namespace {
+                actor.wanted.send_if_modified(|wanted| !std::mem::replace(&mut wanted.gone, true));
+            }
+        }
+        self.remove_replaced();
+    }
+
+    fn delete(&mut self, key: PodKey) {
+        match self.actors.get(&key.uid) {
+            Some(actor) if !actor.wanted.is_closed() => {
+                actor.wanted.send_if_modified(|wanted| !std::mem::replace(&mut wanted.gone, true));
+            }
+            _ => self.start_removal(key),
+        }
+    }
+
+    fn config_changed(&self, kind: ConfigKind, namespace: &str, name: &str) {
+        let changed = ConfigRef { kind, name: name.to_owned() };
+        for actor in self.actors.values().filter(|actor| actor.key.namespace == namespace) {
+            actor.wanted.send_if_modified(|wanted| {
+                let concerned = references(&wanted.pod).contains(&changed);
+                wanted.configs += u64::from(concerned);
+                concerned
+            });
+        }
+    }
+
+    /// Pods in the runtime whose name now belongs to another pod.
+    fn remove_replaced(&mut self) {
+        let names: Vec<&PodKey> = self.actors.values().map(|actor| &actor.key).collect();
+        let replaced = |key: &PodKey| {
+            !self.actors.contains_key(&key.uid)
+                && names.iter().any(|other| other.name == key.name && other.namespace == key.namespace)
+        };
+        let orphans: Vec<PodKey> =
+            self.seen.pods.values().map(|pod| &pod.key).filter(|key| replaced(key)).cloned().collect();
+        for key in orphans {
+            tracing::info!(
+                namespace = key.namespace,
+                pod = key.name,
+                uid = key.uid,
+                "removing a replaced pod"
+            );
+            self.start_removal(key);
+        }
+    }
+
+    /// Removes a pod of which only the runtime may still know something.
+    fn start_removal(&mut self, key: PodKey) {
+        let metadata = ObjectMeta {
+            namespace: Some(key.namespace.clone()),
+            name: Some(key.name.clone()),
+            uid: Some(key.uid.clone()),
+            ..ObjectMeta::default()
+        };
+        let pod = Pod { metadata, spec: Some(PodSpec::default()), status: None };
+        self.start(key, Wanted { gone: true, ..Wanted::new(Arc::new(pod)) });
+    }
+
+    fn start(&mut self, key: PodKey, wanted: Wanted) {
+        let (wanted, receiver) = watch::channel(wanted);
+        let actor = PodActor::new(self.context.clone(), key.clone(), receiver);
+        let span = tracing::info_span!("pod", namespace = key.namespace, pod = key.name, uid = key.uid);
+        let uid = key.uid.clone();
+        task::spawn_in(&mut self.tasks, span, async move {
+            actor.run().await;
+            uid
+        });
+        self.actors.insert(key.uid.clone(), Actor { key, wanted });
+    }
+}
+
+fn key_of(pod: &Pod) -> Option<PodKey> {
+    let metadata = &pod.metadata;
+    let present = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    Some(PodKey {
+        namespace: present(&metadata.namespace)?,
+        name: present(&metadata.name)?,
+        uid: present(&metadata.uid)?,
+    })
+}

@@ -1,0 +1,206 @@
+//! MetaManager as edged sees it, for tests: answers from memory and keeps what it is told.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::channel::{self, ChannelMetrics};
+use chassis::task::{self, AbortOnDrop};
+use k8s_openapi::api::core::v1::{ConfigMap, ContainerStatus, NodeStatus, Pod, PodStatus, Secret};
+use tokio::sync::watch;
+
+use crate::flow::{MetaClient, MetaError, MetaInbox, MetaRequest, PodChange, PodFeed, PodInbox, PodKey};
+
+/// As much as `app.rs` gives the real one.
+const QUEUE: usize = 64;
+/// How long a test waits for what it expects; on paused time that costs nothing, on real time it is a failure anyway.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Everything that was told or can be asked.
+#[derive(Debug, Default)]
+pub struct Book {
+    /// The newest status of each pod, by name.
+    pub statuses: BTreeMap<String, PodStatus>,
+    /// Every status of every pod, by name, oldest first.
+    pub history: Vec<(String, PodStatus)>,
+    /// Pods that were reported gone.
+    pub gone: Vec<PodKey>,
+    /// Reason and message of each event.
+    pub events: Vec<(String, String)>,
+    /// The node's newest status.
+    pub node: Option<NodeStatus>,
+    /// Answers, by name.
+    pub config_maps: BTreeMap<String, Arc<ConfigMap>>,
+    /// Answers, by name.
+    pub secrets: BTreeMap<String, Arc<Secret>>,
+}
+
+/// A MetaManager for tests. It ends when it is dropped, and edged with it.
+#[derive(Debug)]
+pub struct FakeMeta {
+    feed: PodFeed,
+    book: watch::Sender<Book>,
+    _task: AbortOnDrop<()>,
+}
+
+// === impl FakeMeta ===
+
+impl FakeMeta {
+    /// One that knows nothing yet, with what edged needs of it.
+    pub fn start() -> (Self, PodInbox, MetaClient) {
+        let metrics = ChannelMetrics::default();
+        let (changes, pod_inbox) = channel::bounded_with("pod_changes", QUEUE, &metrics);
+        let (requests, meta_inbox) = channel::bounded_with("meta_requests", QUEUE, &metrics);
+        let (book, _) = watch::channel(Book::default());
+        let task = task::spawn(tracing::info_span!("fake_meta"), serve(meta_inbox, book.clone()));
+        let fake = Self { feed: PodFeed::new(changes), book, _task: task };
+        (fake, pod_inbox, MetaClient::new(requests))
+    }
+
+    /// Tells edged.
+    ///
+    /// # Panics
+    /// edged has ended.
+    pub async fn tell(&self, change: PodChange) {
+        self.feed.tell(change).await.expect("edged runs");
+    }
+
+    /// Tells edged that there is this pod, or that it has changed.
+    pub async fn apply(&self, pod: &Pod) {
+        self.tell(PodChange::Upsert(Arc::new(pod.clone()))).await;
+    }
+
+    /// Changes what can be asked for.
+    pub fn edit(&self, change: impl FnOnce(&mut Book)) {
+        self.book.send_modify(change);
+    }
+
+    /// Looks something up.
+    pub fn read<T>(&self, look: impl FnOnce(&Book) -> T) -> T {
+        look(&self.book.borrow())
+    }
+
+    /// Waits until `look` finds something.
+    ///
+    /// # Panics
+    /// It does not within a minute; says what there is instead.
+    pub async fn until<T>(&self, what: &str, mut look: impl FnMut(&Book) -> Option<T>) -> T {
+        let mut book = self.book.subscribe();
+        let mut found = None;
+        let waited = tokio::time::timeout(
+            PATIENCE,
+            book.wait_for(|book| {
+                found = look(book);
+                found.is_some()
+            }),
+        );
+        let in_time = waited.await.is_ok_and(|waited| waited.is_ok());
+        match found.filter(|_| in_time) {
+            Some(found) => found,
+            None => panic!("never saw {what}; {}", self.read(describe)),
+        }
+    }
+
+    /// Waits until the status of pod `name` is as `is` wants it.
+    ///
+    /// # Panics
+    /// As [`FakeMeta::until`].
+    pub async fn until_status(&self, name: &str, what: &str, is: impl Fn(&PodStatus) -> bool) -> PodStatus {
+        self.until(&format!("pod {name} {what}"), |book| {
+            book.statuses.get(name).filter(|status| is(status)).cloned()
+        })
+        .await
+    }
+
+    /// Waits until the pod's containers run and are ready.
+    ///
+    /// # Panics
+    /// As [`FakeMeta::until`].
+    pub async fn until_ready(&self, name: &str) -> PodStatus {
+        self.until_status(name, "ready", is_ready).await
+    }
+
+    /// Waits until the pod is reported gone.
+    ///
+    /// # Panics
+    /// As [`FakeMeta::until`].
+    pub async fn until_gone(&self, uid: &str) {
+        self.until(&format!("the end of {uid}"), |book| {
+            book.gone.iter().any(|key| key.uid == uid).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits for an event.
+    ///
+    /// # Panics
+    /// As [`FakeMeta::until`].
+    pub async fn until_event(&self, reason: &str) -> String {
+        self.until(&format!("event {reason}"), |book| {
+            book.events.iter().find(|(known, _)| known == reason).map(|(_, message)| message.clone())
+        })
+        .await
+    }
+}
+
+/// Is the pod ready, by its condition?
+pub fn is_ready(status: &PodStatus) -> bool {
+    let mut conditions = status.conditions.iter().flatten();
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// The status of container `name`, also of an init container.
+///
+/// # Panics
+/// There is none.
+pub fn container<'a>(status: &'a PodStatus, name: &str) -> &'a ContainerStatus {
+    let lists = [&status.container_statuses, &status.init_container_statuses];
+    let mut all = lists.into_iter().flatten().flatten();
+    all.find(|container| container.name == name)
+        .unwrap_or_else(|| panic!("no container {name} in {status:?}"))
+}
+
+/// Why container `name` waits, if it does.
+pub fn waiting_reason(status: &PodStatus, name: &str) -> Option<String> {
+    container(status, name).state.as_ref()?.waiting.as_ref()?.reason.clone()
+}
+
+fn describe(book: &Book) -> String {
+    let statuses = serde_json::to_string_pretty(&book.statuses).unwrap_or_default();
+    format!("there is: {statuses}\ngone: {:?}\nevents: {:#?}", book.gone, book.events)
+}
+
+async fn serve(mut inbox: MetaInbox, book: watch::Sender<Book>) {
+    while let Some(request) = inbox.recv().await {
+        let not_found = |kind, namespace: String, name: String| MetaError::NotFound { kind, namespace, name };
+        match request {
+            MetaRequest::RegisterNode(mut node, reply) => {
+                node.metadata.uid = Some("node-uid".to_owned());
+                drop(reply.send(Ok(node)));
+            }
+            MetaRequest::GetNode(reply) => drop(reply.send(Ok(None))),
+            MetaRequest::NodeStatus(status) => book.send_modify(|book| book.node = Some(*status)),
+            MetaRequest::RenewLease(lease, reply) => drop(reply.send(Ok(lease))),
+            MetaRequest::PodStatus(key, status) => book.send_modify(|book| {
+                book.history.push((key.name.clone(), (*status).clone()));
+                book.statuses.insert(key.name, *status);
+            }),
+            MetaRequest::PodGone(key) => book.send_modify(|book| book.gone.push(key)),
+            MetaRequest::ConfigMap { namespace, name, reply } => {
+                let found = book.borrow().config_maps.get(&name).cloned();
+                drop(reply.send(found.ok_or_else(|| not_found("configmap", namespace, name))));
+            }
+            MetaRequest::Secret { namespace, name, reply } => {
+                let found = book.borrow().secrets.get(&name).cloned();
+                drop(reply.send(found.ok_or_else(|| not_found("secret", namespace, name))));
+            }
+            MetaRequest::Token { reply, .. } => {
+                let what = "a token".to_owned();
+                drop(reply.send(Err(MetaError::Offline { what })));
+            }
+            MetaRequest::Event(event) => book.send_modify(|book| {
+                book.events.push((event.reason.unwrap_or_default(), event.message.unwrap_or_default()));
+            }),
+        }
+    }
+}
