@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use keadm::processes::Background;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use nix::sys::signal::kill;
-use nix::unistd::Pid;
 
 /// `target/demo`.
 pub(super) struct Demo {
@@ -28,22 +27,13 @@ impl Demo {
         Ok(demo)
     }
 
-    /// The running process of this name.
-    pub(super) fn pid(&self, name: &str) -> anyhow::Result<i32> {
-        let file = self.pid_file(name);
-        let text = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
-        let pid: i32 = text.trim().parse().with_context(|| format!("{} holds no pid", file.display()))?;
-        kill(Pid::from_raw(pid), None).with_context(|| format!("{name} (pid {pid}) does not run"))?;
-        Ok(pid)
+    /// One of the demo's processes.
+    pub(super) fn process(&self, name: &'static str) -> Background {
+        Background::new(name, &self.dir.join("run"), &self.dir.join("log"))
     }
 
-    /// Where the pid of a process is kept.
-    pub(super) fn pid_file(&self, name: &str) -> PathBuf {
-        self.dir.join("run").join(format!("{name}.pid"))
-    }
-
-    /// Where the output of a process goes.
-    pub(super) fn log_file(&self, name: &str) -> PathBuf {
-        self.dir.join("log").join(format!("{name}.log"))
+    /// The id of one of the demo's processes; it has to run.
+    pub(super) fn pid(&self, name: &'static str) -> anyhow::Result<i32> {
+        self.process(name).pid().with_context(|| format!("{name} does not run; hint: run `make demo` first"))
     }
 }

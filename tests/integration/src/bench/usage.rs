@@ -16,11 +16,11 @@ pub(super) struct Usage {
 }
 
 /// Watches these processes for `duration`, all at once.
-pub(super) async fn at_rest<'a>(
+pub(super) async fn at_rest(
     demo: &Demo,
-    names: &[&'a str],
+    names: &[&'static str],
     duration: Duration,
-) -> anyhow::Result<Vec<(&'a str, Usage)>> {
+) -> anyhow::Result<Vec<(&'static str, Usage)>> {
     let mut before = Vec::new();
     for name in names {
         let pid = demo.pid(name)?;
@@ -28,7 +28,7 @@ pub(super) async fn at_rest<'a>(
     }
     tokio::time::sleep(duration).await;
     let ticks_per_second = sysconf(SysconfVar::CLK_TCK)?.unwrap_or(100) as f64;
-    let usage = |(name, pid, ticks): (&'a str, i32, u64)| {
+    let usage = |(name, pid, ticks): (&'static str, i32, u64)| {
         let used = (cpu_ticks(pid)? - ticks) as f64 / ticks_per_second;
         let cpu_percent = used / duration.as_secs_f64() * 100.0;
         anyhow::Ok((name, Usage { pss_mib: pss_kib(pid)? as f64 / 1024.0, cpu_percent }))
