@@ -1,7 +1,10 @@
 //! The edge side: hub, store, metadata, pods.
 
+pub mod app;
+pub mod args;
 pub mod edged;
 pub mod edgehub;
 pub mod flow;
 pub mod metamanager;
+pub mod settings;
 pub mod store;

@@ -1,0 +1,185 @@
+//! What EdgeCore is made of. The only file that connects modules.
+//!
+//! ```text
+//!   cloud ══ edgehub ──FromCloud──► metamanager ──PodChange──► edged ── container runtime
+//!              ▲                      │  ▲  │                    │
+//!              └───────Message────────┘  │  └──► store           │
+//!                                        └─────MetaRequest───────┘
+//! ```
+//!
+//! Shutdown follows the flow: edgehub stops reading, MetaManager's downward loop ends, edged ends, MetaManager's upward
+//! loop ends, edgehub flushes and closes the link, the store closes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chassis::admin::{Admin, AdminState, DebugSources};
+use chassis::channel::{ChannelMetrics, bounded_with};
+use chassis::clock::Clock;
+use chassis::link::Dialer;
+use chassis::link::websocket::{ClientTls, WebSocketDialer};
+use chassis::metrics::SharedRegistry;
+use chassis::readiness::Readiness;
+use chassis::rng::Rng;
+use chassis::supervisor::Supervisor;
+use chassis::telemetry::{self, LogHandle};
+
+use crate::edged::runtime::Runtime;
+use crate::edged::runtime::cri::CriRuntime;
+use crate::edged::{self, Edged, Machine};
+use crate::edgehub::EdgeHub;
+use crate::edgehub::bootstrap::{Rotation, load_or_join};
+use crate::flow::{MetaClient, PodFeed};
+use crate::metamanager::{MetaManager, Wires};
+use crate::settings::{LinkSettings, Settings};
+use crate::store;
+
+/// Time to finish what is under way when told to stop. Pods keep running and what matters is in the store, so this is
+/// only politeness; it must be shorter than the 90 s after which systemd kills.
+const GRACE: Duration = Duration::from_secs(10);
+/// Messages between edgehub and MetaManager, each way: one full window of the cloud, several times over.
+const HUB_QUEUE: usize = 128;
+/// Reports and questions of edged: every pod of a full node (110) may have one on the way.
+const META_QUEUE: usize = 128;
+/// Changes for edged; a full resync of a node is that many.
+const POD_QUEUE: usize = 128;
+
+/// What the application takes from outside, so that a simulation can give its own.
+pub struct Environment {
+    /// Time of day.
+    pub clock: Clock,
+    /// Randomness.
+    pub rng: Rng,
+    /// Handle to the log's level, where there is a log.
+    pub log: Option<LogHandle>,
+    /// How to reach the cloud; without it, as the settings say, joining first when there is no certificate.
+    pub dialer: Option<Arc<dyn Dialer>>,
+    /// The container runtime; without it, the one that the settings name.
+    pub runtime: Option<Runtime>,
+    /// Mounts and cgroups.
+    pub machine: Machine,
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Environment").finish_non_exhaustive()
+    }
+}
+
+/// The application with its modules running.
+#[derive(Debug)]
+pub struct App {
+    supervisor: Supervisor,
+    admin: SocketAddr,
+}
+
+/// Runs until a signal or a failure.
+///
+/// # Errors
+/// What could not be opened, or the module that failed and why.
+pub fn run(settings: Settings) -> anyhow::Result<()> {
+    certs::tls::install_provider();
+    let log = telemetry::init(settings.log.0, &settings.log.1)?;
+    let environment = Environment {
+        clock: Clock::system(),
+        rng: Rng::from_os()?,
+        log: Some(log),
+        dialer: None,
+        runtime: None,
+        machine: Machine::real(),
+    };
+    // One thread serves a node with 110 pods; each further one would cost a stack and an allocator arena.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(chassis::signal::until_terminated(|stop| async move {
+        let stop = stop.received();
+        tokio::pin!(stop);
+        tokio::select! {
+            app = App::build(settings, environment) => app?.run_until(stop).await,
+            () = &mut stop => Ok(()),
+        }
+    }))
+}
+
+impl App {
+    /// Opens everything and starts the modules. A node without a certificate joins first, which takes as long as the
+    /// cloud is not there.
+    ///
+    /// # Errors
+    /// What could not be opened, or why the node cannot join.
+    pub async fn build(settings: Settings, environment: Environment) -> anyhow::Result<Self> {
+        let Environment { clock, rng, log, dialer, runtime, machine } = environment;
+        let readiness = Readiness::new();
+        let registry = SharedRegistry::new();
+        let metrics = registry.register(ChannelMetrics::register);
+        let mut supervisor = Supervisor::new(GRACE);
+        let hub_ready = readiness.register("edgehub");
+
+        let state = AdminState { readiness, registry, log, debug: DebugSources::default() };
+        let admin = Admin::bind(settings.admin, state).await.with_context(|| {
+            format!("listen on {} (commonConfig.monitorServer.bindAddress)", settings.admin)
+        })?;
+        let admin_address = admin.local_addr()?;
+        supervisor.start(admin);
+
+        let (store, writer) = store::open(&settings.database, clock.clone()).with_context(|| {
+            format!("open the store {} (database.dataSource)", settings.database.display())
+        })?;
+        supervisor.start(writer);
+
+        let dialer = match dialer {
+            Some(dialer) => dialer,
+            None => dial(settings.link, &mut supervisor, &clock, &rng).await?,
+        };
+        let (from_hub, hub_feed) = bounded_with("edgehub_down", HUB_QUEUE, &metrics);
+        let (to_hub, hub_inbox) = bounded_with("edgehub_up", HUB_QUEUE, &metrics);
+        let (to_meta, from_edged) = bounded_with("metamanager_requests", META_QUEUE, &metrics);
+        let (to_edged, pods) = bounded_with("edged_changes", POD_QUEUE, &metrics);
+
+        let sources = (clock.clone(), rng.clone());
+        supervisor.start(EdgeHub::new(settings.hub, dialer, hub_inbox, from_hub, sources, hub_ready));
+        let wires = Wires { from_hub: hub_feed, to_hub, from_edged, to_edged: PodFeed::new(to_edged) };
+        supervisor.start(MetaManager::new(settings.meta, store, wires, clock.clone(), rng.clone()));
+        if let Some(config) = settings.edged {
+            let runtime = runtime.unwrap_or_else(|| connect(&config));
+            let meta = MetaClient::new(to_meta);
+            supervisor.start(Edged::new(config, pods, meta, runtime, machine, clock, rng)?);
+        }
+        Ok(Self { supervisor, admin: admin_address })
+    }
+
+    /// Where the admin HTTP listens.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Runs until `stop` or until a module ends.
+    ///
+    /// # Errors
+    /// The module that failed and why.
+    pub async fn run_until(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        self.supervisor.run_until(stop).await
+    }
+}
+
+/// The WebSocket dialer with the node's certificate, which a module of its own renews.
+async fn dial(
+    link: LinkSettings,
+    supervisor: &mut Supervisor,
+    clock: &Clock,
+    rng: &Rng,
+) -> anyhow::Result<Arc<dyn Dialer>> {
+    let joined = load_or_join(&link.bootstrap, clock, rng).await?;
+    let (rotation, credentials) = Rotation::new(link.bootstrap, joined, clock.clone(), rng.clone())?;
+    if link.rotate {
+        supervisor.start(rotation);
+    }
+    let tls: ClientTls = Arc::new(move || credentials.client_config());
+    Ok(Arc::new(WebSocketDialer::new(&link.url, link.headers, tls, link.limits)?))
+}
+
+fn connect(config: &edged::Config) -> Runtime {
+    Arc::new(CriRuntime::new(&config.runtime, &config.images, config.runtime_limit))
+}

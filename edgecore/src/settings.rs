@@ -1,0 +1,173 @@
+//! The configuration file: reading it, printing it, and turning it into what each module takes.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use certs::identity::NodeIdentity;
+use certs::token::JoinToken;
+use chassis::config::{self, ConfigError};
+use chassis::host;
+use chassis::link::websocket::WebSocketLimits;
+use chassis::telemetry::LogFormat;
+use http::{HeaderMap, HeaderValue};
+use proto::config::LogFormat as FileLogFormat;
+use proto::config::edgecore::EdgeCore;
+
+use crate::args::Args;
+use crate::edgehub::bootstrap;
+use crate::{edged, edgehub, metamanager};
+
+/// Where `keadm join` leaves the token of the first start; it counts for more than the one in the file.
+const BOOTSTRAP_TOKEN: &str = "/etc/kubeedge/bootstrap-edgecore.conf";
+
+/// The file, read once: every value is of the type that its module takes.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Log lines.
+    pub log: (LogFormat, String),
+    /// Where the admin HTTP listens.
+    pub admin: SocketAddr,
+    /// The store's file.
+    pub database: PathBuf,
+    /// edgehub.
+    pub hub: edgehub::Config,
+    /// How edgehub reaches the cloud.
+    pub link: LinkSettings,
+    /// MetaManager.
+    pub meta: metamanager::Config,
+    /// edged; none when `modules.edged.enable` is false.
+    pub edged: Option<edged::Config>,
+}
+
+/// How the cloud is reached.
+#[derive(Debug, Clone)]
+pub struct LinkSettings {
+    /// Certificate: where it is, and how to get it.
+    pub bootstrap: bootstrap::Config,
+    /// Whether the certificate is renewed before it ends.
+    pub rotate: bool,
+    /// `wss://` address.
+    pub url: String,
+    /// What the upgrade request carries (spec cloud-and-wire 1.2).
+    pub headers: HeaderMap,
+    /// Times and sizes.
+    pub limits: WebSocketLimits,
+}
+
+/// What `--defaultconfig` or `--minconfig` print; none when neither was given.
+///
+/// # Errors
+/// When the defaults cannot be written as YAML.
+pub fn printed(args: &Args) -> anyhow::Result<Option<String>> {
+    if args.minconfig {
+        return Ok(Some(EdgeCore::MINIMAL_YAML.to_owned()));
+    }
+    args.defaultconfig.then(|| config::to_yaml(&EdgeCore::default())).transpose().map_err(Into::into)
+}
+
+/// Reads the file, fills in what the machine knows, and lists everything that is wrong.
+///
+/// # Errors
+/// When the file cannot be read or is not valid; then with every problem.
+pub fn load(path: &Path) -> Result<Settings, ConfigError> {
+    let mut settings = None;
+    config::load_checked(path, |file: &mut EdgeCore| {
+        file.fill_from_host(&host::host_name(), &host::local_ip().to_string());
+        let mut problems = file.validate();
+        if problems.is_empty() {
+            settings = parse(file, bootstrap_token()).map_err(|more| problems.extend(more)).ok();
+        }
+        problems
+    })?;
+    Ok(settings.expect("a file without problems was parsed"))
+}
+
+fn bootstrap_token() -> Option<String> {
+    let text = std::fs::read_to_string(BOOTSTRAP_TOKEN).ok()?;
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+fn parse(file: &EdgeCore, token: Option<String>) -> Result<Settings, Vec<(String, String)>> {
+    let mut problems = Vec::new();
+    let node = file.modules.edged.hostname_override.clone();
+    let admin = &file.common_config.monitor_server.bind_address;
+    let admin = admin.parse().map_err(|error| {
+        problems.push(("commonConfig.monitorServer.bindAddress".to_owned(), format!("{error}")))
+    });
+    let link = link(file, &node, token).map_err(|problem| problems.push(problem));
+    let edged = match file.modules.edged.enable {
+        true => edged::Config::from_file(&file.modules.edged, &node).map(Some).map_err(|more| {
+            problems.extend(more.into_iter().map(|(path, why)| (format!("modules.edged.{path}"), why)));
+        }),
+        false => Ok(None),
+    };
+    let (Ok(admin), Ok(link), Ok(edged)) = (admin, link, edged) else { return Err(problems) };
+    let hub = &file.modules.edge_hub;
+    let number = |value: i32| u32::try_from(value).unwrap_or(0);
+    Ok(Settings {
+        log: (log_format(file.logging.format), file.logging.level.clone()),
+        admin,
+        database: file.database.data_source.clone().into(),
+        hub: edgehub::Config {
+            heartbeat: Duration::from_secs(number(hub.heartbeat).into()),
+            message_qps: number(hub.message_qps),
+            message_burst: number(hub.message_burst),
+        },
+        link,
+        meta: metamanager::Config {
+            node,
+            query_timeout: Duration::from_secs(number(file.modules.meta_manager.remote_query_timeout).into()),
+        },
+        edged,
+    })
+}
+
+fn link(file: &EdgeCore, node: &str, token: Option<String>) -> Result<LinkSettings, (String, String)> {
+    let at = |key: &str| format!("modules.edgeHub.{key}");
+    let hub = &file.modules.edge_hub;
+    let identity = NodeIdentity::new(node)
+        .map_err(|error| ("modules.edged.hostnameOverride".to_owned(), error.to_string()))?;
+    let token = token.unwrap_or_else(|| hub.token.reveal().to_owned());
+    let token = (!token.is_empty())
+        .then(|| JoinToken::parse(&token))
+        .transpose()
+        .map_err(|error| (at("token"), error.to_string()))?;
+    let bootstrap = bootstrap::Config {
+        server: hub.http_server.parse().map_err(|error| (at("httpServer"), format!("{error}")))?,
+        node: identity,
+        token,
+        ca_file: hub.tls_ca_file.clone().into(),
+        certificate_file: hub.tls_cert_file.clone().into(),
+        key_file: hub.tls_private_key_file.clone().into(),
+        retry: bootstrap::RETRY,
+    };
+    let socket = &hub.websocket;
+    Ok(LinkSettings {
+        bootstrap,
+        rotate: hub.rotate_certificates,
+        url: format!("wss://{}/{}/{node}/events", socket.server, hub.project_id),
+        headers: headers(node, &hub.project_id).map_err(|error| (at("projectID"), error))?,
+        limits: WebSocketLimits {
+            handshake: Duration::from_secs(socket.handshake_timeout.into()),
+            write: Duration::from_secs(socket.write_deadline.into()),
+            ..WebSocketLimits::default()
+        },
+    })
+}
+
+fn headers(node: &str, project: &str) -> Result<HeaderMap, String> {
+    let value = |text: &str| HeaderValue::from_str(text).map_err(|error| error.to_string());
+    let mut headers = HeaderMap::new();
+    headers.insert("node_id", value(node)?);
+    headers.insert("project_id", value(project)?);
+    headers.insert("connectionuse", HeaderValue::from_static("msg"));
+    Ok(headers)
+}
+
+fn log_format(format: FileLogFormat) -> LogFormat {
+    match format {
+        FileLogFormat::Text => LogFormat::Text,
+        FileLogFormat::Json => LogFormat::Json,
+    }
+}
