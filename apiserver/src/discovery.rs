@@ -1,12 +1,13 @@
 //! Paths that are no objects: discovery, health, version, OpenAPI.
 
+use http::header::ACCEPT;
 use http::{HeaderMap, Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::error::{ApiError, ApiResult};
 use crate::openapi;
 use crate::registry::{KindInfo, Registry, Verbs};
-use crate::request::{Discovery, Path};
+use crate::request::{Accept, Discovery, Path};
 use crate::response::{self, Body};
 use crate::server::ApiServer;
 
@@ -47,7 +48,8 @@ pub(crate) fn answer(
         }
         Path::Group(group) => found(separate::group(&registry, group)),
         Path::Resources { group, version } => found(separate::resources(&registry, group, version)),
-        Path::Other(path) => other(&registry, path),
+        Path::Other(path) if path.starts_with("/openapi/") => openapi(&registry, path, headers),
+        Path::Other(path) => other(path),
         Path::Resource(_) => Err(ApiError::no_such_path()),
     }
 }
@@ -56,16 +58,32 @@ fn found(document: Option<Value>) -> ApiResult<Response<Body>> {
     document.map(|document| response::json(StatusCode::OK, &document)).ok_or_else(ApiError::no_such_path)
 }
 
-fn other(registry: &Registry, path: &str) -> ApiResult<Response<Body>> {
+fn openapi(registry: &Registry, path: &str, headers: &HeaderMap) -> ApiResult<Response<Body>> {
+    if path == "/openapi/v2" && wants_protobuf(headers) {
+        return Ok(response::with_type(StatusCode::OK, openapi::V2_PROTOBUF, openapi::v2_protobuf().into()));
+    }
+    Accept::of(headers)?;
+    match path {
+        "/openapi/v2" => Ok(response::json(StatusCode::OK, &openapi::v2(registry))),
+        "/openapi/v3" => Ok(response::json(StatusCode::OK, &openapi::index(registry))),
+        _ => found(path.strip_prefix("/openapi/v3/").and_then(|path| openapi::group_version(registry, path))),
+    }
+}
+
+/// Whether a client takes protobuf and no JSON.
+fn wants_protobuf(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accepted.contains(openapi::V2_PROTOBUF) && !accepted.contains("json")
+}
+
+fn other(path: &str) -> ApiResult<Response<Body>> {
     match path {
         // The store was opened before the server could be asked: what answers is ready.
         "/healthz" | "/livez" | "/readyz" | "/healthz/ping" | "/livez/ping" | "/readyz/ping" => {
             Ok(response::text(StatusCode::OK, "ok"))
         }
-        "/openapi/v2" => Ok(response::json(StatusCode::OK, &openapi::v2(registry))),
-        "/openapi/v3" => Ok(response::json(StatusCode::OK, &openapi::index(registry))),
         "/version" => Ok(response::json(StatusCode::OK, &version())),
-        _ => found(path.strip_prefix("/openapi/v3/").and_then(|path| openapi::group_version(registry, path))),
+        _ => Err(ApiError::no_such_path()),
     }
 }
 

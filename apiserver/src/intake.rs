@@ -10,7 +10,7 @@ use crate::object;
 use crate::protobuf;
 use crate::registry::KindInfo;
 use crate::response::Body;
-use crate::schema::{KindSchema, conform, defaulting, prune};
+use crate::schema::{KindSchema, conform, defaulting, duplicates, prune};
 
 /// Content types of a whole object.
 const OBJECT_TYPES: [&str; 3] =
@@ -102,15 +102,10 @@ pub(crate) fn shape(call: &Call, object: &mut Value) -> ApiResult<Vec<String>> {
     let mode = FieldValidation::of(call)?;
     object["apiVersion"] = call.kind.api_version().into();
     object["kind"] = call.kind.kind.clone().into();
+    let duplicates = if mode == FieldValidation::Ignore { Vec::new() } else { duplicate_fields(call) };
     let unknown = match call.kind.schema() {
         KindSchema::Builtin(schema) => {
-            conform::conform(object, schema).map_err(|mismatch| {
-                let kind = &call.kind.kind;
-                ApiError::bad_request(format!(
-                    "{kind} in version {:?} cannot be handled as a {kind}: {mismatch}",
-                    call.kind.version
-                ))
-            })?;
+            conform::conform(object, schema).map_err(|mismatch| unfit(call, &mismatch))?;
             prune::prune(object, schema)
         }
         KindSchema::Custom(schema) => {
@@ -120,14 +115,32 @@ pub(crate) fn shape(call: &Call, object: &mut Value) -> ApiResult<Vec<String>> {
         }
         KindSchema::Untyped => Vec::new(),
     };
-    let warnings: Vec<String> = unknown.iter().map(|field| format!("unknown field {field:?}")).collect();
+    let duplicates = duplicates.iter().map(|field| format!("duplicate field {field:?}"));
+    let unknown = unknown.iter().map(|field| format!("unknown field {field:?}"));
+    let warnings: Vec<String> = duplicates.chain(unknown).collect();
     match mode {
         FieldValidation::Strict if !warnings.is_empty() => {
-            Err(ApiError::bad_request(format!("strict decoding error: {}", warnings.join(", "))))
+            Err(unfit(call, &format!("strict decoding error: {}", warnings.join(", "))))
         }
         FieldValidation::Ignore => Ok(Vec::new()),
         FieldValidation::Strict | FieldValidation::Warn => Ok(warnings),
     }
+}
+
+/// The keys that occur twice in a JSON body. A JSON patch is a list of operations and has no fields to speak of.
+fn duplicate_fields(call: &Call) -> Vec<String> {
+    match call.content_type.split(';').next().unwrap_or_default().trim() {
+        ""
+        | "application/json"
+        | "application/merge-patch+json"
+        | "application/strategic-merge-patch+json" => duplicates::find(&call.body),
+        _ => Vec::new(),
+    }
+}
+
+fn unfit(call: &Call, why: &dyn std::fmt::Display) -> ApiError {
+    let (kind, version) = (&call.kind.kind, &call.kind.version);
+    ApiError::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {why}"))
 }
 
 /// Adds what the client should be warned of to an answer (RFC 7234 section 5.5, code 299; kubectl prints them).

@@ -47,6 +47,7 @@ pub(super) fn refresh(manager: &str, object: &mut Value, applied: &Value) {
         .and_then(|metadata| metadata.get_mut("annotations"))
         .and_then(|annotations| annotations.get_mut(ANNOTATION));
     if let Some(annotation) = annotation {
-        *annotation = Value::from(applied.to_string());
+        // With the line's end that kubectl writes too.
+        *annotation = Value::from(format!("{applied}\n"));
     }
 }

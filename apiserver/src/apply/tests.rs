@@ -198,7 +198,7 @@ fn client_side_apply_goes_over_to_server_side_apply() {
     assert_eq!(live["spec"]["containers"][0]["image"], "x:2");
     assert_eq!(
         live["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"],
-        second.to_string()
+        format!("{second}\n")
     );
 }
 

@@ -125,3 +125,10 @@ fn the_second_version_has_no_word_of_the_third() {
     let spec = &document["definitions"]["io.k8s.api.core.v1.Pod"]["properties"]["spec"];
     assert_eq!(spec["$ref"], "#/definitions/io.k8s.api.core.v1.PodSpec");
 }
+
+#[test]
+fn the_protobuf_form_is_an_empty_document() {
+    let document = v2_protobuf();
+    assert_eq!(&document[..7], b"\x0a\x032.0\x12\x15");
+    assert_eq!(&document[7..], b"\x0a\x0aKubernetes\x12\x07v1.37.0");
+}

@@ -260,6 +260,12 @@ fn complete(
     let kind = &call.kind;
     if part == Part::Object {
         (kind.hooks.default)(new);
+    }
+    // Before admission: what the server adds by itself belongs to nobody.
+    if operation == Operation::Update {
+        managed::track(call, Some(current), new);
+    }
+    if part == Part::Object {
         let admission = Admission { api: &call.api, user: &call.user, old: Some(current) };
         (kind.hooks.admit)(&admission, new)?;
     }
@@ -270,9 +276,6 @@ fn complete(
     if kind.has_generation && object::specification(kind, current) != object::specification(kind, new) {
         let generation = current["metadata"]["generation"].as_i64().unwrap_or(0);
         object::metadata(new).insert("generation".to_owned(), (generation + 1).into());
-    }
-    if operation == Operation::Update {
-        managed::track(call, Some(current), new);
     }
     Ok(())
 }
