@@ -60,7 +60,8 @@ fn found(document: Option<Value>) -> ApiResult<Response<Body>> {
 
 fn openapi(registry: &Registry, path: &str, headers: &HeaderMap) -> ApiResult<Response<Body>> {
     if path == "/openapi/v2" && wants_protobuf(headers) {
-        return Ok(response::with_type(StatusCode::OK, openapi::V2_PROTOBUF, openapi::v2_protobuf().into()));
+        let document = openapi::v2_protobuf().into();
+        return Ok(response::with_type(StatusCode::OK, openapi::V2_PROTOBUF_CONTENT, document));
     }
     Accept::of(headers)?;
     match path {

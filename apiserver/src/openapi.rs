@@ -64,6 +64,9 @@ pub fn group_version(registry: &Registry, path: &str) -> Option<Value> {
 /// The media type that clients ask of `/openapi/v2` before JSON.
 pub const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 
+/// The same as the content type of an answer, where `@` is not allowed (RFC 7231 section 3.1.1.1).
+pub const V2_PROTOBUF_CONTENT: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
 /// `/openapi/v2` in protobuf: the document's head without paths and definitions.
 ///
 /// `kubectl` up to 1.28 takes nothing but protobuf here and does not start without it, yet needs nothing of it
