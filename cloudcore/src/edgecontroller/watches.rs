@@ -88,7 +88,8 @@ where
         + Send
         + 'static,
 {
-    let events = watch(api, config).default_backoff().modify(|object| object.managed_fields_mut().clear());
+    let events =
+        watch(api, config).default_backoff().modify(|object| object.meta_mut().managed_fields = None);
     changes(events).map(move |change| change.map(&to_fact).map_err(|error| (kind, error))).boxed()
 }
 

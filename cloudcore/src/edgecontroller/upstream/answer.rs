@@ -37,7 +37,7 @@ pub(super) enum Done {
 impl Done {
     /// An object of the API server, without the bookkeeping that no edge reads.
     pub(super) fn object<K: ResourceExt + Serialize>(mut object: K) -> Self {
-        object.managed_fields_mut().clear();
+        object.meta_mut().managed_fields = None;
         let resource_version = object.resource_version();
         Self::plain(&object, resource_version)
     }

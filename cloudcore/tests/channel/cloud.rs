@@ -1,0 +1,97 @@
+//! The cloud side under test.
+
+use std::time::Duration;
+
+use apiserver::store::Database;
+use apiserver::{ApiServer, Options, User};
+use chassis::channel::{self, ChannelMetrics};
+use chassis::clock::Clock;
+use chassis::link::memory::MemoryNet;
+use chassis::metrics::SharedRegistry;
+use chassis::readiness::Readiness;
+use chassis::rng::Rng;
+use chassis::shutdown::{Shutdown, ShutdownTrigger};
+use chassis::task::{self, AbortOnDrop};
+use chassis::{module::Module as _, supervisor::Supervisor};
+use cloudcore::flow::Sessions;
+use cloudcore::{cloudhub, edgecontroller};
+use kube::Client;
+use proto::config::cloudcore::CloudHub;
+
+/// A running cloud: hub, controller, API server.
+pub(crate) struct Cloud {
+    pub(crate) client: Client,
+    pub(crate) net: MemoryNet,
+    pub(crate) registry: SharedRegistry,
+    stop: ShutdownTrigger,
+    run: AbortOnDrop<anyhow::Result<()>>,
+}
+
+impl Cloud {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(CloudHub::default()).await
+    }
+
+    pub(crate) async fn start_with(config: CloudHub) -> Self {
+        let rng = Rng::seeded(1);
+        let clock = Clock::fixed("2026-01-01T00:00:00Z".parse().unwrap());
+        let mut options = Options::new(Database::Memory).unwrap();
+        options.clock = clock.clone();
+        let api = ApiServer::open(options).await.unwrap();
+        let client = Client::new(api.service(User::admin()), "default");
+
+        let (net, registry, readiness) =
+            (MemoryNet::new(rng.clone()), SharedRegistry::new(), Readiness::new());
+        let (sessions_tx, sessions) = channel::bounded("sessions", 16);
+        let hub = cloudhub::CloudHub::new(
+            cloudhub::Config::from(&config),
+            cloudhub::Environment {
+                clock: clock.clone(),
+                rng: rng.clone(),
+                channels: ChannelMetrics::default(),
+                metrics: registry.register(cloudhub::Metrics::register),
+            },
+            Box::new(net.listen()),
+            Sessions::new(sessions_tx),
+            readiness.register(cloudhub::CloudHub::NAME),
+        );
+        let controller = edgecontroller::EdgeController::new(
+            edgecontroller::Environment {
+                client: client.clone(),
+                clock,
+                rng,
+                ca_certificate: "PEM of the API's CA".to_owned(),
+                address: "192.0.2.1".to_owned(),
+            },
+            sessions,
+            readiness.register(edgecontroller::EdgeController::NAME),
+            registry.register(edgecontroller::Metrics::register),
+        );
+        let mut supervisor = Supervisor::new(Duration::from_secs(5));
+        supervisor.start(hub).start(controller);
+        let (stop, stopped) = Shutdown::new();
+        let run = task::spawn(
+            tracing::Span::none(),
+            supervisor.run_until(async move { stopped.requested().await }),
+        );
+        Self { client, net, registry, stop, run }
+    }
+
+    /// Lets the cloud see what has happened: paused time moves only when nobody has anything left to do.
+    pub(crate) async fn settle(&self) {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+
+    /// Stops and gives what the supervisor gave.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.stop.request();
+        self.run.await.unwrap()
+    }
+
+    /// The value of a metric line that starts so.
+    pub(crate) fn metric(&self, line: &str) -> Option<String> {
+        let text = self.registry.encode();
+        let found = text.lines().find_map(|candidate| candidate.strip_prefix(line));
+        found.map(|value| value.trim().to_owned())
+    }
+}

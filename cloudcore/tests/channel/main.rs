@@ -1,0 +1,11 @@
+//! CloudHub and EdgeController together, as a stock edge sees them: memory links, an API server in the same
+//! process, paused time.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests may")]
+
+mod cloud;
+mod edge;
+mod objects;
+mod pods;
+mod registration;
+mod requests;
+mod sessions;

@@ -1,0 +1,135 @@
+//! The other requests: secrets, tokens, events, certificates; and what is no request (spec cloud-and-wire 3.8 to 3.16).
+
+use k8s_openapi::api::core::v1::Event;
+use kube::Api;
+use proto::{Content, Operation, Source};
+use serde_json::{Value, json};
+
+use crate::cloud::Cloud;
+use crate::edge::{Edge, error_text, json};
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_is_shown_to_the_node_that_runs_a_pod_with_it_only() {
+    let cloud = Cloud::start().await;
+    cloud.create_secret("web-secret").await;
+    let mut user = Edge::join(&cloud, "edge-1").await;
+    let mut stranger = Edge::join(&cloud, "edge-2").await;
+    cloud.create_pod("web", "edge-1").await;
+    assert_eq!(user.take().await, "update default/secret/web-secret");
+    let answer = user.ask_with(Operation::Query, "default/secret/web-secret", Content::Null).await;
+    assert_eq!(json(&answer)["kind"], "Secret");
+    let answer = stranger.ask_with(Operation::Query, "default/secret/web-secret", Content::Null).await;
+    assert_eq!(error_text(&answer), r#"Forbidden: no pod on node "edge-2" uses default/secret/web-secret"#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_config_map_that_is_not_there_is_told_as_not_found() {
+    let cloud = Cloud::start().await;
+    let mut edge = Edge::join(&cloud, "edge-1").await;
+    cloud.create_pod("web", "edge-1").await;
+    assert_eq!(edge.take().await, "insert default/pod/web");
+    let answer = edge.ask_with(Operation::Query, "default/configmap/web-cfg", Content::Null).await;
+    assert_eq!(error_text(&answer), r#"NotFound: configmaps "web-cfg" not found"#);
+    assert!(proto::reply::QueryFailure::from_answer(&answer).unwrap().is_not_found());
+    cloud.create_config_map("web-cfg").await;
+    assert_eq!(edge.take().await, "insert default/configmap/web-cfg");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_bound_to_a_pod_of_the_node() {
+    let cloud = Cloud::start().await;
+    cloud.create_service_account("default").await;
+    let mut edge = Edge::join(&cloud, "edge-1").await;
+    let uid = cloud.create_pod("web", "edge-1").await.metadata.uid.unwrap();
+    cloud.create_pod("elsewhere", "edge-2").await;
+    assert_eq!(edge.take().await, "insert default/pod/web");
+    let request = |pod: &str, uid: Option<&str>| {
+        json!({"spec": {
+            "audiences": [], "expirationSeconds": 3607,
+            "boundObjectRef": {"kind": "Pod", "apiVersion": "v1", "name": pod, "uid": uid},
+        }})
+    };
+    let path = "default/serviceaccounttoken/default";
+    let answer = edge.ask(Operation::Query, path, &request("web", Some(&uid))).await;
+    assert!(json(&answer)["status"]["token"].is_string(), "{answer:?}");
+    assert!(!answer.needs_ack());
+
+    for (path, request) in [
+        (path, request("elsewhere", None)),
+        (path, request("web", Some("another"))),
+        (path, json!({"spec": {"audiences": []}})),
+        ("default/serviceaccounttoken/admin", request("web", Some(&uid))),
+    ] {
+        let answer = edge.ask(Operation::Query, path, &request).await;
+        assert!(error_text(&answer).starts_with("Forbidden: "), "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_are_recorded_in_the_name_of_the_node() {
+    let cloud = Cloud::start().await;
+    let mut edge = Edge::join(&cloud, "edge-1").await;
+    let event = json!({
+        "metadata": {"name": "web.1", "namespace": "default"},
+        "involvedObject": {"kind": "Pod", "namespace": "default", "name": "web"},
+        "reason": "Started", "message": "Started container", "count": 1,
+        "source": {"component": "edged", "host": "edge-2"},
+    });
+    for _ in 0..2 {
+        let answer = edge.ask(Operation::Insert, "default/event/web.1", &event).await;
+        assert!(answer.content.is_ok(), "also when it comes twice");
+    }
+    let patch = json!({"event": event, "patchData": r#"{"count": 2, "reason": "Lie"}"#});
+    assert!(edge.ask(Operation::Patch, "default/event/web.1", &patch).await.content.is_ok());
+
+    let stored = Api::<Event>::namespaced(cloud.client.clone(), "default").get("web.1").await.unwrap();
+    assert_eq!((stored.count, stored.reason.as_deref()), (Some(2), Some("Started")));
+    assert_eq!(stored.source.unwrap().host.as_deref(), Some("edge-1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ca_of_the_api_comes_from_the_hub() {
+    let cloud = Cloud::start().await;
+    let mut edge = Edge::connect(&cloud, "edge-1").await;
+    let answer = edge.ask_with(Operation::Query, "k8s/ca.crt", Content::Null).await;
+    assert_eq!(answer.content, Content::text("PEM of the API's CA"));
+    assert_eq!(answer.route.source, Source::CloudHub);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_request_gets_an_answer() {
+    let cloud = Cloud::start().await;
+    let mut edge = Edge::join(&cloud, "edge-1").await;
+    for (operation, resource, content) in [
+        (Operation::Query, "default/pod/web", Content::Null),
+        (Operation::Get, "membership/detail", Content::text("{}")),
+        (Operation::Insert, "default/gizmo/g", Content::Null),
+        (Operation::Query, "default/configmap", Content::Null),
+        (Operation::Insert, "default/event/e", Content::text("nonsense")),
+        (Operation::Query, "default/serviceaccounttoken/default", Content::Null),
+    ] {
+        let answer = edge.ask_with(operation.clone(), resource, content).await;
+        assert!(error_text(&answer).starts_with("BadRequest: "), "{operation} {resource}");
+    }
+    for (operation, resource) in [
+        (Operation::Insert, "null/node/edge-1"),
+        (Operation::Patch, "default/podpatch/web"),
+        (Operation::Update, "kube-node-lease/lease/edge-1"),
+    ] {
+        let answer = edge.ask_with(operation, resource, Content::text("nonsense")).await;
+        assert_eq!(json(&answer)["Object"], Value::Null, "{resource}");
+        assert_eq!(json(&answer)["Err"]["ErrStatus"]["reason"], "BadRequest", "{resource}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_asks_for_serving_certificates_only() {
+    let cloud = Cloud::start().await;
+    let mut edge = Edge::join(&cloud, "edge-1").await;
+    let csr = json!({
+        "metadata": {"name": "c1"},
+        "spec": {"signerName": "kubernetes.io/kube-apiserver-client", "request": "", "usages": ["client auth"]},
+    });
+    let answer = edge.ask(Operation::Insert, "default/certificatesigningrequest/c1", &csr).await;
+    assert_eq!(json(&answer)["Err"]["ErrStatus"]["reason"], "Forbidden");
+}
