@@ -6,3 +6,4 @@ pub mod demo;
 pub mod hint;
 pub mod printer;
 pub mod processes;
+pub mod strvals;
