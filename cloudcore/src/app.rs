@@ -1,34 +1,55 @@
 //! What CloudCore is made of. The only file that connects modules.
 //!
 //! ```text
-//!   embedded-api (optional) <- kube::Client - embedded-controllers
+//!   edges ══ cloudhub ──NodeSession──► edgecontroller ── kube::Client ──► Kubernetes API
+//!     │         (requests, replies, outbox of each node)                  (a cluster, or embedded-api)
+//!     └── HTTPS ── httpserver, tokens ── Secrets                            ▲
+//!                                          embedded-controllers ────────────┘
 //! ```
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chassis::admin::{Admin, AdminState};
+use certs::san::SanList;
+use certs::tls::{ClientAuth, server_config};
+use chassis::admin::{Admin, AdminState, DebugSources};
+use chassis::channel::{ChannelMetrics, bounded_with};
 use chassis::clock::Clock;
+use chassis::link::websocket::{WebSocketAcceptor, WebSocketLimits};
+use chassis::link::{Acceptor, AcceptorMetrics};
 use chassis::metrics::SharedRegistry;
+use chassis::module::Module as _;
 use chassis::readiness::Readiness;
 use chassis::rng::Rng;
 use chassis::supervisor::Supervisor;
 use chassis::telemetry::{self, LogFormat, LogHandle};
+use jiff::SignedDuration;
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use proto::config;
-use proto::config::cloudcore::{CloudCore, Embedded};
+use proto::config::cloudcore::{self, CloudCore, Embedded};
 
+use crate::cloudhub::authority::{Authority, CaFiles, TokenRefresher};
+use crate::cloudhub::httpserver::{HttpServer, Issuer, router};
+use crate::cloudhub::secrets::KubeSecrets;
+use crate::cloudhub::{self, CloudHub};
+use crate::edgecontroller::{self, EdgeController};
 use crate::embedded::{Controllers, EmbeddedApi, server};
+use crate::flow::Sessions;
 
 /// Time to finish what is under way when told to stop. The edges resend what was not acknowledged, so this need not be
 /// long; it must be shorter than the 90 s after which systemd kills.
 const GRACE: Duration = Duration::from_secs(20);
 
+/// Sessions that wait for EdgeController: a fleet that comes back at once is taken in at its pace.
+const SESSIONS: usize = 64;
+/// Life of a node certificate is counted in days.
+const HOURS_A_DAY: i64 = 24;
+
 /// What the application takes from outside, so that a simulation can give its own.
-#[derive(Debug)]
 pub struct Environment {
     /// Time of day.
     pub clock: Clock,
@@ -36,6 +57,30 @@ pub struct Environment {
     pub rng: Rng,
     /// Handle to the log's level, where there is a log.
     pub log: Option<LogHandle>,
+    /// Where nodes connect, and the API; without it, as the configuration says.
+    pub simulated: Option<Simulated>,
+}
+
+/// What a simulation has in place of sockets.
+pub struct Simulated {
+    /// Gives the nodes' links.
+    pub acceptor: Box<dyn Acceptor>,
+    /// The Kubernetes API.
+    pub client: Client,
+    /// The API's root certificate.
+    pub root_pem: String,
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Environment").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Simulated {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Simulated").finish_non_exhaustive()
+    }
 }
 
 /// The application with its sockets open and its modules running.
@@ -45,6 +90,22 @@ pub struct App {
     admin: SocketAddr,
 }
 
+/// What the parts of the application share while it is put together.
+struct Builder {
+    config: CloudCore,
+    clock: Clock,
+    rng: Rng,
+    readiness: Readiness,
+    registry: SharedRegistry,
+    supervisor: Supervisor,
+}
+
+/// The Kubernetes API, and what pods verify it with.
+struct Api {
+    client: Client,
+    root_pem: String,
+}
+
 /// Runs until a signal or a failure.
 ///
 /// # Errors
@@ -52,13 +113,17 @@ pub struct App {
 pub fn run(config: CloudCore) -> anyhow::Result<()> {
     certs::tls::install_provider();
     let log = telemetry::init(log_format(config.logging.format), &config.logging.level)?;
-    let environment = Environment { clock: Clock::system(), rng: Rng::from_os()?, log: Some(log) };
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(
-        chassis::signal::until_terminated(|stop| async move {
-            let app = App::build(config, environment).await?;
-            app.run_until(stop.received()).await
-        }),
-    )
+    let environment =
+        Environment { clock: Clock::system(), rng: Rng::from_os()?, log: Some(log), simulated: None };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(chassis::signal::until_terminated(|stop| async move {
+        let stop = stop.received();
+        tokio::pin!(stop);
+        tokio::select! {
+            app = App::build(config, environment) => app?.run_until(stop).await,
+            () = &mut stop => Ok(()),
+        }
+    }))
 }
 
 impl App {
@@ -67,32 +132,29 @@ impl App {
     /// # Errors
     /// What could not be opened.
     pub async fn build(config: CloudCore, environment: Environment) -> anyhow::Result<Self> {
-        let Environment { clock, rng, log } = environment;
-        let readiness = Readiness::new();
-        let registry = SharedRegistry::new();
-        let mut supervisor = Supervisor::new(GRACE);
-
-        let admin_address = config.common_config.monitor_server.bind_address.parse()?;
-        let state = AdminState { readiness: readiness.clone(), registry, log, debug: Default::default() };
-        let admin = Admin::bind(admin_address, state)
-            .await
-            .with_context(|| format!("listen on {admin_address} (commonConfig.monitorServer.bindAddress)"))?;
-        let admin_address = admin.local_addr()?;
-        supervisor.start(admin);
-
-        if config.modules.embedded.enable {
-            let api = EmbeddedApi::open(&embedded(&config.modules.embedded)?, clock.clone(), rng).await?;
-            let (kubeconfig, root) = (api.kubeconfig().to_owned(), api.ca_pem().to_owned());
-            supervisor.start(api);
-            let client = client(&kubeconfig).await?;
-            supervisor.start(Controllers::new(
-                client,
-                clock,
-                root,
-                readiness.register("embedded-controllers"),
-            ));
+        let Environment { clock, rng, log, simulated } = environment;
+        let mut builder = Builder {
+            config,
+            clock,
+            rng,
+            readiness: Readiness::new(),
+            registry: SharedRegistry::new(),
+            supervisor: Supervisor::new(GRACE),
+        };
+        let admin = builder.start_admin(log).await?;
+        match simulated {
+            Some(Simulated { acceptor, client, root_pem }) => {
+                let api = Api { client, root_pem };
+                builder.start_controllers(&api);
+                builder.start_hub(acceptor, api);
+            }
+            None => {
+                let api = builder.start_api().await?;
+                let acceptor = builder.start_doors(&api.client).await?;
+                builder.start_hub(Box::new(acceptor), api);
+            }
         }
-        Ok(Self { supervisor, admin: admin_address })
+        Ok(Self { supervisor: builder.supervisor, admin })
     }
 
     /// Where the admin HTTP listens.
@@ -108,6 +170,112 @@ impl App {
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         self.supervisor.run_until(stop).await
     }
+}
+
+impl Builder {
+    async fn start_admin(&mut self, log: Option<LogHandle>) -> anyhow::Result<SocketAddr> {
+        let address = self.config.common_config.monitor_server.bind_address.parse()?;
+        let (readiness, registry) = (self.readiness.clone(), self.registry.clone());
+        let state = AdminState { readiness, registry, log, debug: DebugSources::default() };
+        let admin = Admin::bind(address, state)
+            .await
+            .with_context(|| format!("listen on {address} (commonConfig.monitorServer.bindAddress)"))?;
+        let address = admin.local_addr()?;
+        self.supervisor.start(admin);
+        Ok(address)
+    }
+
+    /// The embedded control plane, or the cluster of the kubeconfig.
+    async fn start_api(&mut self) -> anyhow::Result<Api> {
+        if !self.config.modules.embedded.enable {
+            let file = &self.config.kube_api_config.kube_config;
+            return external(Some(file.as_str()).filter(|file| !file.is_empty())).await;
+        }
+        let config = embedded(&self.config.modules.embedded)?;
+        let server = EmbeddedApi::open(&config, self.clock.clone(), self.rng.clone()).await?;
+        let (kubeconfig, root_pem) = (server.kubeconfig().to_owned(), server.ca_pem().to_owned());
+        self.supervisor.start(server);
+        let client = Client::try_from(kube_config(&kubeconfig).await?)?;
+        let api = Api { client, root_pem };
+        self.start_controllers(&api);
+        Ok(api)
+    }
+
+    fn start_controllers(&mut self, api: &Api) {
+        let ready = self.readiness.register(Controllers::NAME);
+        let (client, root) = (api.client.clone(), api.root_pem.clone());
+        self.supervisor.start(Controllers::new(client, self.clock.clone(), root, ready));
+    }
+
+    /// Certificates, the HTTPS server that nodes join at, and the socket that they connect to.
+    async fn start_doors(&mut self, client: &Client) -> anyhow::Result<WebSocketAcceptor> {
+        let hub = self.config.modules.cloud_hub.clone();
+        let secrets = KubeSecrets::new(client.clone());
+        let files =
+            CaFiles { certificate: hub.tls_ca_file.clone().into(), key: hub.tls_ca_key_file.clone().into() };
+        let names = SanList::new(hub.advertise_address.iter().chain(&hub.dns_names));
+        let Authority { ca, server } = Authority::load(&secrets, &files, &names, &self.clock).await?;
+
+        let https = socket(&hub.https.address, hub.https.port).context("modules.cloudHub.https.address")?;
+        let tls = Arc::new(server_config(ca.cert_der(), &server, ClientAuth::Optional)?);
+        let lifetime =
+            SignedDuration::from_hours(i64::from(hub.edge_cert_signing_duration).saturating_mul(HOURS_A_DAY));
+        let issuer = Issuer::new(ca.clone(), lifetime, self.clock.clone());
+        let routes = router(issuer, client.clone());
+        self.supervisor.start(HttpServer::bind(https, tls, routes).await?);
+
+        let channel = socket(&hub.websocket.address, hub.websocket.port)
+            .context("modules.cloudHub.websocket.address")?;
+        let tls = Arc::new(server_config(ca.cert_der(), &server, ClientAuth::Required)?);
+        let acceptor = WebSocketAcceptor::bind(channel, tls, limits(&hub))
+            .await
+            .with_context(|| format!("listen on {channel} (modules.cloudHub.websocket)"))?
+            .with_metrics(self.registry.register(AcceptorMetrics::new));
+
+        let period = Duration::from_secs(u64::from(hub.token_refresh_duration) * 3600);
+        let (clock, rng) = (self.clock.clone(), self.rng.clone());
+        self.supervisor.start(TokenRefresher { store: secrets, ca, period, clock, rng });
+        Ok(acceptor)
+    }
+
+    fn start_hub(&mut self, acceptor: Box<dyn Acceptor>, api: Api) {
+        let hub = &self.config.modules.cloud_hub;
+        let channels = self.registry.register(ChannelMetrics::register);
+        let (sessions, announced) = bounded_with("edgecontroller_sessions", SESSIONS, &channels);
+        let environment = cloudhub::Environment {
+            clock: self.clock.clone(),
+            rng: self.rng.clone(),
+            channels,
+            metrics: self.registry.register(cloudhub::Metrics::register),
+        };
+        let ready = self.readiness.register(CloudHub::NAME);
+        self.supervisor.start(CloudHub::new(
+            hub.into(),
+            environment,
+            acceptor,
+            Sessions::new(sessions),
+            ready,
+        ));
+        let environment = edgecontroller::Environment {
+            client: api.client,
+            clock: self.clock.clone(),
+            rng: self.rng.clone(),
+            ca_certificate: api.root_pem,
+            address: hub.advertise_address.first().cloned().unwrap_or_default(),
+        };
+        let ready = self.readiness.register(EdgeController::NAME);
+        let metrics = self.registry.register(edgecontroller::Metrics::register);
+        self.supervisor.start(EdgeController::new(environment, announced, ready, metrics));
+    }
+}
+
+fn socket(address: &str, port: u16) -> anyhow::Result<SocketAddr> {
+    let ip: IpAddr = address.parse().with_context(|| format!("{address:?} is no IP address"))?;
+    Ok(SocketAddr::new(ip, port))
+}
+
+fn limits(hub: &cloudcore::CloudHub) -> WebSocketLimits {
+    WebSocketLimits { write: Duration::from_secs(hub.write_timeout.into()), ..WebSocketLimits::default() }
 }
 
 fn log_format(format: config::LogFormat) -> LogFormat {
@@ -126,10 +294,24 @@ fn embedded(section: &Embedded) -> anyhow::Result<server::Config> {
     })
 }
 
-async fn client(kubeconfig: &std::path::Path) -> anyhow::Result<Client> {
-    let file = Kubeconfig::read_from(kubeconfig).with_context(|| format!("read {}", kubeconfig.display()))?;
-    let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+/// The cluster of a kubeconfig; without one, the cluster that CloudCore is a pod of.
+async fn external(kubeconfig: Option<&str>) -> anyhow::Result<Api> {
+    let config = match kubeconfig {
+        Some(file) => kube_config(Path::new(file)).await?,
+        None => kube::Config::incluster()
+            .context("kubeAPIConfig.kubeConfig is empty, and CloudCore is not a pod of a cluster")?,
+    };
+    let root_pem = config.root_cert.iter().flatten().map(|der| pem(der)).collect();
+    Ok(Api { client: Client::try_from(config)?, root_pem })
+}
+
+fn pem(der: &[u8]) -> String {
+    certs::armor::encode_certificate(&der.to_vec().into())
+}
+
+async fn kube_config(file: &Path) -> anyhow::Result<kube::Config> {
+    let kubeconfig = Kubeconfig::read_from(file).with_context(|| format!("read {}", file.display()))?;
+    kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
         .await
-        .with_context(|| format!("use {}", kubeconfig.display()))?;
-    Ok(Client::try_from(config)?)
+        .with_context(|| format!("use {}", file.display()))
 }
