@@ -121,3 +121,6 @@ impl<S: SecretStore> TokenRefresher<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,6 +40,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time for one connection in all: even a body that trickles in byte by byte ends then. Stock edges wait 30 s for an answer.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time for the present request once shutdown was requested; shorter than the grace of the whole process.
+const GOODBYE: Duration = Duration::from_secs(5);
 /// Pause after a failed accept: such failures (no file descriptors left) do not pass within microseconds.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -136,9 +138,17 @@ struct Connection {
 }
 
 impl Connection {
-    /// Until the peer closes, time is over, or shutdown is requested and the present request is answered.
+    /// Until the peer closes, or time is over: its own, or what is left after shutdown was requested.
     async fn serve(self) {
-        let ended = tokio::time::timeout(CONNECTION_TIMEOUT, self.serve_requests()).await;
+        let shutdown = self.shutdown.clone();
+        let goodbye = async {
+            shutdown.requested().await;
+            tokio::time::sleep(GOODBYE).await;
+        };
+        let ended = tokio::select! {
+            ended = tokio::time::timeout(CONNECTION_TIMEOUT, self.serve_requests()) => ended,
+            () = goodbye => return,
+        };
         match ended {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(error = %format_args!("{error:#}"), "connection failed"),
@@ -173,3 +183,6 @@ impl Connection {
         Ok(connection.await?)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,3 +98,6 @@ fn from_kubernetes(secret: Secret) -> SecretData {
     let data = secret.data.unwrap_or_default();
     SecretData(data.into_iter().map(|(key, value)| (key, value.0)).collect())
 }
+
+#[cfg(test)]
+mod tests;
