@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chassis::channel::{self, ChannelMetrics};
 use chassis::task::{self, AbortOnDrop};
+use k8s_openapi::api::authentication::v1::TokenRequestStatus;
 use k8s_openapi::api::core::v1::{ConfigMap, ContainerStatus, NodeStatus, Pod, PodStatus, Secret};
 use tokio::sync::watch;
 
@@ -33,6 +34,8 @@ pub struct Book {
     pub config_maps: BTreeMap<String, Arc<ConfigMap>>,
     /// Answers, by name.
     pub secrets: BTreeMap<String, Arc<Secret>>,
+    /// What every request for a token gets; nobody can be asked when there is none.
+    pub token: Option<TokenRequestStatus>,
 }
 
 /// A MetaManager for tests. It ends when it is dropped, and edged with it.
@@ -194,9 +197,10 @@ async fn serve(mut inbox: MetaInbox, book: watch::Sender<Book>) {
                 let found = book.borrow().secrets.get(&name).cloned();
                 drop(reply.send(found.ok_or_else(|| not_found("secret", namespace, name))));
             }
-            MetaRequest::Token { reply, .. } => {
-                let what = "a token".to_owned();
-                drop(reply.send(Err(MetaError::Offline { what })));
+            MetaRequest::Token { mut request, reply, .. } => {
+                request.status = book.borrow().token.clone();
+                let offline = || MetaError::Offline { what: "a token".to_owned() };
+                drop(reply.send(request.status.is_some().then_some(request).ok_or_else(offline)));
             }
             MetaRequest::Event(event) => book.send_modify(|book| {
                 book.events.push((event.reason.unwrap_or_default(), event.message.unwrap_or_default()));

@@ -196,7 +196,7 @@ fn pids_with(needle: &str) -> Vec<i32> {
     pids
 }
 
-fn unmount_below(dir: &Path) {
+pub(crate) fn unmount_below(dir: &Path) {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
     let mut points: Vec<&str> = mounts.lines().filter_map(|line| line.split(' ').nth(1)).collect();
     points.sort_by_key(|point| std::cmp::Reverse(point.len()));

@@ -4,8 +4,9 @@
 
 mod image;
 mod machine;
+mod volumes;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,7 +94,7 @@ async fn a_pod_runs_and_goes_and_leaves_nothing() {
     assert_eq!(status.phase.as_deref(), Some("Running"));
     assert!(status.pod_ip.as_deref().unwrap().starts_with("10.88.1."), "{status:?}");
     let log = containerd.path("logs/default_web_uid-web/app/0.log");
-    let line = std::fs::read_to_string(&log).unwrap();
+    let line = until_log(&log, "serving").await;
     assert!(line.ends_with(" stdout F serving\n"), "CRI log format, but: {line}");
 
     edge.meta.apply(&deleted(web)).await;
@@ -229,6 +230,12 @@ async fn an_image_that_is_not_there_is_named() {
         })
         .await;
     assert!(edge.meta.until_event("Failed").await.contains("missing:1"));
+}
+
+/// Waits until a program has said something, and gives its whole log.
+async fn until_log(log: &Path, text: &str) -> String {
+    until(|| std::fs::read_to_string(log).is_ok_and(|log| log.contains(&format!("{text}\n")))).await;
+    std::fs::read_to_string(log).unwrap()
 }
 
 /// Waits for something that only the machine can tell.

@@ -1,7 +1,7 @@
 //! What runs in the containers of these tests: one static program, told by its arguments what to be.
 //! Built with `rustc` alone, so that no image registry is needed.
 
-use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -38,13 +38,19 @@ fn main() {
             std::fs::write("/dev/termination-log", message).unwrap();
             std::process::exit(code.parse().unwrap());
         }
-        // Shows a file's content in its log, then serves.
-        ["show", path] => {
-            let mut text = String::new();
-            std::fs::File::open(path).unwrap().read_to_string(&mut text).unwrap();
-            println!("{path}: {text}");
-            std::io::stdout().flush().unwrap();
-            std::thread::sleep(Duration::from_secs(3600));
+        // Writes its first file, then shows mode, owner and content of the others whenever the last one changes.
+        ["show", written, paths @ ..] => {
+            unsafe { signal(SIGTERM, on_sigterm as *const () as usize) };
+            std::fs::write(written, "mine").unwrap();
+            let mut shown = None;
+            while !TERMINATED.load(Ordering::SeqCst) {
+                let last = std::fs::read(paths[paths.len() - 1]).ok();
+                if shown != last {
+                    paths.iter().copied().for_each(show);
+                    shown = last;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
         }
         ["env"] => {
             for (name, value) in std::env::vars() {
@@ -54,4 +60,11 @@ fn main() {
         }
         other => panic!("what is {other:?}?"),
     }
+}
+
+fn show(path: &str) {
+    let metadata = std::fs::metadata(path).unwrap();
+    let (mode, user, group) = (metadata.mode() & 0o7777, metadata.uid(), metadata.gid());
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    println!("{path} {mode:o} {user}:{group} {text}");
 }

@@ -6,8 +6,9 @@ use tokio::time::Instant;
 
 use crate::edged::runtime::{RuntimeError, RuntimeStatus};
 
-/// A runtime that was up may be away this long before the node is not ready: it is being restarted. kubelet's value.
-const TOLERANCE: Duration = Duration::from_secs(30);
+/// A runtime that was up may be away this long before the node is not ready: it is being restarted. kubelet allows
+/// 30 s; a restart takes two or three even on a small board, and until it is noticed new pods are sent here.
+const TOLERANCE: Duration = Duration::from_secs(10);
 
 /// Follows the runtime's answers.
 #[derive(Debug, Default)]
