@@ -7,7 +7,7 @@ use crate::registry::KindInfo;
 use crate::schema::{KindSchema, check};
 use crate::validate;
 
-/// What is wrong with a new object.
+/// What is wrong with an object as such, whatever it was before.
 pub(crate) fn of_new(kind: &KindInfo, object: &Value) -> Vec<FieldError> {
     let mut errors = validate::metadata(object, kind);
     errors.extend((kind.hooks.validate)(object));
@@ -15,13 +15,11 @@ pub(crate) fn of_new(kind: &KindInfo, object: &Value) -> Vec<FieldError> {
     errors
 }
 
-/// What is wrong with a changed object.
+/// What is wrong with an object that a client has changed.
 pub(crate) fn of_change(kind: &KindInfo, old: &Value, new: &Value) -> Vec<FieldError> {
-    let mut errors = validate::metadata(new, kind);
+    let mut errors = of_new(kind, new);
     errors.extend(validate::metadata_update(old, new));
-    errors.extend((kind.hooks.validate)(new));
     errors.extend((kind.hooks.validate_update)(old, new));
-    errors.extend(of_schema(kind, new));
     errors
 }
 

@@ -20,9 +20,7 @@ const LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 
 /// A listener with what it takes to serve on it and to reach it.
 pub(crate) struct Endpoint {
-    pub(crate) ca: Ca,
     pub(crate) listener: TcpListener,
-    pub(crate) address: SocketAddr,
     pub(crate) tls: ServerConfig,
     pub(crate) kubeconfig: PathBuf,
 }
@@ -39,7 +37,7 @@ impl Endpoint {
         let kubeconfig = dir.join("kubeconfig");
         std::fs::write(&kubeconfig, of(&ca, address, &admin))?;
         let tls = server_config(ca.cert_der(), &server, ClientAuth::Optional)?;
-        Ok(Self { ca, listener, address, tls, kubeconfig })
+        Ok(Self { listener, tls, kubeconfig })
     }
 }
 

@@ -30,6 +30,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 #[expect(clippy::print_stdout, reason = "an example tells its user how to go on")]
 fn tell(endpoint: &Endpoint) {
-    println!("serving on {} for {:?}", endpoint.address, endpoint.ca.fingerprint());
     println!("export KUBECONFIG={}", endpoint.kubeconfig.display());
 }

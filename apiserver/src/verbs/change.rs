@@ -76,7 +76,7 @@ pub(crate) async fn patch(call: &Call, part: Part) -> ApiResult<Response<Body>> 
     let kind_of_patch = PatchType::of_content_type(&call.content_type)
         .ok_or_else(|| ApiError::unsupported_media_type(&patch_types()))?;
     finish(call, part, Operation::Update, |current| {
-        patch::apply(&call.kind, kind_of_patch, current, &call.body).map_err(|error| patch_error(call, error))
+        patch::apply(&call.kind, kind_of_patch, current, &call.body).map_err(patch_error)
     })
     .await
 }
@@ -269,7 +269,11 @@ fn complete(
         let admission = Admission { api: &call.api, user: &call.user, old: Some(current) };
         (kind.hooks.admit)(&admission, new)?;
     }
-    let errors = validation::of_change(kind, current, new);
+    // What a handler itself changes (the node of a pod) may be what nobody else may change.
+    let errors = match part {
+        Part::Chosen => validation::of_new(kind, new),
+        Part::Object | Part::Status | Part::Finalizers => validation::of_change(kind, current, new),
+    };
     if !errors.is_empty() {
         return Err(ApiError::invalid(kind, call.name()?, &errors));
     }
@@ -289,19 +293,15 @@ fn patch_types() -> [&'static str; 4] {
     ]
 }
 
-fn patch_error(call: &Call, error: PatchError) -> ApiError {
+fn patch_error(error: PatchError) -> ApiError {
     let message = error.to_string();
     match error {
         PatchError::Malformed(_) => ApiError::bad_request(message),
         PatchError::UnsupportedMediaType => {
             ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
         }
-        PatchError::Rejected(_) => {
-            let name = call.path.name.as_deref().unwrap_or_default();
-            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message).with_details(
-                serde_json::json!({"name": name, "group": call.kind.group, "kind": call.kind.plural}),
-            )
-        }
+        // Without details, so that kubectl prints the message instead of only naming the object.
+        PatchError::Rejected(_) => ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message),
         PatchError::TooLarge(_) => {
             ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message)
         }
