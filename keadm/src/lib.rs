@@ -2,8 +2,11 @@
 
 pub mod args;
 pub mod commands;
+pub mod cri;
 pub mod demo;
 pub mod hint;
+pub mod host;
+pub mod mounts;
 pub mod printer;
 pub mod processes;
 pub mod strvals;

@@ -6,17 +6,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
-use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
-use k8s_cri::v1::{ListPodSandboxRequest, RemovePodSandboxRequest, StopPodSandboxRequest};
 use nix::errno::Errno;
-use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tonic::transport::{Channel, Endpoint};
-use tower::service_fn;
 
 use super::{Layout, STOP, containerd, preflight};
 use crate::printer::Printer;
+use crate::{cri, mounts};
 
 /// Stops the daemons, removes the containers and what they left in the system, then the files.
 ///
@@ -38,7 +34,7 @@ pub async fn down(layout: &Layout, printer: &Printer) -> anyhow::Result<()> {
         printer.step("stopped containerd");
     }
     end_shims(&layout.containerd_socket())?;
-    unmount_below(&[&layout.state, &layout.sockets()])?;
+    mounts::unmount_below(&[&layout.state, &layout.sockets()])?;
     remove_bridge(layout.bridge(), printer);
     remove_cgroups(&layout.id);
     for folder in [layout.sockets(), layout.state.clone()] {
@@ -60,14 +56,7 @@ async fn remove_pods(layout: &Layout, printer: &Printer) {
     }
     let removed = async {
         containerd::start(layout, &Printer::quiet()).await?;
-        let mut runtime = RuntimeServiceClient::new(connect(layout).await?);
-        let pods = runtime.list_pod_sandbox(ListPodSandboxRequest::default()).await?.into_inner().items;
-        for pod in &pods {
-            let id = pod.id.clone();
-            runtime.stop_pod_sandbox(StopPodSandboxRequest { pod_sandbox_id: id.clone() }).await?;
-            runtime.remove_pod_sandbox(RemovePodSandboxRequest { pod_sandbox_id: id }).await?;
-        }
-        anyhow::Ok(pods.len())
+        cri::remove_pods(&layout.containerd_socket()).await
     };
     match removed.await {
         Ok(0) => {}
@@ -75,17 +64,6 @@ async fn remove_pods(layout: &Layout, printer: &Printer) {
         // What follows removes the rest by force.
         Err(error) => printer.step(format_args!("containerd could not remove the pods: {error:#}")),
     }
-}
-
-async fn connect(layout: &Layout) -> anyhow::Result<Channel> {
-    let socket = layout.containerd_socket();
-    // The address is not looked at: the connector knows the socket.
-    let endpoint = Endpoint::from_static("http://containerd");
-    let connector = service_fn(move |_: http::Uri| {
-        let socket = socket.clone();
-        async move { tokio::net::UnixStream::connect(socket).await.map(hyper_util::rt::TokioIo::new) }
-    });
-    endpoint.connect_with_connector(connector).await.context("connect to containerd")
 }
 
 /// Kills the container shims that belong to our containerd: their command line names its socket.
@@ -106,21 +84,6 @@ fn end_shims(socket: &Path) -> anyhow::Result<()> {
                 Err(error) => return Err(error).with_context(|| format!("kill the shim with pid {pid}")),
             }
         }
-    }
-    Ok(())
-}
-
-/// Unmounts everything below these folders, innermost first.
-fn unmount_below(folders: &[&Path]) -> anyhow::Result<()> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").context("read /proc/self/mountinfo")?;
-    let mut points: Vec<&str> = mounts
-        .lines()
-        .filter_map(|line| line.split(' ').nth(4))
-        .filter(|point| folders.iter().any(|folder| Path::new(point).starts_with(folder)))
-        .collect();
-    points.sort_unstable_by_key(|point| std::cmp::Reverse(point.len()));
-    for point in points {
-        umount2(point, MntFlags::MNT_DETACH).with_context(|| format!("unmount {point}"))?;
     }
     Ok(())
 }

@@ -1,0 +1,196 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, ready};
+
+use super::{Daemon, Host, Look};
+use crate::printer::Printer;
+
+/// Writes changes down instead of making them, and prints each. What it is asked about, it asks `look`.
+#[derive(Debug)]
+pub struct Recording<L> {
+    look: L,
+    printer: Printer,
+    changes: Mutex<Vec<Change>>,
+}
+
+/// A change that would be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A folder is made.
+    MakeDir(PathBuf),
+    /// A file is written.
+    Write {
+        /// Where.
+        path: PathBuf,
+        /// What; not shown, it may hold a token.
+        text: String,
+        /// With which mode.
+        mode: u32,
+    },
+    /// A file or folder is removed.
+    Remove(PathBuf),
+    /// A program is run.
+    Run(String),
+    /// A daemon is started in the background.
+    Start(Daemon),
+    /// A daemon is ended.
+    Stop(Daemon),
+    /// All pods are removed from the runtime at this socket.
+    RemovePods(PathBuf),
+}
+
+/// A machine that a test makes up.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Runs as a user who may not change anything.
+    pub no_root: bool,
+    /// Has systemd.
+    pub systemd: bool,
+    /// Names of the processes.
+    pub processes: BTreeSet<&'static str>,
+    /// Its files. Folders are there when a file in them is.
+    pub files: BTreeMap<PathBuf, String>,
+}
+
+impl<L> Recording<L> {
+    /// Nothing recorded yet.
+    pub fn new(look: L, printer: Printer) -> Self {
+        Self { look, printer, changes: Mutex::default() }
+    }
+
+    /// What was recorded, in its order.
+    pub fn changes(&self) -> Vec<Change> {
+        self.lock().clone()
+    }
+
+    fn record(&self, change: Change) {
+        self.printer.already(format_args!("would {change}"));
+        self.lock().push(change);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Change>> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MakeDir(folder) => write!(f, "create folder {}", folder.display()),
+            Self::Write { path, text, mode } => {
+                write!(f, "write {} ({} lines, mode {mode:04o})", path.display(), text.lines().count())
+            }
+            Self::Remove(path) => write!(f, "remove {}", path.display()),
+            Self::Run(command) => write!(f, "run {command}"),
+            Self::Start(daemon) => {
+                let (program, config) = (daemon.program.display(), daemon.config.display());
+                write!(f, "start {program} --config {config}, log in {}", daemon.background().log().display())
+            }
+            Self::Stop(daemon) => write!(f, "stop {}", daemon.name),
+            Self::RemovePods(socket) => write!(f, "remove all pods of {}", socket.display()),
+        }
+    }
+}
+
+impl<L: Look> Look for Recording<L> {
+    fn is_root(&self) -> bool {
+        self.look.is_root()
+    }
+
+    fn has_systemd(&self) -> bool {
+        self.look.has_systemd()
+    }
+
+    fn is_running(&self, name: &str) -> anyhow::Result<bool> {
+        self.look.is_running(name)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        self.look.exists(path)
+    }
+
+    fn read(&self, path: &Path) -> anyhow::Result<Option<String>> {
+        self.look.read(path)
+    }
+
+    fn list(&self, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+        self.look.list(folder)
+    }
+}
+
+impl<L: Look> Host for Recording<L> {
+    fn make_dir(&self, folder: &Path) -> anyhow::Result<()> {
+        self.record(Change::MakeDir(folder.to_owned()));
+        Ok(())
+    }
+
+    fn write(&self, path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
+        self.record(Change::Write { path: path.to_owned(), text: text.to_owned(), mode });
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> anyhow::Result<()> {
+        self.record(Change::Remove(path.to_owned()));
+        Ok(())
+    }
+
+    fn run(&self, program: &str, args: &[&str]) -> anyhow::Result<()> {
+        self.record(Change::Run([&[program], args].concat().join(" ")));
+        Ok(())
+    }
+
+    fn start(&self, daemon: &Daemon) -> anyhow::Result<()> {
+        self.record(Change::Start(daemon.clone()));
+        Ok(())
+    }
+
+    fn still_runs(&self, _daemon: &Daemon) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn stop<'a>(&'a self, daemon: &'a Daemon) -> BoxFuture<'a, anyhow::Result<()>> {
+        self.record(Change::Stop(daemon.clone()));
+        ready(Ok(())).boxed()
+    }
+
+    fn remove_pods<'a>(&'a self, socket: &'a Path) -> BoxFuture<'a, anyhow::Result<()>> {
+        self.record(Change::RemovePods(socket.to_owned()));
+        ready(Ok(())).boxed()
+    }
+
+    fn is_dry_run(&self) -> bool {
+        true
+    }
+}
+
+impl Look for Facts {
+    fn is_root(&self) -> bool {
+        !self.no_root
+    }
+
+    fn has_systemd(&self) -> bool {
+        self.systemd
+    }
+
+    fn is_running(&self, name: &str) -> anyhow::Result<bool> {
+        Ok(self.processes.contains(name))
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        self.files.keys().any(|file| file.starts_with(path))
+    }
+
+    fn read(&self, path: &Path) -> anyhow::Result<Option<String>> {
+        Ok(self.files.get(path).cloned())
+    }
+
+    fn list(&self, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+        let below = self.files.keys().filter_map(|file| file.strip_prefix(folder).ok()?.iter().next());
+        let names: BTreeSet<_> = below.map(|name| folder.join(name)).collect();
+        Ok(names.into_iter().collect())
+    }
+}

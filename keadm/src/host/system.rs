@@ -1,0 +1,199 @@
+use std::fs::{self, DirBuilder, File};
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use super::{Daemon, Host, Look};
+use crate::{cri, mounts};
+
+/// Configuration files have some 20 KiB; this keeps a wrong path from filling the memory.
+const MAX_FILE: u64 = 1024 * 1024;
+/// A daemon drains for up to 10 seconds before it ends; one that takes twice as long hangs.
+const STOP: Duration = Duration::from_secs(20);
+/// Longest name that the kernel keeps of a process (proc(5), `comm`).
+const MAX_COMM: usize = 15;
+
+/// This machine.
+#[derive(Debug, Clone, Copy)]
+pub struct System;
+
+impl Look for System {
+    fn is_root(&self) -> bool {
+        nix::unistd::geteuid().is_root()
+    }
+
+    fn has_systemd(&self) -> bool {
+        Path::new("/run/systemd/system").is_dir()
+    }
+
+    fn is_running(&self, name: &str) -> anyhow::Result<bool> {
+        for entry in fs::read_dir("/proc").context("read /proc")?.flatten() {
+            let is_process = entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit());
+            // A process may end while it is looked at.
+            let found = is_process.then(|| fs::read_to_string(entry.path().join("comm")));
+            if matches!(found, Some(Ok(comm)) if comm.trim_end().bytes().eq(name.bytes().take(MAX_COMM))) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.symlink_metadata().is_ok()
+    }
+
+    fn read(&self, path: &Path) -> anyhow::Result<Option<String>> {
+        let context = || format!("read {}", path.display());
+        let file = match File::open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => opened.with_context(context)?,
+        };
+        let mut text = String::new();
+        file.take(MAX_FILE + 1).read_to_string(&mut text).with_context(context)?;
+        anyhow::ensure!(text.len() as u64 <= MAX_FILE, "{} is larger than {MAX_FILE} bytes", path.display());
+        Ok(Some(text))
+    }
+
+    fn list(&self, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+        let context = || format!("list {}", folder.display());
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            opened => opened.with_context(context)?,
+        };
+        let mut paths = entries
+            .map(|entry| Ok(entry?.path()))
+            .collect::<std::io::Result<Vec<_>>>()
+            .with_context(context)?;
+        paths.sort_unstable();
+        Ok(paths)
+    }
+}
+
+impl Host for System {
+    fn make_dir(&self, folder: &Path) -> anyhow::Result<()> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(folder)
+            .with_context(|| format!("create {}", folder.display()))
+    }
+
+    fn write(&self, path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
+        certs::files::write_atomically(path, text.as_bytes(), mode)?;
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> anyhow::Result<()> {
+        let context = || format!("remove {}", path.display());
+        let is_folder = match path.symlink_metadata() {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            found => found.with_context(context)?.is_dir(),
+        };
+        if is_folder {
+            // A volume that is still mounted may be somebody's data: it must not be entered.
+            mounts::unmount_below(&[path])?;
+            return fs::remove_dir_all(path).with_context(context);
+        }
+        fs::remove_file(path).with_context(context)
+    }
+
+    fn run(&self, program: &str, args: &[&str]) -> anyhow::Result<()> {
+        let shown = [&[program], args].concat().join(" ");
+        let status = Command::new(program).args(args).status().with_context(|| format!("start {shown}"))?;
+        anyhow::ensure!(status.success(), "{shown} ended with {status}");
+        Ok(())
+    }
+
+    fn start(&self, daemon: &Daemon) -> anyhow::Result<()> {
+        let mut command = Command::new(&daemon.program);
+        command.arg("--config").arg(&daemon.config);
+        daemon.background().start(&mut command).map(drop)
+    }
+
+    fn still_runs(&self, daemon: &Daemon) -> anyhow::Result<()> {
+        daemon.background().still_runs()
+    }
+
+    fn stop<'a>(&'a self, daemon: &'a Daemon) -> BoxFuture<'a, anyhow::Result<()>> {
+        async { daemon.background().stop(STOP).await.map(drop) }.boxed()
+    }
+
+    fn remove_pods<'a>(&'a self, socket: &'a Path) -> BoxFuture<'a, anyhow::Result<()>> {
+        async { cri::remove_pods(socket).await.map(drop) }.boxed()
+    }
+
+    fn is_dry_run(&self) -> bool {
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_written_with_its_mode_and_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("a/b");
+        System.make_dir(&folder).unwrap();
+        System.make_dir(&folder).unwrap();
+        let file = folder.join("secret");
+        assert_eq!(System.read(&file).unwrap(), None);
+        System.write(&file, "text", super::super::SECRET).unwrap();
+        assert_eq!(System.read(&file).unwrap().as_deref(), Some("text"));
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(System.list(&folder).unwrap(), [file]);
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("large");
+        fs::write(&file, vec![b'x'; usize::try_from(MAX_FILE).unwrap() + 1]).unwrap();
+        assert!(System.read(&file).is_err());
+    }
+
+    #[test]
+    fn removing_takes_folders_links_and_nothing_behind_links() {
+        let dir = tempfile::tempdir().unwrap();
+        let (kept, folder, link) =
+            (dir.path().join("kept"), dir.path().join("folder"), dir.path().join("link"));
+        fs::create_dir_all(folder.join("deep")).unwrap();
+        fs::write(&kept, "mine").unwrap();
+        symlink(&kept, folder.join("deep/link")).unwrap();
+        symlink(dir.path().join("nowhere"), &link).unwrap();
+        for path in [&folder, &link, &dir.path().join("never was")] {
+            System.remove(path).unwrap();
+            assert!(!System.exists(path));
+        }
+        assert_eq!(fs::read_to_string(kept).unwrap(), "mine");
+        assert_eq!(System.list(&folder).unwrap(), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn a_program_that_fails_is_shown_with_its_arguments() {
+        System.run("true", &[]).unwrap();
+        let error = System.run("false", &["--now"]).unwrap_err();
+        assert!(error.to_string().starts_with("false --now ended with"), "{error}");
+        let error = System.run("/no/such/program", &[]).unwrap_err();
+        assert!(error.to_string().contains("/no/such/program"), "{error}");
+    }
+
+    #[test]
+    fn a_process_is_found_by_its_name() {
+        let mut sleeper = Command::new("sleep").arg("1000").spawn().unwrap();
+        let found = System.is_running("sleep");
+        sleeper.kill().unwrap();
+        sleeper.wait().unwrap();
+        assert!(found.unwrap());
+        assert!(!System.is_running("no-such-process").unwrap());
+    }
+}
