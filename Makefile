@@ -1,0 +1,45 @@
+# Each verb is one call of the real tool. `make` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help deps build check test demo demo-down demo-status bench fuzz
+
+CARGO ?= cargo
+# Where cargo builds to; `make demo` keeps its state below it.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# The demo's program goes into images that hold nothing else, so it is linked statically, in a folder of its own:
+# other flags would make cargo build everything anew.
+APP_TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
+APP := $(TARGET)/demo-app/$(APP_TARGET)/release/demo-app
+
+help: ## list the verbs
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+deps: ## install what building and testing need (Debian; elsewhere it says what is missing)
+	@build/deps.sh
+
+build: deps ## build the release binaries and the demo's program
+	$(CARGO) build --release --locked --bins -p cloudcore -p edgecore -p keadm
+	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked -p demo-app --target $(APP_TARGET) --target-dir $(TARGET)/demo-app
+
+check: deps ## formatting and clippy, warnings are errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+test: deps ## everything the tests need, then all tests
+	$(CARGO) build --workspace --locked --bins
+	$(CARGO) test --workspace --locked
+
+demo: build ## control plane, cloudcore, an edge node and two pods on this machine
+	$(TARGET)/release/keadm demo --state target/demo up --app $(APP)
+
+demo-down: ## remove every trace of the demo
+	$(TARGET)/release/keadm demo --state target/demo down
+
+demo-status: ## say what of the demo is running
+	$(TARGET)/release/keadm demo --state target/demo status
+
+bench: demo ## measure the running demo
+	$(CARGO) run --release --locked -p integration --bin bench
+
+fuzz: ## every fuzz target for a minute (needs cargo-fuzz)
+	@for folder in proto certs; do for target in $$(cd $$folder && $(CARGO) fuzz list); do \
+	  (cd $$folder && $(CARGO) fuzz run -s none $$target -- -max_total_time=60) || exit 1; done; done
