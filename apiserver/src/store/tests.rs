@@ -159,6 +159,24 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
 }
 
 #[tokio::test]
+async fn what_was_acknowledged_survives_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("api.db");
+    let store = Store::open(Database::File(file.clone()), Limits::default()).await.unwrap();
+    let creates = ["a", "b", "c", "d"].map(|name| create(&store, name));
+    futures::future::join_all(creates).await;
+    // What a killed process leaves is its files as they are at that moment.
+    let left = dir.path().join("left.db");
+    for suffix in ["", "-wal"] {
+        let name = |path: &std::path::Path| format!("{}{suffix}", path.display());
+        std::fs::copy(name(&file), name(&left)).unwrap();
+    }
+    let again = Store::open(Database::File(left), Limits::default()).await.unwrap();
+    assert_eq!(names(&again, PODS), ["a", "b", "c", "d"]);
+    assert_eq!(again.revision(), store.revision());
+}
+
+#[tokio::test]
 async fn a_full_disk_refuses_the_write_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("api.db");
