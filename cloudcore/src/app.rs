@@ -30,7 +30,7 @@ use jiff::SignedDuration;
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use proto::config;
-use proto::config::cloudcore::{self, CloudCore, Embedded};
+use proto::config::cloudcore::{self, CloudCore, Embedded, KubeApiConfig};
 
 use crate::cloudhub::authority::{Authority, CaFiles, TokenRefresher};
 use crate::cloudhub::httpserver::{HttpServer, Issuer, router};
@@ -188,15 +188,12 @@ impl Builder {
     /// The embedded control plane, or the cluster of the kubeconfig.
     async fn start_api(&mut self) -> anyhow::Result<Api> {
         if !self.config.modules.embedded.enable {
-            let file = &self.config.kube_api_config.kube_config;
-            return external(Some(file.as_str()).filter(|file| !file.is_empty())).await;
+            return external(&self.config.kube_api_config).await;
         }
         let config = embedded(&self.config.modules.embedded)?;
         let server = EmbeddedApi::open(&config, self.clock.clone(), self.rng.clone()).await?;
-        let (kubeconfig, root_pem) = (server.kubeconfig().to_owned(), server.ca_pem().to_owned());
+        let api = Api { client: server.client(), root_pem: server.ca_pem().to_owned() };
         self.supervisor.start(server);
-        let client = Client::try_from(kube_config(&kubeconfig).await?)?;
-        let api = Api { client, root_pem };
         self.start_controllers(&api);
         Ok(api)
     }
@@ -295,12 +292,16 @@ fn embedded(section: &Embedded) -> anyhow::Result<server::Config> {
 }
 
 /// The cluster of a kubeconfig; without one, the cluster that CloudCore is a pod of.
-async fn external(kubeconfig: Option<&str>) -> anyhow::Result<Api> {
-    let config = match kubeconfig {
-        Some(file) => kube_config(Path::new(file)).await?,
-        None => kube::Config::incluster()
-            .context("kubeAPIConfig.kubeConfig is empty, and CloudCore is not a pod of a cluster")?,
+async fn external(settings: &KubeApiConfig) -> anyhow::Result<Api> {
+    let mut config = if settings.kube_config.is_empty() {
+        kube::Config::incluster()
+            .context("kubeAPIConfig.kubeConfig is empty, and CloudCore is not a pod of a cluster")?
+    } else {
+        kube_config(Path::new(&settings.kube_config)).await?
     };
+    if !settings.master.is_empty() {
+        config.cluster_url = settings.master.parse().context("kubeAPIConfig.master")?;
+    }
     let root_pem = config.root_cert.iter().flatten().map(|der| pem(der)).collect();
     Ok(Api { client: Client::try_from(config)?, root_pem })
 }

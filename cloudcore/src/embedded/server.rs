@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use apiserver::store::{Database, Limits};
-use apiserver::{ApiServer, Options};
+use apiserver::{ApiServer, Options, User};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use certs::armor::encode_certificate;
@@ -28,6 +28,7 @@ use chassis::module::Module;
 use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
 use jiff::{SignedDuration, Timestamp};
+use kube::Client;
 use rustls::ServerConfig;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -106,6 +107,12 @@ impl EmbeddedApi {
     #[must_use]
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
+    }
+
+    /// The administrator's client inside this process: the same API, without a socket and TLS in between.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new(self.api.service(User::admin()), "default")
     }
 
     /// What clients verify the server with, as PEM.
