@@ -165,3 +165,6 @@ impl Module for Edged {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

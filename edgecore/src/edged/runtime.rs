@@ -6,6 +6,8 @@
 
 pub mod cri;
 mod error;
+#[cfg(any(test, feature = "testing"))]
+pub mod fake;
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,0 +1,195 @@
+//! CRI's runtime service: each call does its part on the fake's world.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures::stream::{BoxStream, StreamExt};
+use k8s_cri::v1 as cri;
+use k8s_cri::v1::runtime_service_server::RuntimeService;
+use tokio_stream::wrappers::WatchStream;
+use tonic::{Request, Response, Status};
+
+use super::FakeRuntime;
+
+type Answer<T> = Result<Response<T>, Status>;
+
+/// Calls that edged does not make yet.
+macro_rules! not_implemented {
+    ($($call:ident($request:ident) -> $response:ident;)*) => {$(
+        fn $call<'life0, 'async_trait>(
+            &'life0 self,
+            _request: Request<cri::$request>,
+        ) -> Pin<Box<dyn Future<Output = Answer<cri::$response>> + Send + 'async_trait>>
+        where
+            'life0: 'async_trait,
+            Self: 'async_trait,
+        {
+            Box::pin(std::future::ready(Err(Status::unimplemented(stringify!($call)))))
+        }
+    )*};
+}
+
+#[tonic::async_trait]
+impl RuntimeService for FakeRuntime {
+    type GetContainerEventsStream = BoxStream<'static, Result<cri::ContainerEventResponse, Status>>;
+
+    async fn version(&self, _request: Request<cri::VersionRequest>) -> Answer<cri::VersionResponse> {
+        self.enter("Version").await?;
+        Ok(Response::new(cri::VersionResponse {
+            version: "0.1.0".to_owned(),
+            runtime_name: "fake".to_owned(),
+            runtime_version: "1.0".to_owned(),
+            runtime_api_version: "v1".to_owned(),
+        }))
+    }
+
+    async fn status(&self, _request: Request<cri::StatusRequest>) -> Answer<cri::StatusResponse> {
+        self.enter("Status").await?;
+        let ready = |kind: &str| cri::RuntimeCondition {
+            r#type: kind.to_owned(),
+            status: true,
+            ..cri::RuntimeCondition::default()
+        };
+        let conditions = vec![ready("RuntimeReady"), ready("NetworkReady")];
+        let status = Some(cri::RuntimeStatus { conditions });
+        Ok(Response::new(cri::StatusResponse { status, ..cri::StatusResponse::default() }))
+    }
+
+    async fn run_pod_sandbox(
+        &self,
+        request: Request<cri::RunPodSandboxRequest>,
+    ) -> Answer<cri::RunPodSandboxResponse> {
+        self.enter("RunPodSandbox").await?;
+        let config = request.into_inner().config.unwrap_or_default();
+        let pod_sandbox_id = self.run_sandbox(config);
+        self.happened();
+        Ok(Response::new(cri::RunPodSandboxResponse { pod_sandbox_id }))
+    }
+
+    async fn stop_pod_sandbox(
+        &self,
+        request: Request<cri::StopPodSandboxRequest>,
+    ) -> Answer<cri::StopPodSandboxResponse> {
+        self.enter("StopPodSandbox").await?;
+        self.stop_sandbox(&request.into_inner().pod_sandbox_id);
+        self.happened();
+        Ok(Response::new(cri::StopPodSandboxResponse {}))
+    }
+
+    async fn remove_pod_sandbox(
+        &self,
+        request: Request<cri::RemovePodSandboxRequest>,
+    ) -> Answer<cri::RemovePodSandboxResponse> {
+        self.enter("RemovePodSandbox").await?;
+        self.remove_sandbox(&request.into_inner().pod_sandbox_id);
+        self.happened();
+        Ok(Response::new(cri::RemovePodSandboxResponse {}))
+    }
+
+    async fn pod_sandbox_status(
+        &self,
+        request: Request<cri::PodSandboxStatusRequest>,
+    ) -> Answer<cri::PodSandboxStatusResponse> {
+        self.enter("PodSandboxStatus").await?;
+        let status = self.sandbox_of(&request.into_inner().pod_sandbox_id)?;
+        Ok(Response::new(cri::PodSandboxStatusResponse { status: Some(status), ..Default::default() }))
+    }
+
+    async fn list_pod_sandbox(
+        &self,
+        request: Request<cri::ListPodSandboxRequest>,
+    ) -> Answer<cri::ListPodSandboxResponse> {
+        self.enter("ListPodSandbox").await?;
+        let labels = request.into_inner().filter.unwrap_or_default().label_selector;
+        Ok(Response::new(cri::ListPodSandboxResponse { items: self.list_sandboxes(&labels) }))
+    }
+
+    async fn create_container(
+        &self,
+        request: Request<cri::CreateContainerRequest>,
+    ) -> Answer<cri::CreateContainerResponse> {
+        self.enter("CreateContainer").await?;
+        let container_id = self.create(request.into_inner())?;
+        self.happened();
+        Ok(Response::new(cri::CreateContainerResponse { container_id }))
+    }
+
+    async fn start_container(
+        &self,
+        request: Request<cri::StartContainerRequest>,
+    ) -> Answer<cri::StartContainerResponse> {
+        self.enter("StartContainer").await?;
+        let started = self.start(&request.into_inner().container_id);
+        self.happened();
+        started.map(|()| Response::new(cri::StartContainerResponse {}))
+    }
+
+    async fn stop_container(
+        &self,
+        request: Request<cri::StopContainerRequest>,
+    ) -> Answer<cri::StopContainerResponse> {
+        self.enter("StopContainer").await?;
+        let cri::StopContainerRequest { container_id, timeout } = request.into_inner();
+        let timeout = Duration::from_secs(u64::try_from(timeout).unwrap_or_default());
+        self.stop(&container_id, timeout).await?;
+        self.happened();
+        Ok(Response::new(cri::StopContainerResponse {}))
+    }
+
+    async fn remove_container(
+        &self,
+        request: Request<cri::RemoveContainerRequest>,
+    ) -> Answer<cri::RemoveContainerResponse> {
+        self.enter("RemoveContainer").await?;
+        self.remove(&request.into_inner().container_id);
+        self.happened();
+        Ok(Response::new(cri::RemoveContainerResponse {}))
+    }
+
+    async fn list_containers(
+        &self,
+        request: Request<cri::ListContainersRequest>,
+    ) -> Answer<cri::ListContainersResponse> {
+        self.enter("ListContainers").await?;
+        let labels = request.into_inner().filter.unwrap_or_default().label_selector;
+        Ok(Response::new(cri::ListContainersResponse { containers: self.list(&labels) }))
+    }
+
+    async fn container_status(
+        &self,
+        request: Request<cri::ContainerStatusRequest>,
+    ) -> Answer<cri::ContainerStatusResponse> {
+        self.enter("ContainerStatus").await?;
+        let status = self.status_of(&request.into_inner().container_id)?;
+        Ok(Response::new(cri::ContainerStatusResponse { status: Some(status), ..Default::default() }))
+    }
+
+    async fn get_container_events(
+        &self,
+        _request: Request<cri::GetEventsRequest>,
+    ) -> Answer<Self::GetContainerEventsStream> {
+        self.enter("GetContainerEvents").await?;
+        let Some(events) = &self.events else { return Err(Status::unimplemented("GetContainerEvents")) };
+        let events = WatchStream::from_changes(events.subscribe());
+        Ok(Response::new(events.map(|_| Ok(cri::ContainerEventResponse::default())).boxed()))
+    }
+
+    not_implemented! {
+        update_container_resources(UpdateContainerResourcesRequest) -> UpdateContainerResourcesResponse;
+        reopen_container_log(ReopenContainerLogRequest) -> ReopenContainerLogResponse;
+        exec_sync(ExecSyncRequest) -> ExecSyncResponse;
+        exec(ExecRequest) -> ExecResponse;
+        attach(AttachRequest) -> AttachResponse;
+        port_forward(PortForwardRequest) -> PortForwardResponse;
+        container_stats(ContainerStatsRequest) -> ContainerStatsResponse;
+        list_container_stats(ListContainerStatsRequest) -> ListContainerStatsResponse;
+        pod_sandbox_stats(PodSandboxStatsRequest) -> PodSandboxStatsResponse;
+        list_pod_sandbox_stats(ListPodSandboxStatsRequest) -> ListPodSandboxStatsResponse;
+        update_runtime_config(UpdateRuntimeConfigRequest) -> UpdateRuntimeConfigResponse;
+        checkpoint_container(CheckpointContainerRequest) -> CheckpointContainerResponse;
+        list_metric_descriptors(ListMetricDescriptorsRequest) -> ListMetricDescriptorsResponse;
+        list_pod_sandbox_metrics(ListPodSandboxMetricsRequest) -> ListPodSandboxMetricsResponse;
+        runtime_config(RuntimeConfigRequest) -> RuntimeConfigResponse;
+    }
+}

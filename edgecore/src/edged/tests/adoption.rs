@@ -1,0 +1,154 @@
+//! edged ends and starts again, and so does the machine.
+
+use super::*;
+use crate::edged::testing::container;
+
+#[tokio::test(start_paused = true)]
+async fn what_runs_is_adopted() {
+    let node = Node::new();
+    let web = simple("web", APP, "Always");
+    let first = node.start(&[]).await;
+    first.meta.apply(&web).await;
+    let before = first.meta.until_ready("web").await;
+    drop(first);
+    pass(Duration::from_secs(600)).await;
+    let second = node.start(std::slice::from_ref(&web)).await;
+    let after = second.meta.until_ready("web").await;
+    let (before, after) = (container(&before, "app"), container(&after, "app"));
+    assert_eq!((&before.container_id, before.restart_count), (&after.container_id, after.restart_count));
+    assert_eq!(node.runtime.calls("CreateContainer"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_store_kills_nothing() {
+    let node = Node::new();
+    let web = simple("web", APP, "Always");
+    let first = node.start(&[]).await;
+    first.meta.apply(&web).await;
+    first.meta.until_ready("web").await;
+    drop(first);
+    let second = node.start(&[]).await;
+    pass(Duration::from_secs(600)).await;
+    assert_eq!(node.runtime.running(), ["web/app#0"]);
+    // The cloud's word comes later.
+    second.meta.apply(&web).await;
+    second.meta.until_ready("web").await;
+    assert_eq!(node.runtime.calls("CreateContainer"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_reaches_a_pod_that_only_the_runtime_knows() {
+    let node = Node::new();
+    let web = simple("web", APP, "Always");
+    let first = node.start(&[]).await;
+    first.meta.apply(&web).await;
+    first.meta.until_ready("web").await;
+    drop(first);
+    let second = node.start(&[]).await;
+    second.meta.tell(PodChange::Delete(key(&web))).await;
+    pass(Duration::from_secs(10)).await;
+    assert_eq!((node.runtime.containers().len(), node.runtime.sandboxes()), (0, 0));
+    assert!(!node.disk.path().join("kubelet/pods/uid-web").exists());
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_pod_of_the_same_name_replaces_the_old_one() {
+    let node = Node::new();
+    let old = simple("web", APP, "Always");
+    let mut new = old.clone();
+    new.metadata.uid = Some("uid-new".to_owned());
+    let first = node.start(&[]).await;
+    first.meta.apply(&old).await;
+    first.meta.until_ready("web").await;
+    drop(first);
+    let second = node.start(std::slice::from_ref(&new)).await;
+    second.meta.until_ready("web").await;
+    pass(Duration::from_secs(10)).await;
+    assert_eq!(node.runtime.running(), ["web/app#0"]);
+    assert_eq!(node.runtime.last_sandbox_config().metadata.unwrap().uid, "uid-new");
+    // While edged runs, too.
+    let mut newest = new.clone();
+    newest.metadata.uid = Some("uid-newest".to_owned());
+    second.meta.apply(&newest).await;
+    pass(Duration::from_secs(10)).await;
+    assert_eq!(node.runtime.running(), ["web/app#0"]);
+    assert_eq!(node.runtime.last_sandbox_config().metadata.unwrap().uid, "uid-newest");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cold_boot_starts_everything_from_the_store() {
+    let node = Node::new().with_image("job:1", Behaviour::ends(Duration::from_secs(1), 0));
+    let (web, job) = (simple("web", APP, "Always"), simple("job", "job:1", "Never"));
+    let first = node.start(&[]).await;
+    first.meta.apply(&web).await;
+    first.meta.apply(&job).await;
+    first.meta.until_ready("web").await;
+    let done = |status: &k8s_openapi::api::core::v1::PodStatus| status.phase.as_deref() == Some("Succeeded");
+    let job_status = first.meta.until_status("job", "done", done).await;
+    drop(first);
+    node.runtime.power_cut();
+    let stored_job = Pod { status: Some(job_status), ..job };
+    let second = node.start(&[web, stored_job]).await;
+    let status = second.meta.until_ready("web").await;
+    assert_eq!(container(&status, "app").restart_count, 1);
+    pass(Duration::from_secs(60)).await;
+    assert_eq!(node.runtime.running(), ["web/app#1"], "a job that is done stays done");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_runtime_that_forgot_everything_goes_on_counting() {
+    let node = Node::new();
+    let mut web = simple("web", APP, "Always");
+    let first = node.start(&[]).await;
+    first.meta.apply(&web).await;
+    first.meta.until_ready("web").await;
+    node.runtime.exit("app", 1);
+    let status = first
+        .meta
+        .until_status("web", "restarted", |status| {
+            let app = container(status, "app");
+            app.ready && app.restart_count == 1
+        })
+        .await;
+    drop(first);
+    let node = Node { runtime: Node::new().runtime, ..node };
+    web.status = Some(status);
+    let second = node.start(std::slice::from_ref(&web)).await;
+    second
+        .meta
+        .until_status("web", "counted on", |status| {
+            let app = container(status, "app");
+            app.ready && app.restart_count == 2
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_was_being_deleted_is_finished_off() {
+    let node = Node::new();
+    let web = simple("web", APP, "Always");
+    let first = node.start(&[]).await;
+    first.meta.apply(&web).await;
+    first.meta.until_ready("web").await;
+    drop(first);
+    let second = node.start(&[deleted(&web, 30)]).await;
+    second.meta.until_gone("uid-web").await;
+    assert!(node.runtime.containers().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_that_was_only_made_is_made_again() {
+    let node = Node::new();
+    node.runtime.slow_down("StartContainer", Duration::from_secs(60));
+    let web = simple("web", APP, "Always");
+    let first = node.start(&[]).await;
+    first.meta.apply(&web).await;
+    first.meta.until_event("Created").await;
+    pass(Duration::from_secs(5)).await;
+    drop(first);
+    node.runtime.slow_down("StartContainer", Duration::ZERO);
+    let second = node.start(std::slice::from_ref(&web)).await;
+    second.meta.until_ready("web").await;
+    pass(Duration::from_secs(120)).await;
+    assert_eq!(node.runtime.running().len(), 1);
+}
