@@ -6,6 +6,8 @@ pub mod container_config;
 pub mod context;
 pub mod dns;
 mod files;
+#[cfg(test)]
+mod fixtures;
 mod hash;
 mod last_words;
 pub mod observed;
