@@ -58,6 +58,20 @@ async fn a_stale_write_is_refused_and_changes_nothing() {
     assert_eq!(store.revision(), new.revision);
 }
 
+/// The write that it was refused for may be in the same transaction.
+#[tokio::test]
+async fn who_is_told_that_an_object_exists_finds_it() {
+    let store = memory(Limits::default()).await;
+    for n in 0..50 {
+        let name = n.to_string();
+        let attempt = async || {
+            let result = store.write(write(&name, Action::Create(object(&name, 0)))).await;
+            assert!(store.get("pods", &Place::new("default", &name)).is_some(), "after {result:?}");
+        };
+        tokio::join!(attempt(), attempt());
+    }
+}
+
 #[tokio::test]
 async fn of_many_writers_at_once_exactly_one_wins_each_revision() {
     let store = memory(Limits::default()).await;

@@ -28,6 +28,12 @@ struct Planned {
     reply: oneshot::Sender<Result<Entry, StoreError>>,
 }
 
+/// A write that will not be made, and why.
+struct Refused {
+    error: StoreError,
+    reply: oneshot::Sender<Result<Entry, StoreError>>,
+}
+
 /// Runs until the last [`super::Store`] is gone.
 pub(super) async fn run(
     mut requests: mpsc::Receiver<Request>,
@@ -54,10 +60,20 @@ pub(super) async fn run(
 }
 
 fn commit(connection: &mut Connection, shelves: &Shelves, requests: Vec<Request>) {
-    let (planned, revision) = plan(shelves, requests);
-    if planned.is_empty() {
-        return;
+    let (planned, refused, revision) = plan(shelves, requests);
+    let result = if planned.is_empty() { Ok(()) } else { apply(connection, shelves, planned, revision) };
+    // Only now: what they were refused for may be a write of this batch, and whoever hears of it must find it.
+    for Refused { error, reply } in refused {
+        drop(reply.send(result.clone().and(Err(error))));
     }
+}
+
+fn apply(
+    connection: &mut Connection,
+    shelves: &Shelves,
+    planned: Vec<Planned>,
+    revision: u64,
+) -> Result<(), StoreError> {
     let (events, replies): (Vec<Event>, Vec<_>) =
         planned.into_iter().map(|planned| (planned.event, planned.reply)).unzip();
     let result = connection.apply(&events, revision);
@@ -70,13 +86,14 @@ fn commit(connection: &mut Connection, shelves: &Shelves, requests: Vec<Request>
         // A client that has gone away does not take its write back.
         drop(reply.send(result.clone().map(|()| entry)));
     }
+    result
 }
 
 /// Gives each write that can be made its revision, and refuses the others. Earlier writes of the same batch count.
-fn plan(shelves: &Shelves, requests: Vec<Request>) -> (Vec<Planned>, u64) {
+fn plan(shelves: &Shelves, requests: Vec<Request>) -> (Vec<Planned>, Vec<Refused>, u64) {
     let mut revision = shelves.revision();
     let mut overlay: HashMap<(Arc<str>, Place), Option<Entry>> = HashMap::new();
-    let mut planned = Vec::new();
+    let (mut planned, mut refused) = (Vec::new(), Vec::new());
     for Request { write, reply } in requests {
         let key = (Arc::clone(&write.resource), write.place.clone());
         let current = match overlay.get(&key) {
@@ -89,10 +106,10 @@ fn plan(shelves: &Shelves, requests: Vec<Request>) -> (Vec<Planned>, u64) {
                 overlay.insert(key, (event.change != Change::Deleted).then(|| event.entry.clone()));
                 planned.push(Planned { event, reply });
             }
-            Err(error) => drop(reply.send(Err(error))),
+            Err(error) => refused.push(Refused { error, reply }),
         }
     }
-    (planned, revision)
+    (planned, refused, revision)
 }
 
 fn event(write: Write, current: Option<Entry>, revision: u64) -> Result<Event, StoreError> {
