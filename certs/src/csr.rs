@@ -10,7 +10,6 @@ use thiserror::Error;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::cri_attributes::ParsedCriAttribute;
 use x509_parser::extensions::{ExtendedKeyUsage, ParsedExtension};
-use x509_parser::oid_registry::OID_SIG_ECDSA_WITH_SHA256;
 use x509_parser::prelude::FromDer;
 
 use crate::ca::printable;
@@ -28,6 +27,12 @@ const STOCK_PLACE: [(DnType, &str); 3] = [
 ];
 /// `digitalSignature | keyEncipherment` (RFC 5280 4.2.1.3, as x509-parser numbers the bits): what a node certificate gets anyway.
 const ALLOWED_KEY_USAGE: u16 = 0b101;
+/// Tag of a DER sequence.
+const SEQUENCE: u8 = 0x30;
+/// What stands between the signed part of a request and its signature: the algorithm `ecdsa-with-SHA256` (RFC 5758 section
+/// 3.2), which has no parameters, and the tag of the bit string that follows.
+const ECDSA_WITH_SHA256: [u8; 13] =
+    [SEQUENCE, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02, 0x03];
 
 /// Why a request is not signed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -89,9 +94,10 @@ impl NodeCsr {
             return Err(CsrError::Malformed);
         }
         let info = &csr.certification_request_info;
-        if csr.signature_algorithm.algorithm != OID_SIG_ECDSA_WITH_SHA256
-            || csr.signature_value.unused_bits != 0
-        {
+        // The wrapping is not signed, and the reader is lax about the class bits of its tags: it has one form here.
+        let start = info.raw.as_ptr().addr() - der.as_ptr().addr();
+        let wrapped = der[0] == SEQUENCE && der[start + info.raw.len()..].starts_with(&ECDSA_WITH_SHA256);
+        if !wrapped || csr.signature_value.unused_bits != 0 {
             return Err(CsrError::Signature);
         }
         let public_key =

@@ -136,6 +136,17 @@ fn an_empty_set_in_the_subject_is_refused() {
     assert_eq!(NodeCsr::parse(&der).unwrap_err(), CsrError::Signature);
 }
 
+#[test]
+fn a_change_of_the_class_of_any_tag_is_refused() {
+    for at in 0..STOCK_REQUEST.len() {
+        for flip in [0x40, 0x80, 0xc0] {
+            let mut der = STOCK_REQUEST.to_vec();
+            der[at] ^= flip;
+            assert!(NodeCsr::check(&der, &node("edge1")).is_err(), "byte {at} changed by {flip:#x}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
