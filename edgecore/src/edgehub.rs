@@ -81,7 +81,9 @@ impl EdgeHub {
     /// Dials until there is a link; `None` when told to stop.
     async fn connect(&self, backoff: &mut Backoff, shutdown: &Shutdown) -> Option<Link> {
         loop {
+            // In this order: a link that is ready at once must not win against being told to stop.
             let dialed = tokio::select! {
+                biased;
                 () = shutdown.requested() => return None,
                 dialed = self.dialer.dial() => dialed,
             };
