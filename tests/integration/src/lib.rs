@@ -8,4 +8,5 @@ pub mod envtest;
 pub mod kubectl;
 pub mod ports;
 pub mod process;
+pub mod site;
 pub mod wait;

@@ -1,0 +1,199 @@
+//! The demo, as a user starts it, in a folder and on ports of its own: real binaries, real containerd, real network.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::kubectl::Kubectl;
+
+/// The ports that the demo shifts, all of which must be free.
+const PORTS: [u16; 5] = [6443, 9091, 10000, 10002, 10352];
+/// How long a page may take.
+const PAGE: Duration = Duration::from_secs(5);
+
+/// A running demo. Dropping it removes every trace of it.
+#[derive(Debug)]
+pub struct Site {
+    dir: tempfile::TempDir,
+    bin: PathBuf,
+    app: PathBuf,
+    offset: u16,
+    kubeconfig: Option<PathBuf>,
+}
+
+impl Site {
+    /// A site that is not started yet; with `kubeconfig` it uses that cluster and starts no pods.
+    ///
+    /// # Errors
+    /// When the binaries are not built.
+    pub fn new(kubeconfig: Option<&Path>) -> anyhow::Result<Self> {
+        let bin = binaries()?;
+        let target = bin.parent().context("the binaries are not in a target folder")?;
+        let app = target.join(format!("demo-app/{}-unknown-linux-gnu/release/demo-app", std::env::consts::ARCH));
+        for file in [bin.join("keadm"), bin.join("cloudcore"), bin.join("edgecore"), app.clone()] {
+            anyhow::ensure!(file.exists(), "{} is not built: `make test` builds it", file.display());
+        }
+        Ok(Self {
+            dir: tempfile::tempdir()?,
+            bin,
+            app,
+            offset: free_offset()?,
+            kubeconfig: kubeconfig.map(Path::to_owned),
+        })
+    }
+
+    /// Starts it, or what of it is missing.
+    ///
+    /// # Errors
+    /// What `keadm demo up` says.
+    pub fn up(&self) -> anyhow::Result<()> {
+        let mut command = self.demo();
+        command.arg("up").arg("--app").arg(&self.app).args(["--port-offset", &self.offset.to_string()]);
+        if let Some(kubeconfig) = &self.kubeconfig {
+            command.arg("--no-pods").arg("--kubeconfig").arg(kubeconfig);
+        }
+        succeed(&mut command).map(drop)
+    }
+
+    /// Removes it.
+    ///
+    /// # Errors
+    /// What `keadm demo down` says.
+    pub fn down(&self) -> anyhow::Result<()> {
+        succeed(self.demo().arg("down")).map(drop)
+    }
+
+    fn demo(&self) -> Command {
+        let mut command = Command::new(self.bin.join("keadm"));
+        command.arg("demo").arg("--state").arg(self.state());
+        command
+    }
+
+    /// The folder of its state.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.dir.path().join("demo")
+    }
+
+    /// kubectl for it.
+    #[must_use]
+    pub fn kubectl(&self) -> Kubectl {
+        Kubectl::new(&self.state().join("kubeconfig"))
+    }
+
+    /// Kills one of its processes with SIGKILL.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn kill(&self, name: &str) -> anyhow::Result<()> {
+        let file = self.state().join("run").join(format!("{name}.pid"));
+        let text = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+        let pid = text.split_whitespace().next().context("an empty pid file")?.parse()?;
+        kill(Pid::from_raw(pid), Signal::SIGKILL).with_context(|| format!("kill {name} (pid {pid})"))
+    }
+
+    /// Kills everything that a power cut would take: cloudcore, edgecore, containerd, its shims and the containers.
+    ///
+    /// # Errors
+    /// When one of the daemons is not running.
+    pub fn cut_power(&self) -> anyhow::Result<()> {
+        for name in ["cloudcore", "edgecore", "containerd"] {
+            self.kill(name)?;
+        }
+        let socket = self.socket()?;
+        let ours = socket.as_os_str().as_encoded_bytes();
+        for entry in std::fs::read_dir("/proc")?.flatten() {
+            let Ok(pid) = entry.file_name().to_string_lossy().parse() else { continue };
+            let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            if words.split(|byte| *byte == 0).any(|word| word == ours) {
+                // It may have gone with another one.
+                drop(kill(Pid::from_raw(pid), Signal::SIGKILL).ok());
+            }
+        }
+        Ok(())
+    }
+
+    /// Ids of all its containers, sandboxes included, sorted.
+    ///
+    /// # Errors
+    /// What `ctr` says.
+    pub fn containers(&self) -> anyhow::Result<Vec<String>> {
+        let mut command = Command::new("ctr");
+        command.arg("--address").arg(self.socket()?).args(["--namespace", "k8s.io", "containers", "ls", "-q"]);
+        let output = succeed(&mut command)?;
+        let mut ids: Vec<String> = String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect();
+        ids.sort();
+        Ok(ids)
+    }
+
+    fn socket(&self) -> anyhow::Result<PathBuf> {
+        let config = std::fs::read_to_string(self.state().join("containerd/config.toml"))?;
+        let line = config.lines().find(|line| line.trim_start().starts_with("address ="));
+        let address = line.and_then(|line| line.split('"').nth(1)).context("containerd has no address")?;
+        Ok(address.into())
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        // A test that has taken it down already finds nothing here.
+        if self.state().exists()
+            && let Err(error) = self.down()
+        {
+            tracing::error!(%error, "the site was not removed");
+        }
+    }
+}
+
+/// What a pod answers to `GET /`.
+///
+/// # Errors
+/// When it does not answer in time.
+pub async fn page(ip: &str, port: u16) -> anyhow::Result<String> {
+    let fetched = async {
+        let mut stream = TcpStream::connect((ip, port)).await?;
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: pod\r\nConnection: close\r\n\r\n").await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        anyhow::Ok(answer)
+    };
+    tokio::time::timeout(PAGE, fetched).await.with_context(|| format!("{ip}:{port} did not answer"))?
+}
+
+/// `target/<profile>`, two levels above this test.
+fn binaries() -> anyhow::Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let profile = test.parent().and_then(Path::parent).context("the test is not in a target folder")?;
+    Ok(profile.to_owned())
+}
+
+/// Another shift for each process and each call, of which every port is free.
+fn free_offset() -> anyhow::Result<u16> {
+    let start = 1_000 + u16::try_from(std::process::id() % 1_000)? * 11;
+    let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    (start..start + 20_000)
+        .step_by(101)
+        .find(|offset| PORTS.iter().all(|port| free(port + offset)))
+        .context("no free ports")
+}
+
+fn succeed(command: &mut Command) -> anyhow::Result<Output> {
+    let shown = format!("{command:?}");
+    let output = command.output().with_context(|| shown.clone())?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    anyhow::ensure!(
+        output.status.success(),
+        "{shown} ended with {}:\n{}{}",
+        output.status,
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    Ok(output)
+}
