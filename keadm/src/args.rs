@@ -1,6 +1,10 @@
-//! The command line.
+//! The command line. Flags of stock keadm keep their names and defaults (spec edge-keadm-mapper 7).
+
+mod join;
 
 use std::path::PathBuf;
+
+pub use join::{CgroupDriver, HubProtocol, Join};
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
@@ -18,6 +22,77 @@ pub struct Args {
 pub enum Command {
     /// A control plane, a CloudCore and an edge node with two pods, on this machine alone.
     Demo(Demo),
+    /// Print the token that edge nodes join with.
+    Gettoken(GetToken),
+    /// Make this machine the cloud side.
+    Init(Init),
+    /// Make this machine an edge node.
+    Join(Box<Join>),
+    /// Undo `init` or `join` on this machine.
+    Reset(Reset),
+}
+
+/// `keadm gettoken`
+#[derive(Debug, ClapArgs)]
+pub struct GetToken {
+    /// Kubeconfig of the cluster. Without it: /root/.kube/config, else that of the embedded control plane.
+    #[arg(long, value_name = "FILE")]
+    pub kube_config: Option<PathBuf>,
+}
+
+/// `keadm init`
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Init {
+    /// Run a Kubernetes control plane inside CloudCore: no cluster is needed.
+    #[arg(long)]
+    pub embedded: bool,
+    /// Addresses under which edge nodes reach this machine. Without it: found out from the machine.
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    pub advertise_address: Vec<String>,
+    /// Change the configuration: path=value[,path=value...] with the keys of cloudcore.yaml.
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
+    /// Stop a CloudCore that is running, and start it anew.
+    #[arg(long)]
+    pub force: bool,
+    /// Say what would be done, and change nothing.
+    #[arg(short, long)]
+    pub dry_run: bool,
+    /// Folder with the `cloudcore` binary; without it, the folder of this keadm.
+    #[arg(long, value_name = "DIR")]
+    pub bin_dir: Option<PathBuf>,
+}
+
+/// `keadm reset`
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Reset {
+    /// What this machine is; without it, found out from what is there.
+    #[arg(value_enum)]
+    pub role: Option<Role>,
+    /// Do not ask.
+    #[arg(long)]
+    pub force: bool,
+    /// Say what would be done, and change nothing.
+    #[arg(short, long)]
+    pub dry_run: bool,
+    /// Socket of the container runtime. Without it: the one in edgecore.yaml.
+    #[arg(long, value_name = "unix://PATH")]
+    pub remote_runtime_endpoint: Option<String>,
+    /// Script that is run first.
+    #[arg(long, value_name = "FILE")]
+    pub pre_run: Option<PathBuf>,
+    /// Script that is run last.
+    #[arg(long, value_name = "FILE")]
+    pub post_run: Option<PathBuf>,
+}
+
+/// What a machine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// It runs CloudCore.
+    Cloud,
+    /// It runs EdgeCore.
+    Edge,
 }
 
 /// `keadm demo`
@@ -61,3 +136,6 @@ pub struct DemoUp {
     #[arg(long)]
     pub no_pods: bool,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,30 @@
 //! One file for each command.
 
 mod demo;
+mod gettoken;
+mod init;
+mod join;
+mod reset;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
 
 use crate::args::{Args, Command};
+use crate::hint::WithHint as _;
+use crate::host::{Daemon, Host, Recording, System};
 use crate::printer::Printer;
+
+/// Configuration, certificates and the CA.
+const ETC: &str = "/etc/kubeedge";
+/// Databases and sockets.
+const LIB: &str = "/var/lib/kubeedge";
+/// Logs, as far as something writes files there.
+const LOG: &str = "/var/log/kubeedge";
+/// CloudCore's configuration file.
+const CLOUDCORE_YAML: &str = "/etc/kubeedge/config/cloudcore.yaml";
+/// EdgeCore's configuration file.
+const EDGECORE_YAML: &str = "/etc/kubeedge/config/edgecore.yaml";
 
 /// Does what the command line says.
 ///
@@ -14,6 +35,64 @@ pub fn run(args: Args, printer: &Printer) -> anyhow::Result<()> {
     runtime.block_on(async {
         match args.command {
             Command::Demo(demo) => demo::run(demo, printer).await,
+            Command::Gettoken(gettoken) => gettoken::run(gettoken, printer).await,
+            Command::Init(init) => init::run(init, printer).await,
+            Command::Join(join) => join::run(*join, printer).await,
+            Command::Reset(reset) => reset::run(reset, printer).await,
         }
     })
+}
+
+/// This machine, or one on which nothing is changed.
+fn host(is_dry_run: bool, printer: &Printer) -> Box<dyn Host> {
+    if is_dry_run { Box::new(Recording::new(System, printer.clone())) } else { Box::new(System) }
+}
+
+/// The folder of the daemons' binaries: the one that was given, else that of this binary.
+fn bin_dir(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    if let Some(given) = given {
+        return std::path::absolute(&given).with_context(|| given.display().to_string());
+    }
+    let this = std::env::current_exe().context("find this binary")?;
+    this.parent().map(PathBuf::from).context("this binary has no folder")
+}
+
+/// What every command that changes the system needs.
+fn check_root(host: &dyn Host) -> anyhow::Result<()> {
+    if host.is_root() || host.is_dry_run() {
+        return Ok(());
+    }
+    Err(anyhow::anyhow!("only root may change the system"))
+        .hint(|| "run it again as root, for example with sudo; --dry-run shows what would be done".to_owned())
+}
+
+/// A daemon that is to be started must not run yet, and its binary must be there.
+fn check_daemon(host: &dyn Host, daemon: &Daemon, undo: &str) -> anyhow::Result<()> {
+    let name = daemon.name;
+    if host.is_running(name)? {
+        return Err(anyhow::anyhow!("{name} is already running on this machine"))
+            .hint(|| format!("{undo} ends it; `keadm demo down` ends that of a demo"));
+    }
+    if !host.exists(&daemon.program) {
+        return Err(anyhow::anyhow!("{} is not there", daemon.program.display())).hint(|| {
+            format!("build it with `cargo build --release -p {name}`, or give its folder with --bin-dir")
+        });
+    }
+    Ok(())
+}
+
+/// Runs a user's script as stock does: with bash, to its end.
+fn run_script(host: &dyn Host, script: Option<&Path>, printer: &Printer) -> anyhow::Result<()> {
+    let Some(script) = script else { return Ok(()) };
+    let script = script.to_string_lossy();
+    printer.step(format_args!("running {script}"));
+    host.run("/bin/bash", &[&script]).hint(|| "see what the script says above".to_owned())
+}
+
+/// Lists what the configuration says that the defaults do not.
+fn show_differences<T: serde::Serialize + Default>(config: &T, printer: &Printer) -> anyhow::Result<()> {
+    for line in crate::settings::differences(config)? {
+        printer.already(line);
+    }
+    Ok(())
 }

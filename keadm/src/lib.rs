@@ -1,6 +1,7 @@
 //! The installer: init, join, reset, demo.
 
 pub mod args;
+pub mod cluster;
 pub mod commands;
 pub mod cri;
 pub mod demo;
@@ -9,4 +10,8 @@ pub mod host;
 pub mod mounts;
 pub mod printer;
 pub mod processes;
+pub mod services;
+pub mod settings;
 pub mod strvals;
+pub mod wait;
+pub mod web;

@@ -1,7 +1,5 @@
 //! `keadm demo up|down|status`
 
-use std::path::PathBuf;
-
 use anyhow::Context as _;
 
 use crate::args::{Demo, DemoAction, DemoUp};
@@ -19,20 +17,11 @@ pub(super) async fn run(demo: Demo, printer: &Printer) -> anyhow::Result<()> {
 }
 
 fn options(up: DemoUp) -> anyhow::Result<Options> {
-    let bin_dir = match up.bin_dir {
-        Some(dir) => dir,
-        None => beside_this_binary()?,
-    };
     Ok(Options {
-        bin_dir: std::path::absolute(bin_dir)?,
+        bin_dir: super::bin_dir(up.bin_dir)?,
         app: up.app,
         port_offset: up.port_offset,
         kubeconfig: up.kubeconfig.map(std::path::absolute).transpose()?,
         pods: !up.no_pods,
     })
-}
-
-fn beside_this_binary() -> anyhow::Result<PathBuf> {
-    let this = std::env::current_exe().context("find this binary")?;
-    this.parent().map(PathBuf::from).context("this binary has no folder")
 }

@@ -6,14 +6,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use k8s_openapi::api::core::v1::Secret;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client};
+use kube::Client;
 use proto::config::Sensitive;
 use proto::config::cloudcore::CloudCore;
 use proto::config::edgecore::EdgeCore;
 
 use super::{Layout, NODE, Options, Ports, image, preflight};
+use crate::cluster;
 use crate::printer::Printer;
 use crate::processes::Background;
 
@@ -147,21 +146,13 @@ fn write_config<T: serde::Serialize>(file: &Path, config: &T) -> anyhow::Result<
     Ok(())
 }
 
-/// The join token, from the Secret that CloudCore keeps.
 async fn token(layout: &Layout) -> anyhow::Result<String> {
-    let secrets: Api<Secret> = Api::namespaced(client(layout).await?, "kubeedge");
-    let secret = secrets.get("tokensecret").await.context("read Secret kubeedge/tokensecret")?;
-    let data = secret.data.and_then(|mut data| data.remove("tokendata"));
-    let data = data.context("Secret kubeedge/tokensecret has no tokendata")?;
-    String::from_utf8(data.0).context("the token is not text")
+    cluster::join_token(client(layout).await?).await
 }
 
 /// A client with the demo's kubeconfig.
 pub(super) async fn client(layout: &Layout) -> anyhow::Result<Client> {
-    let file = layout.kubeconfig();
-    let kubeconfig = Kubeconfig::read_from(&file).with_context(|| format!("read {}", file.display()))?;
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    Ok(Client::try_from(config)?)
+    cluster::client(&layout.kubeconfig()).await
 }
 
 /// Asks again until it works, as long as the process lives.

@@ -15,6 +15,7 @@ pub struct Recording<L> {
     look: L,
     printer: Printer,
     changes: Mutex<Vec<Change>>,
+    is_dry_run: bool,
 }
 
 /// A change that would be made.
@@ -43,11 +44,9 @@ pub enum Change {
     RemovePods(PathBuf),
 }
 
-/// A machine that a test makes up.
+/// A machine that a test makes up; keadm is root on it.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    /// Runs as a user who may not change anything.
-    pub no_root: bool,
     /// Has systemd.
     pub systemd: bool,
     /// Names of the processes.
@@ -59,7 +58,12 @@ pub struct Facts {
 impl<L> Recording<L> {
     /// Nothing recorded yet.
     pub fn new(look: L, printer: Printer) -> Self {
-        Self { look, printer, changes: Mutex::default() }
+        Self { look, printer, changes: Mutex::default(), is_dry_run: true }
+    }
+
+    /// As [`Recording::new`], and it does not say that it is a dry run, so that a command goes all its way: for tests.
+    pub fn acting(look: L, printer: Printer) -> Self {
+        Self { is_dry_run: false, ..Self::new(look, printer) }
     }
 
     /// What was recorded, in its order.
@@ -81,9 +85,7 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MakeDir(folder) => write!(f, "create folder {}", folder.display()),
-            Self::Write { path, text, mode } => {
-                write!(f, "write {} ({} lines, mode {mode:04o})", path.display(), text.lines().count())
-            }
+            Self::Write { path, mode, .. } => write!(f, "write {} (mode {mode:04o})", path.display()),
             Self::Remove(path) => write!(f, "remove {}", path.display()),
             Self::Run(command) => write!(f, "run {command}"),
             Self::Start(daemon) => {
@@ -163,13 +165,13 @@ impl<L: Look> Host for Recording<L> {
     }
 
     fn is_dry_run(&self) -> bool {
-        true
+        self.is_dry_run
     }
 }
 
 impl Look for Facts {
     fn is_root(&self) -> bool {
-        !self.no_root
+        true
     }
 
     fn has_systemd(&self) -> bool {

@@ -1,0 +1,107 @@
+use std::path::PathBuf;
+
+use certs::JoinToken;
+use clap::{Args as ClapArgs, ValueEnum};
+use http::uri::Authority;
+
+/// `keadm join`
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Join {
+    /// Where CloudCore takes the channels of edge nodes.
+    #[arg(short = 'e', long = "cloudcore-ipport", value_name = "HOST:PORT", value_parser = host_and_port)]
+    pub cloudcore: Authority,
+    /// Name of the node; without it, the name of this machine.
+    #[arg(short = 'i', long = "edgenode-name", value_name = "NAME")]
+    pub node_name: Option<String>,
+    /// Join token, from `keadm gettoken` on the cloud side. The variable keeps it out of lists of processes.
+    #[arg(short, long, env = "KEADM_TOKEN", hide_env_values = true, value_parser = JoinToken::parse)]
+    pub token: JoinToken,
+    /// Port on which CloudCore gives out certificates.
+    #[arg(short = 's', long, value_name = "PORT", default_value_t = 10002)]
+    pub certport: u16,
+    /// Socket of the container runtime.
+    #[arg(
+        short = 'p',
+        long,
+        value_name = "unix://PATH",
+        default_value = "unix:///run/containerd/containerd.sock"
+    )]
+    pub remote_runtime_endpoint: String,
+    /// Who makes the control groups of pods: must be what the container runtime has.
+    #[arg(long, value_enum, default_value_t = CgroupDriver::Cgroupfs)]
+    pub cgroupdriver: CgroupDriver,
+    /// Labels that the node registers with.
+    #[arg(short, long, value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
+    pub labels: Vec<(String, String)>,
+    /// How the node talks to CloudCore.
+    #[arg(long, value_enum, default_value_t = HubProtocol::Websocket)]
+    pub hub_protocol: HubProtocol,
+    /// Change the configuration: path=value[,path=value...] with the keys of edgecore.yaml.
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
+    /// Script that is run first.
+    #[arg(long, value_name = "FILE")]
+    pub pre_run: Option<PathBuf>,
+    /// Script that is run last.
+    #[arg(long, value_name = "FILE")]
+    pub post_run: Option<PathBuf>,
+    /// Say what would be done, and change nothing. The cloud is not asked.
+    #[arg(short, long)]
+    pub dry_run: bool,
+    /// Folder with the `edgecore` binary; without it, the folder of this keadm.
+    #[arg(long, value_name = "DIR")]
+    pub bin_dir: Option<PathBuf>,
+    /// Accepted for scripts that pass it: the version is that of this keadm.
+    #[arg(long, value_name = "VERSION", hide = true)]
+    pub kubeedge_version: Option<String>,
+    /// Accepted for scripts that pass it: nothing is pulled.
+    #[arg(long, value_name = "REPOSITORY", hide = true)]
+    pub image_repository: Option<String>,
+    /// Accepted for scripts that pass it; without effect, as in stock.
+    #[arg(long = "certPath", value_name = "DIR", hide = true)]
+    pub cert_path: Option<PathBuf>,
+}
+
+/// Who makes the control groups of pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CgroupDriver {
+    /// The runtime writes to the file system itself.
+    Cgroupfs,
+    /// systemd makes them.
+    Systemd,
+}
+
+/// How a node talks to CloudCore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HubProtocol {
+    /// TLS over TCP.
+    Websocket,
+    /// UDP.
+    Quic,
+}
+
+impl CgroupDriver {
+    /// As edgecore.yaml has it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cgroupfs => "cgroupfs",
+            Self::Systemd => "systemd",
+        }
+    }
+}
+
+fn host_and_port(text: &str) -> Result<Authority, String> {
+    let parsed = text.parse::<Authority>().ok();
+    let usable = |found: &Authority| {
+        !found.host().is_empty() && found.port_u16().is_some_and(|port| port > 0) && !text.contains('@')
+    };
+    parsed.filter(usable).ok_or_else(|| "expected host:port, for example 10.0.0.1:10000".to_owned())
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected key=value".to_owned()),
+    }
+}

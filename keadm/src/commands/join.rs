@@ -1,0 +1,138 @@
+//! `keadm join` (spec edge-keadm-mapper 7.4)
+
+mod config;
+
+use std::path::Path;
+use std::time::Duration;
+
+use http::StatusCode;
+use proto::config::edgecore::EdgeCore;
+
+use super::{EDGECORE_YAML, ETC, LIB, LOG};
+use crate::args::Join;
+use crate::hint::WithHint as _;
+use crate::host::{Daemon, Host, SECRET};
+use crate::printer::Printer;
+use crate::web::{Network, Web};
+use crate::{services, wait};
+
+/// From here EdgeCore takes the token when its configuration has none; removed when `join` ends.
+const BOOTSTRAP: &str = "/etc/kubeedge/bootstrap-edgecore.conf";
+/// How long stock waits for the node's certificate.
+const CERTIFICATE: Duration = Duration::from_secs(300);
+/// With its certificate, EdgeCore is ready within seconds; this is for a machine that is busy with something else.
+const READY: Duration = Duration::from_secs(60);
+
+pub(super) async fn run(join: Join, printer: &Printer) -> anyhow::Result<()> {
+    let daemon = Daemon {
+        name: "edgecore",
+        program: super::bin_dir(join.bin_dir.clone())?.join("edgecore"),
+        config: EDGECORE_YAML.into(),
+    };
+    let host = super::host(join.dry_run, printer);
+    let joining = Joining { host: host.as_ref(), web: &Network, daemon: &daemon, join: &join, printer };
+    joining.all().await.or_hint(|| "`keadm reset edge` undoes what was done".to_owned())
+}
+
+/// One run of the command.
+struct Joining<'a> {
+    host: &'a dyn Host,
+    web: &'a dyn Web,
+    daemon: &'a Daemon,
+    join: &'a Join,
+    printer: &'a Printer,
+}
+
+impl Joining<'_> {
+    async fn all(&self) -> anyhow::Result<()> {
+        let Self { host, daemon, join, printer, .. } = *self;
+        // Before anything is touched: is this possible at all?
+        let config = config::configuration(join, &chassis::host::host_name())?;
+        let node = &config.modules.edged.hostname_override;
+        super::check_root(host)?;
+        super::run_script(host, join.pre_run.as_deref(), printer)?;
+        self.check(node, &config).await?;
+        printer.step("creating folders");
+        for folder in [ETC, "/etc/kubeedge/config", LIB, LOG] {
+            host.make_dir(Path::new(folder))?;
+        }
+        printer.step(format_args!("writing {EDGECORE_YAML}"));
+        super::show_differences(&config, printer)?;
+        // It holds the token.
+        host.write(&daemon.config, &chassis::config::to_yaml(&config)?, SECRET)?;
+        host.write(Path::new(BOOTSTRAP), &join.token.expose(), SECRET)?;
+        let started = self.start(&config).await;
+        host.remove(Path::new(BOOTSTRAP))?;
+        started?;
+        if !host.is_dry_run() {
+            printer.step(format_args!("this machine is edge node {node}"));
+        }
+        super::run_script(host, join.post_run.as_deref(), printer)
+    }
+
+    /// Stock's checks, in its order, and the container runtime.
+    async fn check(&self, node: &str, config: &EdgeCore) -> anyhow::Result<()> {
+        self.printer.step(format_args!("checking whether this machine can be edge node {node}"));
+        super::check_daemon(self.host, self.daemon, "`keadm reset edge`")?;
+        if let Some(first) = self.host.list(Path::new(ETC))?.first() {
+            return Err(anyhow::anyhow!("{ETC} must be empty, but {} is there", first.display())).hint(
+                || "`keadm reset edge` (or `reset cloud`) removes what an earlier run has left".to_owned(),
+            );
+        }
+        let runtime = &config.modules.edged.tailored_kubelet_config.container_runtime_endpoint;
+        let socket = runtime.strip_prefix("unix://").unwrap_or(runtime);
+        if config.modules.edged.enable && !self.host.exists(Path::new(socket)) {
+            return Err(anyhow::anyhow!("there is no container runtime at {socket}"))
+                .hint(|| "start containerd, or give its socket with --remote-runtime-endpoint".to_owned());
+        }
+        if self.host.is_dry_run() {
+            self.printer.already("the cloud is not asked whether the name is free");
+            return Ok(());
+        }
+        check_name(self.web, &config.modules.edge_hub.http_server, node).await
+    }
+
+    async fn start(&self, config: &EdgeCore) -> anyhow::Result<()> {
+        services::start(self.host, self.daemon, self.printer)?;
+        if self.host.is_dry_run() {
+            return Ok(());
+        }
+        wait_until_joined(self.host, self.web, self.daemon, config, self.printer).await
+    }
+}
+
+/// A name that a node has already would make two machines fight over it.
+async fn check_name(web: &dyn Web, server: &str, node: &str) -> anyhow::Result<()> {
+    let url = format!("{server}/node/{node}");
+    let (status, text) = web.get(&url).await.hint(|| {
+        "the cloud must be reachable for joining: check --cloudcore-ipport, --certport and firewalls"
+            .to_owned()
+    })?;
+    match status {
+        StatusCode::NOT_FOUND => Ok(()),
+        StatusCode::OK => Err(anyhow::anyhow!("the cluster has a node {node} already")).hint(|| {
+            format!("give another name with --edgenode-name, or `kubectl delete node {node}` first")
+        }),
+        _ => Err(anyhow::anyhow!("{url} answers {status}: {text}"))
+            .hint(|| "see what cloudcore logs at this moment".to_owned()),
+    }
+}
+
+async fn wait_until_joined(
+    host: &dyn Host,
+    web: &dyn Web,
+    daemon: &Daemon,
+    config: &EdgeCore,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let hub = &config.modules.edge_hub;
+    printer.step("waiting for the certificate of the node");
+    let files = [&hub.tls_ca_file, &hub.tls_cert_file, &hub.tls_private_key_file].map(String::as_str);
+    wait::until(host, daemon, CERTIFICATE, printer, async || wait::present(host, &files)).await?;
+    printer.step("waiting for edgecore to be ready");
+    let admin = &config.common_config.monitor_server.bind_address;
+    wait::until(host, daemon, READY, printer, async || wait::ready(web, admin).await).await
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! Starts and ends the daemons: as systemd units where systemd runs, as background processes elsewhere.
+
+use std::path::PathBuf;
+
+use crate::hint::WithHint as _;
+use crate::host::{Daemon, Host, PUBLIC};
+use crate::printer::Printer;
+
+/// Starts a daemon, and has it started again when the machine starts (with systemd only).
+///
+/// # Errors
+/// When it cannot be started.
+pub fn start(host: &dyn Host, daemon: &Daemon, printer: &Printer) -> anyhow::Result<()> {
+    let name = daemon.name;
+    if host.has_systemd() {
+        printer.step(format_args!("starting {name} as a systemd unit"));
+        host.write(&unit_file(name), &unit(daemon), PUBLIC)?;
+        for args in [&["daemon-reload"][..], &["enable", name], &["restart", name]] {
+            host.run("systemctl", args).hint(|| format!("see `systemctl status {name}`"))?;
+        }
+        return Ok(());
+    }
+    printer.step(format_args!("starting {name} in the background: this machine has no systemd"));
+    host.start(daemon)?;
+    printer.already(format_args!("its log: {}", daemon.background().log().display()));
+    Ok(())
+}
+
+/// Ends a daemon, however it was started, and forgets its unit.
+///
+/// # Errors
+/// When it cannot be ended.
+pub async fn stop(host: &dyn Host, daemon: &Daemon, printer: &Printer) -> anyhow::Result<()> {
+    let name = daemon.name;
+    printer.step(format_args!("stopping {name}"));
+    let unit = unit_file(name);
+    if host.has_systemd() && host.exists(&unit) {
+        host.run("systemctl", &["disable", "--now", name])?;
+        host.remove(&unit)?;
+        host.run("systemctl", &["daemon-reload"])?;
+    }
+    host.stop(daemon).await
+}
+
+/// Where the user finds what a daemon logs.
+#[must_use]
+pub fn log_of(host: &dyn Host, daemon: &Daemon) -> String {
+    if host.has_systemd() {
+        format!("`journalctl -u {}`", daemon.name)
+    } else {
+        daemon.background().log().display().to_string()
+    }
+}
+
+fn unit_file(name: &str) -> PathBuf {
+    format!("/etc/systemd/system/{name}.service").into()
+}
+
+/// Pods go on when the daemon ends, as with kubelet, so only the process itself is killed. A configuration that is not
+/// valid (exit code 64) does not get better by starting again.
+fn unit(daemon: &Daemon) -> String {
+    let Daemon { name, program, config } = daemon;
+    format!(
+        "[Unit]\n\
+         Description={name} (Skerry)\n\
+         Wants=network-online.target\n\
+         After=network-online.target containerd.service\n\
+         \n\
+         [Service]\n\
+         ExecStart={program} --config {config}\n\
+         Restart=always\n\
+         RestartSec=10\n\
+         RestartPreventExitStatus=64\n\
+         KillMode=process\n\
+         \n\
+         [Install]\n\
+         WantedBy=multi-user.target\n",
+        program = escaped(&program.to_string_lossy()),
+        config = escaped(&config.to_string_lossy()),
+    )
+}
+
+/// One word of a unit's command line (systemd.service(5), "Command lines").
+fn escaped(word: &str) -> String {
+    let word = word.replace('\\', r"\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
+    if word.contains(char::is_whitespace) { format!("\"{word}\"") } else { word }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_for_ordinary_and_for_odd_paths() {
+        let daemon = Daemon {
+            name: "edgecore",
+            program: "/usr/local/bin/edgecore".into(),
+            config: "/etc/kubeedge/config/edgecore.yaml".into(),
+        };
+        insta::assert_snapshot!(unit(&daemon));
+        let odd = Daemon { program: "/opt/my 100%/$x".into(), ..daemon };
+        assert!(unit(&odd).contains("ExecStart=\"/opt/my 100%%/$$x\" --config"));
+    }
+}
