@@ -1,4 +1,5 @@
-//! Clean-up of what belongs to something that is deleted: owned objects, and the objects of a custom kind.
+//! Clean-up of what belongs to something that is deleted (owned objects, and the objects of a custom kind) and of old
+//! events.
 //!
 //! One task watches all changes. What it has to know is a small index ([`owners`]), rebuilt from the store at start and
 //! whenever the task falls out of the window of changes; nothing is persisted. It ends with the server.
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::MissedTickBehavior;
 
 use crate::call::parse;
 use crate::error::{ApiError, ApiResult};
@@ -21,6 +23,7 @@ use crate::server::{ApiServer, WeakApi};
 use crate::store::{Action, Entry, Range, StoreError, Write};
 use crate::verbs::delete::{Deletion, FOREGROUND_FINALIZER, ORPHAN_FINALIZER, remove};
 
+mod expiry;
 mod owners;
 
 use owners::{Key, Owners, Task};
@@ -30,6 +33,8 @@ const RETRY: Duration = Duration::from_secs(10);
 
 /// Cleans up until the server is gone.
 pub(crate) async fn run(api: WeakApi) {
+    let mut expiry = tokio::time::interval(expiry::INTERVAL);
+    expiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let Some(server) = api.upgrade() else { return };
         let mut owners = Owners::default();
@@ -41,7 +46,17 @@ pub(crate) async fn run(api: WeakApi) {
         // Between changes no handle is held: the server must be able to end.
         drop(server);
         loop {
-            let events = match watch.next().await {
+            let events = tokio::select! {
+                events = watch.next() => events,
+                _ = expiry.tick() => {
+                    let Some(server) = api.upgrade() else { return };
+                    if let Err(error) = expiry::run(&server).await {
+                        tracing::warn!(%error, "old events stay for now");
+                    }
+                    continue;
+                }
+            };
+            let events = match events {
                 Ok(events) => events,
                 Err(StoreError::Expired { .. }) => break,
                 Err(_) => return,

@@ -6,6 +6,7 @@ pub(crate) mod config_map;
 pub(crate) mod definition;
 pub(crate) mod namespace;
 pub(crate) mod pod;
+pub(crate) mod priority_class;
 pub(crate) mod secret;
 pub(crate) mod service;
 pub(crate) mod signing_request;

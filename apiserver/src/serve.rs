@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,9 +47,12 @@ const MAX_STREAMS: u32 = 250;
 /// After an accept that failed (out of file descriptors, say): long enough not to spin, short enough not to be noticed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long requests may still take after a shutdown: every verb but a watch is far quicker.
+const GRACE: Duration = Duration::from_secs(1);
+
 impl ApiServer {
-    /// Serves `listener` until `shutdown` is requested; open connections end with it, for watches would never end
-    /// by themselves. Users are known by the client certificates that `tls` verifies, or by service account tokens.
+    /// Serves `listener` until `shutdown` is requested. Requests that are being answered then are given a second to be;
+    /// watches, which would never end by themselves, are cut off after it. Users are known by the client certificates that `tls` verifies, or by service account tokens.
     ///
     /// # Errors
     /// When the listener's address cannot be told: it is not usable then.
@@ -65,17 +69,27 @@ impl ApiServer {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
-                () = shutdown.requested() => return Ok(()),
+                () = shutdown.requested() => break,
                 Some(_) = connections.join_next() => {}
                 (stream, peer, permit) = accept(&listener, &room) => {
-                    let connection = self.clone().connection(acceptor.clone(), stream, permit);
+                    let connection = self.clone().connection(acceptor.clone(), stream, permit, shutdown.clone());
                     spawn_in(&mut connections, tracing::debug_span!("connection", %peer), connection);
                 }
             }
         }
+        drop(listener);
+        // Each of them sees the shutdown and ends within the time that it is given.
+        while connections.join_next().await.is_some() {}
+        Ok(())
     }
 
-    async fn connection(self, acceptor: TlsAcceptor, stream: TcpStream, _permit: OwnedSemaphorePermit) {
+    async fn connection(
+        self,
+        acceptor: TlsAcceptor,
+        stream: TcpStream,
+        _permit: OwnedSemaphorePermit,
+        shutdown: Shutdown,
+    ) {
         // Answers are written whole; waiting for more of them (Nagle) only delays watch events.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
@@ -98,7 +112,16 @@ impl ApiServer {
                 })
             }
         });
-        if let Err(error) = http().serve_connection(TokioIo::new(stream), service).await {
+        let builder = http();
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = shutdown.requested() => {
+                connection.as_mut().graceful_shutdown();
+                tokio::time::timeout(GRACE, connection).await.unwrap_or(Ok(()))
+            }
+        };
+        if let Err(error) = ended {
             tracing::debug!(%error, "connection ended");
         }
     }

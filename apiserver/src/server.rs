@@ -9,22 +9,20 @@ use certs::key::PrivateKey;
 use chassis::clock::Clock;
 use chassis::rng::Rng;
 use chassis::task::{self, AbortOnDrop};
-use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::call;
 use crate::error::{ApiError, ApiResult};
 use crate::garbage;
+use crate::initial;
 use crate::kinds::definition;
+use crate::metrics::Metrics;
 use crate::object;
 use crate::registry::{KindInfo, Registry};
-use crate::store::{Action, Database, Entry, Limits, Place, Range, Store, StoreError, Write};
+use crate::store::{Database, Limits, Place, Range, Store, StoreError};
 
 /// Watches at once. Each costs a task's worth of memory and no queue; a site of this size has a few per node.
 const MAX_WATCHES: usize = 4096;
-
-/// Namespaces that are always there (Kubernetes documentation, "Initial namespaces").
-const INITIAL_NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
 /// What a server is opened with.
 #[derive(Debug, Clone)]
@@ -41,6 +39,11 @@ pub struct Options {
     pub service_account_key: PrivateKey,
 }
 
+/// The operating system gave no randomness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the operating system gives no randomness")]
+pub struct NoRandomness;
+
 /// A Kubernetes API. Clones are handles to the same server; it ends with the last of them.
 #[derive(Clone)]
 pub struct ApiServer {
@@ -56,6 +59,7 @@ struct Shared {
     rng: Rng,
     signer: Es256,
     watches: Arc<Semaphore>,
+    metrics: Metrics,
     /// Ends with the server.
     garbage: OnceLock<AbortOnDrop<()>>,
 }
@@ -71,11 +75,14 @@ impl Options {
     ///
     /// # Errors
     /// When the operating system gives no randomness.
-    pub fn new(database: Database) -> Result<Self, StoreError> {
-        let rng = Rng::from_os().map_err(|error| StoreError::Encoding(error.to_string()))?;
-        let service_account_key =
-            PrivateKey::generate().map_err(|error| StoreError::Encoding(error.to_string()))?;
-        Ok(Self { database, limits: Limits::default(), clock: Clock::system(), rng, service_account_key })
+    pub fn new(database: Database) -> Result<Self, NoRandomness> {
+        Ok(Self {
+            database,
+            limits: Limits::default(),
+            clock: Clock::system(),
+            rng: Rng::from_os().map_err(|_| NoRandomness)?,
+            service_account_key: PrivateKey::generate().map_err(|_| NoRandomness)?,
+        })
     }
 }
 
@@ -94,11 +101,12 @@ impl ApiServer {
             rng: options.rng,
             signer: Es256::new(options.service_account_key),
             watches: Arc::new(Semaphore::new(MAX_WATCHES)),
+            metrics: Metrics::default(),
             garbage: OnceLock::new(),
         };
         let api = Self { shared: Arc::new(shared) };
         api.reload_custom_kinds();
-        api.create_initial_namespaces().await?;
+        initial::create(&api).await?;
         let weak = WeakApi { shared: Arc::downgrade(&api.shared) };
         let collector = task::spawn(tracing::info_span!("garbage"), garbage::run(weak));
         // Set here and nowhere else, so it cannot be set already.
@@ -128,6 +136,15 @@ impl ApiServer {
         self.shared.registry.store(Arc::new(Registry::builtin().with(kinds)));
     }
 
+    /// Shows the server's numbers in `registry`.
+    pub fn register_metrics(&self, registry: &mut prometheus_client::registry::Registry) {
+        self.shared.metrics.register(registry);
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
     pub(crate) fn clock(&self) -> &Clock {
         &self.shared.clock
     }
@@ -145,9 +162,10 @@ impl ApiServer {
     /// # Errors
     /// 429 when there is none.
     pub(crate) fn admit_watch(&self) -> ApiResult<OwnedSemaphorePermit> {
-        Arc::clone(&self.shared.watches)
-            .try_acquire_owned()
-            .map_err(|_| ApiError::too_many_requests("too many watches, please try again later", 5))
+        Arc::clone(&self.shared.watches).try_acquire_owned().map_err(|_| {
+            self.shared.metrics.watch_refused();
+            ApiError::too_many_requests("too many watches, please try again later", 5)
+        })
     }
 
     /// Objects can be created in `namespace`.
@@ -164,29 +182,6 @@ impl ApiServer {
                 "unable to create new content in namespace {namespace} because it is being terminated"
             );
             return Err(ApiError::forbidden(kind, name, &why));
-        }
-        Ok(())
-    }
-
-    async fn create_initial_namespaces(&self) -> Result<(), StoreError> {
-        let registry = self.registry();
-        let Some(kind) = registry.resource("", "v1", "namespaces") else { return Ok(()) };
-        for name in INITIAL_NAMESPACES {
-            let place = Place::new("", name);
-            if self.store().get(&kind.storage, &place).is_some() {
-                continue;
-            }
-            let mut object = json!({
-                "apiVersion": "v1", "kind": "Namespace",
-                "metadata": {
-                    "name": name, "uid": self.rng().uuid().to_string(),
-                    "creationTimestamp": object::time(self.clock().now()),
-                },
-            });
-            (kind.hooks.default)(&mut object);
-            (kind.hooks.initialize)(&mut object);
-            let write = Write { resource: kind.storage.clone(), place, action: Action::Create(object) };
-            self.store().write(write).await.map(|_: Entry| ())?;
         }
         Ok(())
     }

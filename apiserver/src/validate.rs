@@ -10,7 +10,7 @@ pub mod pod;
 mod quantity;
 mod service;
 
-pub use keyed_data::{config_map, secret, secret_update};
+pub use keyed_data::{config_map, config_map_update, secret, secret_update};
 pub use meta::{metadata, metadata_update};
 pub use names::{dns_label, dns_subdomain, label_key, label_value, service_name};
 pub use quantity::Quantity;

@@ -73,8 +73,8 @@ const WIDGET: &str = "{apiVersion: example.com/v1, kind: Widget, metadata: {name
 struct Try {
     dir: TempDir,
     kubeconfig: PathBuf,
-    _trigger: ShutdownTrigger,
-    _server: AbortOnDrop<std::io::Result<()>>,
+    trigger: ShutdownTrigger,
+    server: AbortOnDrop<std::io::Result<()>>,
 }
 
 impl Try {
@@ -86,7 +86,7 @@ impl Try {
         let (trigger, shutdown) = Shutdown::new();
         let server =
             task::spawn(tracing::Span::none(), async move { api.serve(listener, tls, shutdown).await });
-        Self { dir, kubeconfig, _trigger: trigger, _server: server }
+        Self { dir, kubeconfig, trigger, server }
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -377,4 +377,16 @@ async fn get_with_watch_prints_changes_as_they_happen() {
     kubectl.run(&["patch", "cm", "settings", "--type=merge", "-p", r#"{"data":{"shape":"round"}}"#]).await;
     assert!(lines.next_line().await.unwrap().unwrap().starts_with("settings   3"));
     watch.kill().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_ends_watches_and_the_listener() {
+    let kubectl = Try::start().await;
+    let mut watch = kubectl.command(&["get", "--raw", "/api/v1/configmaps?watch=true"]).spawn().unwrap();
+    kubectl.apply(CONFIG_MAP).await;
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    assert!(lines.next_line().await.unwrap().unwrap().contains("ADDED"));
+    kubectl.trigger.request();
+    kubectl.server.await.unwrap().unwrap();
+    assert!(!watch.wait().await.unwrap().success() || lines.next_line().await.unwrap().is_none());
 }

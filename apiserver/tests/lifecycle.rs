@@ -2,10 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests may")]
 
 use apiserver::{ApiServer, Database, Options, User};
+use chassis::clock::Clock;
+use chassis::metrics::SharedRegistry;
 use futures::TryStreamExt as _;
+use jiff::SignedDuration;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenReview};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Pod, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, PropagationPolicy};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind, Status};
@@ -307,4 +310,76 @@ async fn names_are_generated_and_dry_runs_store_nothing() {
     assert!(maps.list(&both).await.unwrap().items.is_empty());
     let stream = maps.watch(&kube::api::WatchParams::default().timeout(1), "0").await.unwrap();
     assert_eq!(stream.try_collect::<Vec<_>>().await.unwrap().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_is_forgotten_an_hour_after_it_was_last_seen() {
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let options = Options { clock: Clock::fixed(now), ..Options::new(Database::Memory).unwrap() };
+    let api = ApiServer::open(options).await.unwrap();
+    let events: Api<Event> = Api::default_namespaced(client(&api));
+    for (name, last) in [("once", "1970-01-01T00:00:00Z"), ("often", "1970-01-01T00:50:00Z")] {
+        let event = object(json!({"metadata": {"name": name}, "lastTimestamp": last, "involvedObject": {}}));
+        events.create(&PostParams::default(), &event).await.unwrap();
+    }
+    let is_gone = |event: Option<&Event>| event.is_none();
+    await_condition(events.clone(), "once", is_gone).await.unwrap();
+    let passed = api_time(&events).await.duration_since(now);
+    assert!(passed >= SignedDuration::from_hours(1) && passed <= SignedDuration::from_mins(70), "{passed}");
+    events.get("often").await.unwrap();
+}
+
+/// The server's time of day, as it stamps a new object.
+async fn api_time(events: &Api<Event>) -> jiff::Timestamp {
+    let event = object(json!({"metadata": {"generateName": "now-"}, "involvedObject": {}}));
+    let created = events.create(&PostParams::default(), &event).await.unwrap();
+    created.creation_timestamp().unwrap().0
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_priority_class_becomes_a_number() {
+    let pods: Api<Pod> = Api::default_namespaced(client(&api().await));
+    let mut critical = pod("critical");
+    critical.spec.as_mut().unwrap().priority_class_name = Some("system-node-critical".to_owned());
+    let created = pods.create(&PostParams::default(), &critical).await.unwrap();
+    assert_eq!(created.spec.unwrap().priority, Some(2_000_001_000));
+    let mut unknown = pod("unknown");
+    unknown.spec.as_mut().unwrap().priority_class_name = Some("important".to_owned());
+    let refused = refusal(pods.create(&PostParams::default(), &unknown).await);
+    assert_eq!(
+        refused.message,
+        "pods \"unknown\" is forbidden: no PriorityClass with name important was found"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_immutable_config_map_stays_as_it_is() {
+    let maps: Api<ConfigMap> = Api::default_namespaced(client(&api().await));
+    let frozen = object(json!({"metadata": {"name": "m"}, "data": {"a": "1"}, "immutable": true}));
+    maps.create(&PostParams::default(), &frozen).await.unwrap();
+    for change in [json!({"data": {"a": "2"}}), json!({"immutable": false})] {
+        let refused = refusal(maps.patch("m", &PatchParams::default(), &Patch::Merge(&change)).await);
+        assert!(
+            refused.message.contains("field is immutable when `immutable` is set"),
+            "{}",
+            refused.message
+        );
+    }
+    let label = Patch::Merge(json!({"metadata": {"labels": {"a": "b"}}}));
+    maps.patch("m", &PatchParams::default(), &label).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_and_watches_are_counted() {
+    let api = api().await;
+    let registry = SharedRegistry::new();
+    registry.register(|registry| api.register_metrics(registry));
+    let maps: Api<ConfigMap> = Api::default_namespaced(client(&api));
+    refusal(maps.get("none").await);
+    let watch = maps.watch(&kube::api::WatchParams::default(), "0").await.unwrap();
+    let text = registry.encode();
+    assert!(text.contains("apiserver_requests_total{verb=\"Get\",code=\"404\"} 1\n"), "{text}");
+    assert!(text.contains("apiserver_watches 1\n"), "{text}");
+    drop(watch);
+    assert!(registry.encode().contains("apiserver_watches 0\n"));
 }

@@ -9,6 +9,7 @@ use crate::validate;
 
 mod account;
 mod defaults;
+mod priority;
 mod qos;
 
 /// Seconds that containers get to end by themselves (`terminationGracePeriodSeconds`).
@@ -32,6 +33,7 @@ fn admit(admission: &Admission<'_>, pod: &mut Value) -> ApiResult<()> {
     if admission.old.is_some() {
         return Ok(());
     }
+    priority::resolve(admission.api, pod)?;
     account::mount(admission.api, pod)?;
     defaults::tolerate_lost_nodes(pod);
     Ok(())

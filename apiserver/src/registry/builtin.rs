@@ -135,7 +135,11 @@ fn others() -> Vec<KindInfo> {
             .field("spec.signerName", "")
             .hooked(kinds::signing_request::HOOKS),
         KindInfo::new("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices").with_generation(),
-        KindInfo::new("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses").short(&["pc"]).cluster(),
+        KindInfo::new("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses")
+            .short(&["pc"])
+            .cluster()
+            .with_generation()
+            .hooked(kinds::priority_class::HOOKS),
         KindInfo::new("storage.k8s.io", "v1", "StorageClass", "storageclasses")
             .short(&["sc"])
             .cluster()

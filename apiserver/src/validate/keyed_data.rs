@@ -52,16 +52,32 @@ pub fn secret(object: &Value) -> Vec<FieldError> {
     errors
 }
 
+/// What may not change in a config map.
+pub fn config_map_update(old: &Value, new: &Value) -> Vec<FieldError> {
+    immutable(old, new, &["data", "binaryData"])
+}
+
 /// What may not change in a secret.
 pub fn secret_update(old: &Value, new: &Value) -> Vec<FieldError> {
-    let mut errors = Vec::new();
+    let mut errors = immutable(old, new, &["data"]);
     if old["type"] != new["type"] {
         errors.push(FieldError::invalid("type", &new["type"], "field is immutable"));
     }
-    if old["immutable"] == true && (new["immutable"] != true || old["data"] != new["data"]) {
-        errors.push(FieldError::forbidden("data", "field is immutable when `immutable` is set"));
-    }
     errors
+}
+
+/// Once an object says that it is immutable, it stays so, and so do these fields.
+fn immutable(old: &Value, new: &Value, fields: &[&str]) -> Vec<FieldError> {
+    if old["immutable"] != true {
+        return Vec::new();
+    }
+    let unfrozen = (new["immutable"] != true).then_some("immutable");
+    let changed = fields.iter().copied().filter(|field| old[*field] != new[*field]);
+    unfrozen
+        .into_iter()
+        .chain(changed)
+        .map(|field| FieldError::forbidden(field, "field is immutable when `immutable` is set"))
+        .collect()
 }
 
 fn required_keys(secret_type: &str) -> &'static [&'static str] {

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use http::Response;
 use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::call::{Call, parse};
 use crate::error::{ApiError, ApiResult};
+use crate::metrics::OpenWatch;
 use crate::render;
 use crate::request::Accept;
 use crate::response::Body;
@@ -48,6 +49,7 @@ struct Feed {
     ends_at: Instant,
     ended: bool,
     _permit: OwnedSemaphorePermit,
+    _open: OpenWatch,
 }
 
 /// Starts a watch.
@@ -55,6 +57,7 @@ pub(crate) fn watch(call: Call) -> ApiResult<Response<Body>> {
     let permit = call.api.admit_watch()?;
     let selection = Selection::new(&call.kind, &call.params, call.path.name.as_deref())?;
     let (initial, watch) = start(&call)?;
+    let open = call.api.metrics().watch_opened();
     let now = Instant::now();
     let lifetime = call
         .params
@@ -71,6 +74,7 @@ pub(crate) fn watch(call: Call) -> ApiResult<Response<Body>> {
         ends_at: now + lifetime,
         ended: false,
         _permit: permit,
+        _open: open,
     };
     let frames = futures::stream::unfold(feed, |mut feed| async move {
         let chunk = feed.next().await?;
@@ -115,6 +119,9 @@ impl Feed {
             Ok(chunk) => chunk,
             Err(error) => {
                 self.ended = true;
+                if error.code() == StatusCode::GONE {
+                    self.call.api.metrics().watch_expired();
+                }
                 let mut chunk = BytesMut::new();
                 put_event(&mut chunk, "ERROR", error.status().to_string().as_bytes());
                 Some(chunk.freeze())

@@ -1,0 +1,98 @@
+//! What the server counts.
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::dispatch::Verb;
+
+/// The server's numbers. Clones count into the same ones.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Metrics {
+    requests: Family<RequestLabels, Counter>,
+    watches: Gauge,
+    watches_refused: Counter,
+    watches_expired: Counter,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    verb: Option<VerbLabel>,
+    code: u16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum VerbLabel {
+    Get,
+    List,
+    Watch,
+    Create,
+    Update,
+    Patch,
+    Delete,
+    DeleteCollection,
+}
+
+/// Counts a watch for as long as it is held.
+#[derive(Debug)]
+pub(crate) struct OpenWatch {
+    watches: Gauge,
+}
+
+impl Metrics {
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        registry.register("apiserver_requests", "Requests answered, by verb and code", self.requests.clone());
+        registry.register("apiserver_watches", "Watches that are open", self.watches.clone());
+        registry.register(
+            "apiserver_watches_refused",
+            "Watches refused because too many were open",
+            self.watches_refused.clone(),
+        );
+        registry.register(
+            "apiserver_watches_expired",
+            "Watches ended because they were slower than the window of changes",
+            self.watches_expired.clone(),
+        );
+    }
+
+    /// A request for objects (with a verb) or for a document of the server (without) was answered.
+    pub(crate) fn answered(&self, verb: Option<Verb>, code: u16) {
+        self.requests.get_or_create(&RequestLabels { verb: verb.map(VerbLabel::from), code }).inc();
+    }
+
+    pub(crate) fn watch_opened(&self) -> OpenWatch {
+        self.watches.inc();
+        OpenWatch { watches: self.watches.clone() }
+    }
+
+    pub(crate) fn watch_refused(&self) {
+        self.watches_refused.inc();
+    }
+
+    pub(crate) fn watch_expired(&self) {
+        self.watches_expired.inc();
+    }
+}
+
+impl Drop for OpenWatch {
+    fn drop(&mut self) {
+        self.watches.dec();
+    }
+}
+
+impl From<Verb> for VerbLabel {
+    fn from(verb: Verb) -> Self {
+        match verb {
+            Verb::Get => Self::Get,
+            Verb::List => Self::List,
+            Verb::Watch => Self::Watch,
+            Verb::Create => Self::Create,
+            Verb::Update => Self::Update,
+            Verb::Patch => Self::Patch,
+            Verb::Delete => Self::Delete,
+            Verb::DeleteCollection => Self::DeleteCollection,
+        }
+    }
+}
