@@ -15,7 +15,7 @@ use crate::flow::{MetaClient, MetaError, MetaInbox, MetaRequest, PodChange, PodF
 /// As much as `app.rs` gives the real one.
 const QUEUE: usize = 64;
 /// How long a test waits for what it expects; on paused time that costs nothing, on real time it is a failure anyway.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Everything that was told or can be asked.
 #[derive(Debug, Default)]
@@ -86,7 +86,7 @@ impl FakeMeta {
     /// Waits until `look` finds something.
     ///
     /// # Panics
-    /// It does not within a minute; says what there is instead.
+    /// It does not within two minutes; says what there is instead.
     pub async fn until<T>(&self, what: &str, mut look: impl FnMut(&Book) -> Option<T>) -> T {
         let mut book = self.book.subscribe();
         let mut found = None;

@@ -7,11 +7,15 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::image;
 
 /// Where Debian and everybody else put the CNI plugins.
 const CNI_PLUGINS: [&str; 2] = ["/usr/lib/cni", "/opt/cni/bin"];
+/// So many run at a time: each starts containers of its own, and waits for them on the wall clock.
+static SLOTS: Semaphore = Semaphore::const_new(2);
+
 /// Both the pods' image and the sandboxes'.
 pub(crate) const IMAGE: &str = "skerry.test/program:1";
 
@@ -19,6 +23,7 @@ pub(crate) struct Containerd {
     dir: TempDir,
     bridge: String,
     process: Option<Child>,
+    _slot: SemaphorePermit<'static>,
 }
 
 impl Containerd {
@@ -29,9 +34,10 @@ impl Containerd {
             let found = Command::new("which").arg(program).output().unwrap().status.success();
             assert!(found, "this test needs {program}: apt-get install containerd runc");
         }
+        let slot = SLOTS.acquire().await.unwrap();
         // Under /run: a socket's path must be short, and shims outlive a killed containerd.
         let dir = tempfile::Builder::new().prefix("sk-").tempdir_in("/run").unwrap();
-        let mut containerd = Self { dir, bridge: format!("sktest{subnet}"), process: None };
+        let mut containerd = Self { dir, bridge: format!("sktest{subnet}"), process: None, _slot: slot };
         containerd.configure(subnet);
         containerd.boot().await;
         let archive = containerd.path("image.tar");
@@ -46,6 +52,11 @@ impl Containerd {
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.path("c.sock")
+    }
+
+    /// `cgroupRoot` of the test's own, so that pods of the same UID in two tests do not meet.
+    pub(crate) fn cgroup_root(&self) -> String {
+        format!("/{}", self.bridge)
     }
 
     /// Starts the daemon and waits until it answers.
@@ -154,6 +165,9 @@ impl Drop for Containerd {
         let deleted =
             Command::new("ip").args(["link", "delete", &self.bridge]).stderr(Stdio::null()).status();
         deleted.ok();
+        for hierarchy in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+            remove_groups(&hierarchy.path().join(&self.bridge));
+        }
     }
 }
 
@@ -164,6 +178,16 @@ impl Containerd {
         cut.ok();
         unmount_below(self.dir.path());
     }
+}
+
+/// Removes a cgroup with those in it: directories, from the inside out.
+fn remove_groups(group: &Path) {
+    for entry in std::fs::read_dir(group).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_groups(&entry.path());
+        }
+    }
+    std::fs::remove_dir(group).ok();
 }
 
 fn kill(pid: i32) {

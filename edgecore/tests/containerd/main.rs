@@ -34,6 +34,7 @@ impl Edge {
     async fn start(containerd: &Containerd, restored: &[Pod]) -> Self {
         let root_directory = text(containerd.path("kubelet"));
         let mut file = File { root_directory, ..File::default() };
+        file.tailored_kubelet_config.cgroup_root = containerd.cgroup_root();
         file.tailored_kubelet_config.pod_logs_dir = text(containerd.path("logs"));
         file.tailored_kubelet_config.container_runtime_endpoint =
             format!("unix://{}", text(containerd.socket()));
@@ -106,7 +107,8 @@ async fn a_pod_runs_and_goes_and_leaves_nothing() {
     assert!(!containerd.path("logs/default_web_uid-web").exists());
     assert!(!containerd.path("kubelet/pods/uid-web").exists());
     for hierarchy in std::fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
-        assert!(!hierarchy.path().join("kubepods/besteffort/poduid-web").exists(), "{:?}", hierarchy.path());
+        let group = hierarchy.path().join(containerd.cgroup_root().trim_start_matches('/'));
+        assert!(!group.join("kubepods/besteffort/poduid-web").exists(), "{group:?}");
     }
 }
 
