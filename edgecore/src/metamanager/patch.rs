@@ -28,14 +28,19 @@ pub(super) fn pod_status(uid: &str, status: &PodStatus) -> serde_json::Result<Ve
     serde_json::to_vec(&json!({"metadata": {"uid": uid}, "status": status}))
 }
 
-/// Patch for `nodes/<name>/status`.
+/// Patch for `nodes/<name>/status`. The API merges addresses by their type, of which a node with two families has
+/// the same twice.
 pub(super) fn node_status(status: &NodeStatus) -> serde_json::Result<Vec<u8>> {
+    let mut status = serde_json::to_value(status)?;
+    if let Some(Value::Array(addresses)) = status.get_mut("addresses") {
+        addresses.push(json!({"$patch": "replace"}));
+    }
     serde_json::to_vec(&json!({ "status": status }))
 }
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::core::v1::{PodIP, PodStatus};
+    use k8s_openapi::api::core::v1::{NodeAddress, NodeStatus, PodIP, PodStatus};
     use serde_json::{Value, json};
 
     #[test]
@@ -45,6 +50,18 @@ mod tests {
         assert_eq!(patch["metadata"]["uid"], "u1");
         assert_eq!(patch["status"]["podIP"], Value::Null);
         assert_eq!(patch["status"]["podIPs"], json!([{"$patch": "replace"}]));
+    }
+
+    #[test]
+    fn addresses_of_a_node_replace_the_old_ones() {
+        let address = |address: &str| NodeAddress { type_: "InternalIP".into(), address: address.into() };
+        let status = NodeStatus {
+            addresses: Some(vec![address("10.0.0.1"), address("fd00::2")]),
+            ..NodeStatus::default()
+        };
+        let patch: Value = serde_json::from_slice(&super::node_status(&status).unwrap()).unwrap();
+        assert_eq!(patch["status"]["addresses"][1]["address"], "fd00::2");
+        assert_eq!(patch["status"]["addresses"][2], json!({"$patch": "replace"}));
     }
 
     #[test]

@@ -134,6 +134,9 @@ fn edge_config(layout: &Layout, ports: Ports, token: String) -> EdgeCore {
     kubelet.static_pod_path = text(layout.path("edge/manifests"));
     kubelet.container_runtime_endpoint = format!("unix://{}", layout.containerd_socket().display());
     kubelet.image_service_endpoint = kubelet.container_runtime_endpoint.clone();
+    // A machine to try things on may well be nine tenths full; that is no reason to turn pods away.
+    kubelet.eviction_hard.insert("nodefs.available".to_owned(), "1%".to_owned());
+    kubelet.eviction_hard.insert("nodefs.inodesFree".to_owned(), "1%".to_owned());
     // Containers of two demos on one machine must not meet in one cgroup.
     kubelet.cgroup_root = format!("/{}", layout.id);
     config

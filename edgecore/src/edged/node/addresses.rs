@@ -55,11 +55,9 @@ fn choose(addresses: &[(String, IpAddr)], wanted: Option<&str>, default: Option<
     };
     let candidates = [wanted.map(|name| of(Some(name))), default.map(|name| of(Some(name))), Some(of(None))];
     let found = candidates.into_iter().flatten().find(|addresses| !addresses.is_empty()).unwrap_or_default();
-    // One of each family, as a node has: IPv4 first.
-    let v4 = found.iter().find(|address| address.is_ipv4());
-    let v6 = found.iter().find(|address| address.is_ipv6());
-    let chosen: Vec<IpAddr> = v4.into_iter().chain(v6).copied().collect();
-    if chosen.is_empty() { vec![Ipv4Addr::LOCALHOST.into()] } else { chosen }
+    // One, as kubelet does when it is not told otherwise: two families are for clusters that are set up for them.
+    let chosen = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    vec![chosen.copied().unwrap_or(Ipv4Addr::LOCALHOST.into())]
 }
 
 #[cfg(test)]
@@ -86,8 +84,12 @@ mod tests {
     #[test]
     fn the_configured_interface_then_the_default_route_then_any() {
         assert_eq!(chosen(Some("wlan0"), Some("eth0")), ["198.51.100.7"]);
-        assert_eq!(chosen(None, Some("eth0")), ["192.0.2.2", "fd00::2"]);
-        assert_eq!(chosen(Some("gone"), None), ["10.1.0.1", "fd00::2"]);
+        assert_eq!(chosen(None, Some("eth0")), ["192.0.2.2"]);
+        assert_eq!(chosen(Some("gone"), None), ["10.1.0.1"]);
+        assert_eq!(
+            choose(&addresses(&[("eth0", "fd00::2")]), None, None),
+            ["fd00::2".parse::<IpAddr>().unwrap()]
+        );
         assert_eq!(choose(&addresses(&[("lo", "127.0.0.1")]), None, None), [IpAddr::from([127, 0, 0, 1])]);
     }
 
