@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use self::config::NodeConfig;
-use self::lease::LeaseKeeper;
+use self::lease::{Comebacks, Identity, LeaseKeeper};
 use self::monitor::Monitor;
 use self::status::{node, says_the_same};
 use super::events::{Recorder, Severity, about_node};
@@ -109,6 +109,7 @@ impl NodeAgent {
         let status = self.monitor.look().await;
         // Offline after a restart, the node is known already, and what it reports waits in the store.
         let (registered, is_registered) = watch::channel(known.is_some());
+        let (comebacks, came_back) = watch::channel(0);
         let register = Registration {
             meta: self.meta.clone(),
             clock: self.clock.clone(),
@@ -117,8 +118,8 @@ impl NodeAgent {
         };
         tokio::select! {
             () = shutdown.requested() => {}
-            never = register.run(status, registered) => match never {},
-            never = self.report(is_registered) => match never {},
+            never = register.run(status, registered, comebacks) => match never {},
+            never = self.report(is_registered, came_back) => match never {},
         }
     }
 
@@ -133,16 +134,25 @@ impl NodeAgent {
     }
 
     /// Reports what changed, for ever.
-    async fn report(&mut self, mut is_registered: watch::Receiver<bool>) -> Infallible {
+    async fn report(
+        &mut self,
+        mut is_registered: watch::Receiver<bool>,
+        mut came_back: watch::Receiver<u64>,
+    ) -> Infallible {
         if is_registered.wait_for(|registered| *registered).await.is_err() {
             // The registration has ended, so everything is about to.
             return std::future::pending().await;
         }
         let mut reported: Option<(NodeStatus, Instant)> = None;
+        // The cluster may take a node for lost just when it comes back, and write that over what was reported: until
+        // a lease's time has passed, everything is reported.
+        let mut insist_until = Instant::now();
         loop {
             let status = self.monitor.look().await;
             let is_due = reported.as_ref().is_none_or(|(last, at)| {
-                at.elapsed() >= self.config.report_every || !says_the_same(last, &status)
+                Instant::now() < insist_until
+                    || at.elapsed() >= self.config.report_every
+                    || !says_the_same(last, &status)
             });
             for reason in self.monitor.take_transitions() {
                 let name = &self.config.name;
@@ -161,7 +171,10 @@ impl NodeAgent {
             } else {
                 NOT_READY_INTERVAL.min(self.config.update_every)
             };
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                Ok(()) = came_back.changed() => insist_until = Instant::now() + self.config.lease,
+            }
         }
     }
 }
@@ -175,11 +188,17 @@ struct Registration {
 }
 
 impl Registration {
-    async fn run(self, status: NodeStatus, registered: watch::Sender<bool>) -> Infallible {
+    async fn run(
+        self,
+        status: NodeStatus,
+        registered: watch::Sender<bool>,
+        comebacks: Comebacks,
+    ) -> Infallible {
         let uid = self.register(status).await;
         registered.send_replace(true);
         let NodeConfig { name, lease, .. } = &self.config;
-        LeaseKeeper::new(self.meta, self.clock, self.rng, name, &uid, *lease).run().await
+        let node = Identity { name, uid: &uid };
+        LeaseKeeper::new(self.meta, self.clock, self.rng, &node, *lease, comebacks).run().await
     }
 
     /// The UID of the Node.

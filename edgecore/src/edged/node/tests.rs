@@ -113,6 +113,8 @@ struct Fixture {
     inbox: MetaInbox,
     stored: Option<Node>,
     offline: bool,
+    /// Leases are renewed only when this is set.
+    linked: bool,
     clock: Clock,
     _machine: tempfile::TempDir,
     _agent: AbortOnDrop<()>,
@@ -145,7 +147,17 @@ impl Fixture {
         let (trigger, shutdown) = Shutdown::new();
         let agent = chassis::task::spawn(tracing::Span::none(), agent.run(shutdown));
         let offline = stored.is_some();
-        Self { runtime, inbox, stored, offline, clock, _machine: machine, _agent: agent, _trigger: trigger }
+        Self {
+            runtime,
+            inbox,
+            stored,
+            offline,
+            linked: false,
+            clock,
+            _machine: machine,
+            _agent: agent,
+            _trigger: trigger,
+        }
     }
 
     async fn next(&mut self) -> Said {
@@ -166,7 +178,9 @@ impl Fixture {
                 MetaRequest::NodeStatus(status) => return Said::Status(status),
                 MetaRequest::Event(event) => return Said::Event(event.reason.unwrap()),
                 MetaRequest::RenewLease(lease, reply) => {
-                    reply.send(Err(MetaError::Offline { what: "lease".to_owned() })).unwrap();
+                    let offline = MetaError::Offline { what: "lease".to_owned() };
+                    let answer = if self.linked { Ok(lease.clone()) } else { Err(offline) };
+                    reply.send(answer).unwrap();
                     return Said::Lease(lease);
                 }
                 other => panic!("{other:?}"),
@@ -250,4 +264,25 @@ async fn offline_after_a_reboot_it_reports_from_what_it_knows() {
     assert_eq!(ready(&status).status, "True");
     assert_eq!(reasons[..2], ["Starting", "Rebooted"]);
     assert!(reasons.contains(&"NodeReady".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn coming_back_it_insists_for_as_long_as_it_may_have_been_given_up() {
+    let mut fixture = Fixture::start(true, None);
+    let start = fixture.clock.now();
+    let mut reports = Vec::new();
+    loop {
+        let said = fixture.next().await;
+        let at = fixture.clock.now().duration_since(start).as_secs();
+        fixture.linked = !(100..170).contains(&at);
+        if matches!(said, Said::Status(_)) {
+            reports.push(at);
+        }
+        if at > 250 {
+            break;
+        }
+    }
+    let (start, after_cut): (Vec<i64>, Vec<i64>) = reports.iter().partition(|&&at| at < 100);
+    assert!(start.len() >= 4 && start.iter().all(|&at| at <= 45), "{reports:?}");
+    assert!(after_cut.len() >= 4 && after_cut.iter().all(|at| (170..=225).contains(at)), "{reports:?}");
 }

@@ -5,6 +5,7 @@
 //! end that the pod is gone. It ends with its pod, or when `Wanted` is dropped, leaving its containers as they are.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
@@ -198,7 +199,9 @@ impl PodActor {
             observed: self.observed.clone(),
             prepared: self.prepared.clone(),
             is_stopping: self.state.is_stopping(),
+            is_committed: Arc::default(),
         };
+        let is_committed = view.is_committed.clone();
         let work = self.worker.clone().perform(step.clone(), view);
         tokio::pin!(work);
         loop {
@@ -215,7 +218,7 @@ impl PodActor {
                         return Flow::Abandon;
                     }
                     self.take_wanted();
-                    if self.state.is_overtaken(&step, &begun_with) {
+                    if self.state.is_overtaken(&step, &begun_with) && !is_committed.load(Ordering::Relaxed) {
                         tracing::debug!(?step, "step is broken off");
                         return Flow::Continue;
                     }

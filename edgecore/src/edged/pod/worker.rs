@@ -5,6 +5,7 @@ mod start;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -40,6 +41,8 @@ pub(super) struct View {
     pub(super) prepared: Arc<Prepared>,
     /// The pod goes, so its logs go, too.
     pub(super) is_stopping: bool,
+    /// Set by a step that must not be broken off any more.
+    pub(super) is_committed: Arc<AtomicBool>,
 }
 
 /// How a step ended.

@@ -50,7 +50,7 @@ async fn run_one(pods: &Api<Pod>, name: &str, image: &str) -> anyhow::Result<Dur
         "metadata": {"name": name},
         "spec": {
             "terminationGracePeriodSeconds": 1,
-            "containers": [{"name": "main", "image": image, "imagePullPolicy": "Never"}],
+            "containers": [{"name": "main", "image": image, "imagePullPolicy": "Never", "args": ["pause"]}],
         },
     }))?;
     let start = Instant::now();

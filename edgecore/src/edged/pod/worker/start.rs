@@ -1,5 +1,7 @@
 //! Starting one container: image, environment, mounts, then the runtime's two calls.
 
+use std::sync::atomic::Ordering;
+
 use k8s_cri::v1::PodSandboxConfig;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Secret};
 
@@ -36,6 +38,9 @@ impl Worker {
             }
         };
         self.make_log_directory(name, attempt).await;
+        // containerd (1.6) loses track of a container whose start is broken off: it can then be neither stopped nor
+        // removed. What is begun here is stopped properly afterwards.
+        view.is_committed.store(true, Ordering::Relaxed);
         let runtime = &self.context.runtime;
         let id = match runtime.create_container(sandbox, config, sandbox_config).await {
             Ok(id) => id,
