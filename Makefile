@@ -1,6 +1,6 @@
 # Each verb is one call of the real tool. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help deps build check test demo demo-down demo-status bench fuzz
+.PHONY: help deps build app check test demo demo-down demo-status bench fuzz
 
 CARGO ?= cargo
 # Where cargo builds to; `make demo` keeps its state below it.
@@ -16,15 +16,17 @@ help: ## list the verbs
 deps: ## install what building and testing need (Debian; elsewhere it says what is missing)
 	@build/deps.sh
 
-build: deps ## build the release binaries and the demo's program
+build: deps app ## build the release binaries
 	$(CARGO) build --release --locked --bins -p cloudcore -p edgecore -p keadm
+
+app: ## build the program in the demo's images
 	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked -p demo-app --target $(APP_TARGET) --target-dir $(TARGET)/demo-app
 
 check: deps ## formatting and clippy, warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
-test: deps ## everything the tests need, then all tests
+test: deps app ## everything the tests need, then all tests
 	$(CARGO) build --workspace --locked --bins
 	$(CARGO) test --workspace --locked
 
