@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -112,9 +113,12 @@ impl Site {
         for entry in std::fs::read_dir("/proc")?.flatten() {
             let Ok(pid) = entry.file_name().to_string_lossy().parse() else { continue };
             let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            if words.split(|byte| *byte == 0).any(|word| word == ours) {
+            if words.split(|byte| *byte == 0).any(|word| word == ours)
+                && let Err(error) = kill(Pid::from_raw(pid), Signal::SIGKILL)
                 // It may have gone with another one.
-                drop(kill(Pid::from_raw(pid), Signal::SIGKILL).ok());
+                && error != Errno::ESRCH
+            {
+                return Err(error).with_context(|| format!("kill a shim (pid {pid})"));
             }
         }
         Ok(())
