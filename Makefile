@@ -29,6 +29,12 @@ check: deps ## formatting and clippy, warnings are errors
 test: deps app ## everything the tests need, then all tests
 	$(CARGO) build --workspace --locked --bins
 	$(CARGO) test --workspace --locked
+ifdef KUBEBUILDER_ASSETS
+	@echo "KUBEBUILDER_ASSETS is set: the same flow against the kube-apiserver in $(KUBEBUILDER_ASSETS)"
+	$(CARGO) test --locked --workspace -- --ignored real_kube_apiserver
+else
+	@echo "KUBEBUILDER_ASSETS is not set: nothing was tried against a real kube-apiserver"
+endif
 
 demo: build ## control plane, cloudcore, an edge node and two pods on this machine
 	$(TARGET)/release/keadm demo --state target/demo up --app $(APP)

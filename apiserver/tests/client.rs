@@ -170,7 +170,8 @@ async fn a_watch_tells_of_changes_and_of_objects_that_come_and_go_by_their_label
     assert_eq!(added.name_any(), "web");
     let Some(WatchEvent::Deleted(gone)) = events.try_next().await.unwrap() else { panic!("no DELETED") };
     assert_eq!(gone.labels()["app"], "web", "the client gets what it knew");
-    assert!(gone.resource_version() > added.resource_version());
+    let version = |pod: &Pod| pod.resource_version().unwrap().parse::<u64>().unwrap();
+    assert!(version(&gone) > version(&added));
     assert!(events.try_next().await.unwrap().is_none(), "the watch ends after its timeout");
 }
 

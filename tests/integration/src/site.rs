@@ -37,7 +37,8 @@ impl Site {
     pub fn new(kubeconfig: Option<&Path>) -> anyhow::Result<Self> {
         let bin = binaries()?;
         let target = bin.parent().context("the binaries are not in a target folder")?;
-        let app = target.join(format!("demo-app/{}-unknown-linux-gnu/release/demo-app", std::env::consts::ARCH));
+        let app =
+            target.join(format!("demo-app/{}-unknown-linux-gnu/release/demo-app", std::env::consts::ARCH));
         for file in [bin.join("keadm"), bin.join("cloudcore"), bin.join("edgecore"), app.clone()] {
             anyhow::ensure!(file.exists(), "{} is not built: `make test` builds it", file.display());
         }
@@ -130,7 +131,13 @@ impl Site {
     /// What `ctr` says.
     pub fn containers(&self) -> anyhow::Result<Vec<String>> {
         let mut command = Command::new("ctr");
-        command.arg("--address").arg(self.socket()?).args(["--namespace", "k8s.io", "containers", "ls", "-q"]);
+        command.arg("--address").arg(self.socket()?).args([
+            "--namespace",
+            "k8s.io",
+            "containers",
+            "ls",
+            "-q",
+        ]);
         let output = succeed(&mut command)?;
         let mut ids: Vec<String> = String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect();
         ids.sort();
