@@ -11,6 +11,8 @@
 //! It has no authentication, so it belongs on a local address. It ends with the shutdown, after the answers that are
 //! being given.
 
+mod board;
+
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
@@ -24,6 +26,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Serialize;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -35,6 +38,8 @@ use crate::readiness::Readiness;
 use crate::shutdown::Shutdown;
 use crate::task;
 use crate::telemetry::LogHandle;
+
+pub use self::board::Board;
 
 #[cfg(test)]
 mod tests;
@@ -86,6 +91,11 @@ impl DebugSources {
     /// Shows `source`'s value under `name`. It is called for each request: it must be quick, and hold no secrets.
     pub fn register(&self, name: &'static str, source: impl Fn() -> Value + Send + Sync + 'static) {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).push((name, Arc::new(source)));
+    }
+
+    /// Shows a board under `name`.
+    pub fn show<T: Serialize + Send + 'static>(&self, name: &'static str, board: Board<T>) {
+        self.register(name, move || board.snapshot());
     }
 
     /// The present value of every source, by name.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use certs::san::SanList;
 use certs::tls::{ClientAuth, server_config};
-use chassis::admin::{Admin, AdminState, DebugSources};
+use chassis::admin::{Admin, AdminState, Board, DebugSources};
 use chassis::channel::{ChannelMetrics, bounded_with};
 use chassis::clock::Clock;
 use chassis::link::websocket::{WebSocketAcceptor, WebSocketLimits};
@@ -97,6 +97,7 @@ struct Builder {
     rng: Rng,
     readiness: Readiness,
     registry: SharedRegistry,
+    debug: DebugSources,
     supervisor: Supervisor,
 }
 
@@ -139,6 +140,7 @@ impl App {
             rng,
             readiness: Readiness::new(),
             registry: SharedRegistry::new(),
+            debug: DebugSources::default(),
             supervisor: Supervisor::new(GRACE),
         };
         let admin = builder.start_admin(log).await?;
@@ -176,7 +178,7 @@ impl Builder {
     async fn start_admin(&mut self, log: Option<LogHandle>) -> anyhow::Result<SocketAddr> {
         let address = self.config.common_config.monitor_server.bind_address.parse()?;
         let (readiness, registry) = (self.readiness.clone(), self.registry.clone());
-        let state = AdminState { readiness, registry, log, debug: DebugSources::default() };
+        let state = AdminState { readiness, registry, log, debug: self.debug.clone() };
         let admin = Admin::bind(address, state)
             .await
             .with_context(|| format!("listen on {address} (commonConfig.monitorServer.bindAddress)"))?;
@@ -239,11 +241,14 @@ impl Builder {
         let hub = &self.config.modules.cloud_hub;
         let channels = self.registry.register(ChannelMetrics::register);
         let (sessions, announced) = bounded_with("edgecontroller_sessions", SESSIONS, &channels);
+        let board = Board::default();
+        self.debug.show(CloudHub::NAME, board.clone());
         let environment = cloudhub::Environment {
             clock: self.clock.clone(),
             rng: self.rng.clone(),
             channels,
             metrics: self.registry.register(cloudhub::Metrics::register),
+            board,
         };
         let ready = self.readiness.register(CloudHub::NAME);
         self.supervisor.start(CloudHub::new(

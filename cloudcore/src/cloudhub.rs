@@ -17,6 +17,7 @@ mod session;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use chassis::admin::Board;
 use chassis::channel::{self, ChannelMetrics};
 use chassis::clock::Clock;
 use chassis::link::{Acceptor, CloseReason, Link};
@@ -25,7 +26,9 @@ use chassis::readiness::ReadyGuard;
 use chassis::rng::Rng;
 use chassis::shutdown::{Shutdown, ShutdownTrigger};
 use chassis::task;
+use jiff::Timestamp;
 use proto::config::cloudcore;
+use serde::Serialize;
 use tokio::task::JoinSet;
 
 use self::identity::Refusal;
@@ -65,6 +68,16 @@ pub struct Environment {
     pub channels: ChannelMetrics,
     /// What the hub counts.
     pub metrics: Metrics,
+    /// The nodes that are connected, for `/debug/state`.
+    pub board: Board<Connected>,
+}
+
+/// A connected node, as operators see it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Connected {
+    /// The node's end of the connection.
+    address: String,
+    since: Timestamp,
 }
 
 /// The module.
@@ -137,12 +150,12 @@ impl Module for CloudHub {
             tokio::select! {
                 () = shutdown.requested() => break,
                 link = acceptor.accept() => running.admit(link?, &config, &environment, &controller, &shutdown),
-                Some(ended) = running.tasks.join_next() => running.forget(ended?, &environment.metrics),
+                Some(ended) = running.tasks.join_next() => running.forget(ended?, &environment),
             }
         }
         drop((acceptor, controller));
         while let Some(ended) = running.tasks.join_next().await {
-            running.forget(ended?, &environment.metrics);
+            running.forget(ended?, &environment);
         }
         Ok(())
     }
@@ -204,6 +217,8 @@ impl Running {
             older.end.request();
         }
         environment.metrics.connected(self.current.len());
+        let address = link.peer.address.clone();
+        environment.board.set(&node, Connected { address, since: environment.clock.now() });
 
         let (requests_tx, requests) =
             channel::bounded_with("cloudhub_requests", REQUESTS, &environment.channels);
@@ -230,11 +245,12 @@ impl Running {
         });
     }
 
-    fn forget(&mut self, ended: Option<Ended>, metrics: &Metrics) {
+    fn forget(&mut self, ended: Option<Ended>, environment: &Environment) {
         let Some(Ended { node, connection }) = ended else { return };
         if self.current.get(&node).is_some_and(|current| current.connection == connection) {
             self.current.remove(&node);
+            environment.board.remove(&node);
         }
-        metrics.connected(self.current.len());
+        environment.metrics.connected(self.current.len());
     }
 }

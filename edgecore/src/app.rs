@@ -21,6 +21,7 @@ use chassis::clock::Clock;
 use chassis::link::Dialer;
 use chassis::link::websocket::{ClientTls, WebSocketDialer};
 use chassis::metrics::SharedRegistry;
+use chassis::module::Module as _;
 use chassis::readiness::Readiness;
 use chassis::rng::Rng;
 use chassis::supervisor::Supervisor;
@@ -116,7 +117,8 @@ impl App {
         let mut supervisor = Supervisor::new(GRACE);
         let hub_ready = readiness.register("edgehub");
 
-        let state = AdminState { readiness, registry, log, debug: DebugSources::default() };
+        let debug = DebugSources::default();
+        let state = AdminState { readiness, registry, log, debug: debug.clone() };
         let admin = Admin::bind(settings.admin, state).await.with_context(|| {
             format!("listen on {} (commonConfig.monitorServer.bindAddress)", settings.admin)
         })?;
@@ -138,13 +140,17 @@ impl App {
         let (to_edged, pods) = bounded_with("edged_changes", POD_QUEUE, &metrics);
 
         let sources = (clock.clone(), rng.clone());
-        supervisor.start(EdgeHub::new(settings.hub, dialer, hub_inbox, from_hub, sources, hub_ready));
+        let hub = EdgeHub::new(settings.hub, dialer, hub_inbox, from_hub, sources, hub_ready);
+        debug.show(EdgeHub::NAME, hub.board());
+        supervisor.start(hub);
         let wires = Wires { from_hub: hub_feed, to_hub, from_edged, to_edged: PodFeed::new(to_edged) };
         supervisor.start(MetaManager::new(settings.meta, store, wires, clock.clone(), rng.clone()));
         if let Some(config) = settings.edged {
             let runtime = runtime.unwrap_or_else(|| connect(&config));
             let meta = MetaClient::new(to_meta);
-            supervisor.start(Edged::new(config, pods, meta, runtime, machine, clock, rng)?);
+            let edged = Edged::new(config, pods, meta, runtime, machine, clock, rng)?;
+            debug.show(Edged::NAME, edged.board());
+            supervisor.start(edged);
         }
         Ok(Self { supervisor, admin: admin_address })
     }

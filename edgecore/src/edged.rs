@@ -28,6 +28,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
+use chassis::admin::Board;
 use chassis::clock::Clock;
 use chassis::module::Module;
 use chassis::rng::Rng;
@@ -42,6 +43,7 @@ use self::events::Recorder;
 use self::image::Images;
 use self::node::NodeAgent;
 use self::pod::context::PodContext;
+use self::pod::summary::PodSummary;
 use self::pods::Pods;
 use self::relist::{Relist, Seen};
 use self::resources::cgroup::PodCgroups;
@@ -70,6 +72,7 @@ pub struct Edged {
     relist: Relist,
     seen: watch::Receiver<Seen>,
     node: NodeAgent,
+    board: Board<PodSummary>,
 }
 
 // === impl Machine ===
@@ -120,12 +123,19 @@ impl Edged {
             cgroups: PodCgroups::new(config.cgroup_driver, &config.cgroup_root, machine.cgroups),
             meta,
             events,
+            board: Board::default(),
             node: facts,
             settings: config.pods,
             clock,
             runtime_name: OnceLock::new(),
         };
-        Ok(Self { inbox, pods: Pods::new(Arc::new(context)), relist, seen, node })
+        let board = context.board.clone();
+        Ok(Self { inbox, pods: Pods::new(Arc::new(context)), relist, seen, node, board })
+    }
+
+    /// The pods, for `/debug/state`.
+    pub fn board(&self) -> Board<PodSummary> {
+        self.board.clone()
     }
 }
 
@@ -133,7 +143,7 @@ impl Module for Edged {
     const NAME: &'static str = "edged";
 
     async fn run(self, _shutdown: Shutdown) -> anyhow::Result<()> {
-        let Self { mut inbox, mut pods, relist, mut seen, node } = self;
+        let Self { mut inbox, mut pods, relist, mut seen, node, board: _ } = self;
         // The node's part ends with this module, not with the process's shutdown: it speaks until the last pod has.
         let (_stop_node, node_shutdown) = Shutdown::new();
         let mut parts: JoinSet<&'static str> = JoinSet::new();

@@ -16,6 +16,7 @@ mod throttle;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::admin::Board;
 use chassis::backoff::{Backoff, BackoffPolicy};
 use chassis::channel::Sender;
 use chassis::clock::Clock;
@@ -24,6 +25,8 @@ use chassis::module::Module;
 use chassis::readiness::ReadyGuard;
 use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
+use jiff::Timestamp;
+use serde::Serialize;
 
 use self::session::{Ended, Session};
 use crate::flow::{FromCloud, HubInbox};
@@ -57,6 +60,15 @@ pub struct EdgeHub {
     clock: Clock,
     rng: Rng,
     ready: Option<ReadyGuard>,
+    board: Board<Connection>,
+}
+
+/// The connection to the cloud, as operators see it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Connection {
+    /// To whom, or why not.
+    state: String,
+    since: Timestamp,
 }
 
 impl std::fmt::Debug for EdgeHub {
@@ -75,7 +87,16 @@ impl EdgeHub {
         (clock, rng): (Clock, Rng),
         ready: ReadyGuard,
     ) -> Self {
-        Self { config, dialer, inbox, up, clock, rng, ready: Some(ready) }
+        Self { config, dialer, inbox, up, clock, rng, ready: Some(ready), board: Board::default() }
+    }
+
+    /// The connection to the cloud, for `/debug/state`.
+    pub fn board(&self) -> Board<Connection> {
+        self.board.clone()
+    }
+
+    fn show(&self, state: String) {
+        self.board.set("cloud", Connection { state, since: self.clock.now() });
     }
 
     /// Dials until there is a link; `None` when told to stop.
@@ -92,6 +113,7 @@ impl EdgeHub {
                 Err(error) => {
                     let delay = backoff.next_delay();
                     tracing::warn!(%error, retry_in = ?delay, "no connection to CloudCore");
+                    self.show(format!("not connected: {error}"));
                     delay
                 }
             };
@@ -111,6 +133,7 @@ impl Module for EdgeHub {
         let mut backoff = Backoff::new(policy, self.rng.clone());
         while let Some(link) = self.connect(&mut backoff, &shutdown).await {
             tracing::info!(cloud = %link.peer.address, "connected to CloudCore");
+            self.show(format!("connected to {}", link.peer.address));
             if let Some(ready) = self.ready.take() {
                 ready.ready();
             }
@@ -121,6 +144,7 @@ impl Module for EdgeHub {
             match session.run(link, &mut self.inbox, &self.up, &shutdown).await {
                 Ended::Broken { reason, lived } => {
                     tracing::warn!(reason, "connection to CloudCore lost");
+                    self.show(format!("not connected: {reason}"));
                     if lived {
                         backoff.reset();
                     }

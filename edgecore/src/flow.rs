@@ -8,6 +8,7 @@
 //! State goes up newest-wins (pod status, node status: the store keeps one row per object and MetaManager
 //! sends it until the cloud has accepted it); questions go up and are answered.
 
+use std::fmt;
 use std::sync::Arc;
 
 use k8s_openapi::api::authentication::v1::TokenRequest;
@@ -44,6 +45,12 @@ pub struct PodKey {
     pub name: String,
     /// UID of this incarnation of the pod.
     pub uid: String,
+}
+
+impl fmt::Display for PodKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.namespace, self.name, self.uid)
+    }
 }
 
 /// What MetaManager tells edged. Capacity and policy: see [`PodFeed`].

@@ -135,6 +135,9 @@ pub struct DemoUp {
     /// Start everything but no pods.
     #[arg(long)]
     pub no_pods: bool,
+    /// Start the edge side alone, to see what a node does while it cannot reach the cloud.
+    #[arg(long)]
+    pub edge_only: bool,
 }
 
 #[cfg(test)]

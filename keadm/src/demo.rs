@@ -49,6 +49,8 @@ pub struct Options {
     pub kubeconfig: Option<PathBuf>,
     /// Whether to start the two pods.
     pub pods: bool,
+    /// Whether to start the cloud side, and to wait for what can be seen there.
+    pub cloud: bool,
 }
 
 /// Where everything of one demo is.
@@ -146,6 +148,11 @@ pub async fn up(layout: &Layout, options: &Options, printer: &Printer) -> anyhow
     std::fs::create_dir_all(&layout.state).with_context(|| format!("create {}", layout.state.display()))?;
     containerd::start(layout, printer).await?;
     image::import(layout, &options.app, printer)?;
+    if !options.cloud {
+        daemons::start_edgecore(layout, options, ports, printer).await?;
+        printer.line(format_args!("the node's own view: http://127.0.0.1:{}/debug/state", ports.edge_admin));
+        return Ok(());
+    }
     daemons::start_cloudcore(layout, options, ports, printer).await?;
     daemons::start_edgecore(layout, options, ports, printer).await?;
     pods::wait_for_node(layout, printer).await?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use apiserver::store::Database;
 use apiserver::{ApiServer, Options, User};
+use chassis::admin::Board;
 use chassis::channel::{self, ChannelMetrics};
 use chassis::clock::Clock;
 use chassis::link::memory::MemoryNet;
@@ -50,6 +51,7 @@ impl Cloud {
                 rng: rng.clone(),
                 channels: ChannelMetrics::default(),
                 metrics: registry.register(cloudhub::Metrics::register),
+                board: Board::default(),
             },
             Box::new(net.listen()),
             Sessions::new(sessions_tx),

@@ -15,4 +15,5 @@ pub mod sandbox_config;
 pub mod security;
 pub mod state;
 pub mod status;
+pub mod summary;
 mod worker;

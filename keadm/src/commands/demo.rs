@@ -23,5 +23,6 @@ fn options(up: DemoUp) -> anyhow::Result<Options> {
         port_offset: up.port_offset,
         kubeconfig: up.kubeconfig.map(std::path::absolute).transpose()?,
         pods: !up.no_pods,
+        cloud: !up.edge_only,
     })
 }

@@ -13,6 +13,7 @@ use proto::config::edgecore::EdgeCore;
 
 use super::{Layout, NODE, Options, Ports, image, preflight};
 use crate::cluster;
+use crate::hint::WithHint as _;
 use crate::printer::Printer;
 use crate::processes::Background;
 
@@ -73,7 +74,7 @@ pub(super) async fn start_edgecore(
     let file = layout.path("edge/edgecore.yaml");
     if !file.exists() {
         printer.step(format_args!("joining edge node {NODE}"));
-        let token = token(layout).await?;
+        let token = token(layout).await.hint(|| "a node needs the cloud once, to join".to_owned())?;
         write_config(&file, &edge_config(layout, ports, token))?;
     }
     printer.step("starting edgecore");

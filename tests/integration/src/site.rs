@@ -15,7 +15,9 @@ use tokio::net::TcpStream;
 use crate::kubectl::Kubectl;
 
 /// The ports that the demo shifts, all of which must be free.
-const PORTS: [u16; 5] = [6443, 9091, 10000, 10002, 10352];
+const PORTS: [u16; 5] = [6443, 9091, 10000, 10002, EDGE_ADMIN];
+/// EdgeCore's admin HTTP.
+const EDGE_ADMIN: u16 = 10352;
 /// How long a page may take.
 const PAGE: Duration = Duration::from_secs(5);
 
@@ -56,12 +58,24 @@ impl Site {
     /// # Errors
     /// What `keadm demo up` says.
     pub fn up(&self) -> anyhow::Result<()> {
+        self.start(&[])
+    }
+
+    /// Starts the edge side alone.
+    ///
+    /// # Errors
+    /// What `keadm demo up` says.
+    pub fn up_without_cloud(&self) -> anyhow::Result<()> {
+        self.start(&["--edge-only"])
+    }
+
+    fn start(&self, further: &[&str]) -> anyhow::Result<()> {
         let mut command = self.demo();
         command.arg("up").arg("--app").arg(&self.app).args(["--port-offset", &self.offset.to_string()]);
         if let Some(kubeconfig) = &self.kubeconfig {
             command.arg("--no-pods").arg("--kubeconfig").arg(kubeconfig);
         }
-        succeed(&mut command).map(drop)
+        succeed(command.args(further)).map(drop)
     }
 
     /// Removes it.
@@ -125,23 +139,60 @@ impl Site {
         Ok(())
     }
 
+    /// What EdgeCore says at `/debug/state`.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn edge_state(&self) -> anyhow::Result<serde_json::Value> {
+        let answer = get(&format!("127.0.0.1:{}", EDGE_ADMIN + self.offset), "/debug/state").await?;
+        let body = answer.split_once("\r\n\r\n").context("no body")?.1;
+        Ok(serde_json::from_str(body)?)
+    }
+
+    /// A file as a container's process sees it that was started with `argument`.
+    ///
+    /// # Errors
+    /// When there is no such process or no such file.
+    pub fn file_inside(&self, argument: &str, path: &str) -> anyhow::Result<String> {
+        let output = succeed(self.ctr()?.args(["tasks", "ls"]))?;
+        for line in String::from_utf8(output.stdout)?.lines().skip(1) {
+            let pid = line.split_whitespace().nth(1).context("a task has no pid")?;
+            let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            if words.split(|byte| *byte == 0).any(|word| word == argument.as_bytes()) {
+                let file = format!("/proc/{pid}/root{path}");
+                return std::fs::read_to_string(&file).context(file);
+            }
+        }
+        anyhow::bail!("nothing runs with {argument}")
+    }
+
     /// Ids of all its containers, sandboxes included, sorted.
     ///
     /// # Errors
     /// What `ctr` says.
     pub fn containers(&self) -> anyhow::Result<Vec<String>> {
-        let mut command = Command::new("ctr");
-        command.arg("--address").arg(self.socket()?).args([
-            "--namespace",
-            "k8s.io",
-            "containers",
-            "ls",
-            "-q",
-        ]);
-        let output = succeed(&mut command)?;
+        self.list(&[])
+    }
+
+    /// Ids of the containers of the pods with this name, sandboxes included, sorted.
+    ///
+    /// # Errors
+    /// What `ctr` says.
+    pub fn containers_of(&self, pod: &str) -> anyhow::Result<Vec<String>> {
+        self.list(&[&format!("labels.\"io.kubernetes.pod.name\"=={pod}")])
+    }
+
+    fn list(&self, filters: &[&str]) -> anyhow::Result<Vec<String>> {
+        let output = succeed(self.ctr()?.args(["containers", "ls", "-q"]).args(filters))?;
         let mut ids: Vec<String> = String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect();
         ids.sort();
         Ok(ids)
+    }
+
+    fn ctr(&self) -> anyhow::Result<Command> {
+        let mut command = Command::new("ctr");
+        command.arg("--address").arg(self.socket()?).args(["--namespace", "k8s.io"]);
+        Ok(command)
     }
 
     fn socket(&self) -> anyhow::Result<PathBuf> {
@@ -168,14 +219,19 @@ impl Drop for Site {
 /// # Errors
 /// When it does not answer in time.
 pub async fn page(ip: &str, port: u16) -> anyhow::Result<String> {
+    get(&format!("{ip}:{port}"), "/").await
+}
+
+async fn get(address: &str, path: &str) -> anyhow::Result<String> {
     let fetched = async {
-        let mut stream = TcpStream::connect((ip, port)).await?;
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: pod\r\nConnection: close\r\n\r\n").await?;
+        let mut stream = TcpStream::connect(address).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
         anyhow::Ok(answer)
     };
-    tokio::time::timeout(PAGE, fetched).await.with_context(|| format!("{ip}:{port} did not answer"))?
+    tokio::time::timeout(PAGE, fetched).await.with_context(|| format!("{address} did not answer"))?
 }
 
 /// `target/<profile>`, two levels above this test.

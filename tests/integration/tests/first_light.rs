@@ -11,8 +11,10 @@ use integration::wait::until;
 
 /// For whatever another process does; a machine that also compiles is slow.
 const SOON: Duration = Duration::from_secs(90);
+/// Where a pod finds its service account.
+const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// A pod of the demo's image; `extra` are further lines of its spec.
+/// A pod of the demo's image that shows its config map, which has the pod's name; `extra` are further lines of its spec.
 fn pod(name: &str, extra: &str) -> String {
     format!(
         "apiVersion: v1
@@ -25,8 +27,8 @@ spec:
     - name: web
       image: skerry.local/hello:demo
       imagePullPolicy: Never
-      args: [http, '8080', /etc/hello/hello.txt]
-      volumeMounts: [{{name: text, mountPath: /etc/hello}}]
+      args: [http, '8080', /etc/{name}/hello.txt]
+      volumeMounts: [{{name: text, mountPath: /etc/{name}}}]
   volumes:
     - name: text
       configMap: {{name: {name}}}
@@ -62,6 +64,62 @@ async fn answers(kubectl: &Kubectl, pod: &str, text: &str) {
     .unwrap();
 }
 
+/// The ids of a pod's containers and how often they were started again.
+async fn containers(kubectl: &Kubectl, pod: &str) -> String {
+    let path = "{range .status.containerStatuses[*]}{.containerID} {.restartCount}{end}";
+    kubectl.value(&format!("pod/{pod}"), path).await.unwrap()
+}
+
+/// Kills each daemon in turn; the containers must not notice, and the node must be ready again.
+async fn kill_the_daemons(site: &Site, pod: &str) {
+    let kubectl = site.kubectl();
+    let before = (site.containers().unwrap(), containers(&kubectl, pod).await);
+    for daemon in ["edgecore", "cloudcore"] {
+        site.kill(daemon).unwrap();
+        site.up().unwrap();
+        kubectl.run(&["wait", "--for=condition=Ready", "node/edge-1", "--timeout=90s"]).await.unwrap();
+        let after = (site.containers().unwrap(), containers(&kubectl, pod).await);
+        assert_eq!(after, before, "after {daemon} was killed");
+    }
+    assert!(before.1.ends_with(" 0"), "{}", before.1);
+}
+
+/// The power goes; when it comes back, the cloud does not. The pod must run again, with what it mounts.
+async fn boot_without_cloud(site: &Site, pod: &str, text: &str) {
+    site.cut_power().unwrap();
+    site.up_without_cloud().unwrap();
+    until("the pod runs without the cloud", SOON, || async {
+        let state = site.edge_state().await?;
+        let pods = state["edged"].as_object().cloned().unwrap_or_default();
+        let found = pods.iter().find(|(key, _)| key.starts_with(&format!("default/{pod}/")));
+        let ip = found.and_then(|(_, pod)| pod["podIP"].as_str());
+        let page = page(ip.ok_or_else(|| anyhow::anyhow!("no pod IP in {state}"))?, 8080).await?;
+        anyhow::ensure!(page.ends_with(text), "it answered {page:?}");
+        let cloud = &state["edgehub"]["cloud"]["state"];
+        let away = cloud.as_str().is_some_and(|state| state.starts_with("not connected"));
+        anyhow::ensure!(away, "the cloud is {cloud}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let shown = format!("/etc/{pod}/hello.txt");
+    assert!(site.file_inside(&shown, &shown).unwrap().ends_with(text));
+    let token = site.file_inside(&shown, &format!("{ACCOUNT}/token")).unwrap();
+    assert_eq!(token.split('.').count(), 3, "{token} is no JWT");
+}
+
+async fn delete(site: &Site, pod: &str) {
+    assert!(!site.containers_of(pod).unwrap().is_empty());
+    site.kubectl().run(&["delete", "pod", pod, "--timeout=90s"]).await.unwrap();
+    until("the pod's sandbox and container are gone", SOON, || async {
+        let left = site.containers_of(pod)?;
+        anyhow::ensure!(left.is_empty(), "left: {left:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
 #[tokio::test]
 async fn pods_run_and_outlive_whatever_is_killed() {
     let site = Site::new(None).unwrap();
@@ -69,6 +127,7 @@ async fn pods_run_and_outlive_whatever_is_killed() {
     let kubectl = site.kubectl();
     ready(&kubectl, "hello").await;
     ready(&kubectl, "sidekick").await;
+    answers(&kubectl, "hello", "look again.\n").await;
 
     // A pod without a node whose config map is missing waits, says why, and starts when it appears.
     kubectl.apply(&pod("late", "")).await.unwrap();
@@ -82,30 +141,14 @@ async fn pods_run_and_outlive_whatever_is_killed() {
     kubectl.apply(&config_map("late", "better late than never")).await.unwrap();
     ready(&kubectl, "late").await;
     answers(&kubectl, "late", "better late than never").await;
-    let before = site.containers().unwrap();
 
-    // Neither daemon is missed.
-    site.kill("edgecore").unwrap();
-    site.up().unwrap();
-    site.kill("cloudcore").unwrap();
-    site.up().unwrap();
-    assert_eq!(site.containers().unwrap(), before);
-    let restarts = kubectl.value("pod/late", "{.status.containerStatuses[0].restartCount}").await.unwrap();
-    assert_eq!(restarts, "0");
+    kill_the_daemons(&site, "late").await;
+    delete(&site, "late").await;
+    boot_without_cloud(&site, "hello", "look again.\n").await;
 
-    // A delete takes the containers along.
-    kubectl.run(&["delete", "pod", "late", "--timeout=90s"]).await.unwrap();
-    until("the containers are gone", SOON, || async {
-        let left = site.containers()?.len();
-        anyhow::ensure!(left == before.len() - 2, "{left} of {} are left", before.len());
-        Ok(())
-    })
-    .await
-    .unwrap();
-
-    site.cut_power().unwrap();
     site.up().unwrap();
-    answers(&kubectl, "hello", "look again.\n").await;
+    ready(&kubectl, "hello").await;
+    ready(&kubectl, "sidekick").await;
     site.down().unwrap();
     assert!(!site.state().exists());
 }
@@ -131,13 +174,11 @@ async fn the_same_flow_against_a_real_kube_apiserver() {
     }
     ready(&kubectl, "real").await;
     answers(&kubectl, "real", "as real as it gets").await;
-    kubectl.run(&["delete", "pod", "real", "--timeout=90s"]).await.unwrap();
-    until("the containers are gone", SOON, || async {
-        let left = site.containers()?;
-        anyhow::ensure!(left.is_empty(), "left: {left:?}");
-        Ok(())
-    })
-    .await
-    .unwrap();
+
+    kill_the_daemons(&site, "real").await;
+    boot_without_cloud(&site, "real", "as real as it gets").await;
+    site.up().unwrap();
+    ready(&kubectl, "real").await;
+    delete(&site, "real").await;
     site.down().unwrap();
 }

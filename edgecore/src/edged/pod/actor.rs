@@ -18,6 +18,7 @@ use super::files;
 use super::observed::Observed;
 use super::state::{Next, PodState, Step};
 use super::status::{StatusInput, known_restarts, pod_status};
+use super::summary::PodSummary;
 use super::worker::{Prepared, View, Worker};
 use crate::edged::events::{Severity, about_container};
 use crate::edged::runtime::RuntimeError;
@@ -169,6 +170,7 @@ impl PodActor {
         if self.reported.as_ref() == Some(&status) {
             return;
         }
+        context.board.set(&self.worker.key, PodSummary::from(&status));
         self.tell_backoffs(&status).await;
         match context.meta.report_pod_status(self.worker.key.clone(), status.clone()).await {
             Ok(()) => self.reported = Some(status),
@@ -266,6 +268,7 @@ impl PodActor {
     }
 
     async fn say_gone(&self) {
+        self.worker.context.board.remove(&self.worker.key);
         // What the cloud has removed itself it need not be asked to remove.
         if self.seen.gone {
             return;

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use chassis::admin::Board;
 use chassis::clock::Clock;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::dns::{DnsSettings, HostResolver};
+use super::summary::PodSummary;
 use crate::edged::downward::PodFacts;
 use crate::edged::events::Recorder;
 use crate::edged::image::Images;
@@ -55,6 +57,8 @@ pub struct PodContext {
     pub meta: MetaClient,
     /// The pods' events.
     pub events: Recorder,
+    /// The pods, for `/debug/state`.
+    pub board: Board<PodSummary>,
     /// About the node.
     pub node: watch::Receiver<NodeFacts>,
     /// Settings.
