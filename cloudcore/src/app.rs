@@ -144,6 +144,8 @@ impl App {
             supervisor: Supervisor::new(GRACE),
         };
         let admin = builder.start_admin(log).await?;
+        // The parts say so themselves, but not before they are made.
+        let complete = builder.readiness.register("app");
         match simulated {
             Some(Simulated { acceptor, client, root_pem }) => {
                 let api = Api { client, root_pem };
@@ -156,6 +158,7 @@ impl App {
                 builder.start_hub(Box::new(acceptor), api);
             }
         }
+        complete.ready();
         Ok(Self { supervisor: builder.supervisor, admin })
     }
 
@@ -233,7 +236,8 @@ impl Builder {
 
         let period = Duration::from_secs(u64::from(hub.token_refresh_duration) * 3600);
         let (clock, rng) = (self.clock.clone(), self.rng.clone());
-        self.supervisor.start(TokenRefresher { store: secrets, ca, period, clock, rng });
+        let ready = self.readiness.register(TokenRefresher::<KubeSecrets>::NAME);
+        self.supervisor.start(TokenRefresher { store: secrets, ca, period, clock, rng, ready });
         Ok(acceptor)
     }
 

@@ -27,10 +27,19 @@ pub async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
 /// When there is none, or it cannot be read.
 pub async fn join_token(client: Client) -> anyhow::Result<String> {
     let secrets: Api<Secret> = Api::namespaced(client, NAMESPACE);
-    let secret = secrets.get("tokensecret").await.context("read Secret kubeedge/tokensecret")?;
+    let secret =
+        secrets.get("tokensecret").await.map_err(said).context("read Secret kubeedge/tokensecret")?;
     let data = secret.data.and_then(|mut data| data.remove("tokendata"));
     let data = data.context("Secret kubeedge/tokensecret has no tokendata")?;
     String::from_utf8(data.0).context("the token in Secret kubeedge/tokensecret is not text")
+}
+
+/// What the API server said, without the rest of its Status, which says the same again.
+fn said(error: kube::Error) -> anyhow::Error {
+    match error {
+        kube::Error::Api(status) => anyhow::anyhow!("{}", status.message),
+        other => other.into(),
+    }
 }
 
 #[cfg(test)]
@@ -71,6 +80,7 @@ mod tests {
         ] {
             let error = token(status, answer).await.unwrap_err();
             assert!(format!("{error:#}").contains(part), "{error:#}");
+            assert!(!format!("{error:#}").contains("Status"), "{error:#}");
         }
     }
 

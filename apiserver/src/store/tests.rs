@@ -1,3 +1,4 @@
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -188,6 +189,19 @@ async fn what_was_acknowledged_survives_a_kill() {
     let again = Store::open(Database::File(left), Limits::default()).await.unwrap();
     assert_eq!(names(&again, PODS), ["a", "b", "c", "d"]);
     assert_eq!(again.revision(), store.revision());
+}
+
+#[tokio::test]
+async fn only_the_owner_may_read_what_is_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(Database::File(dir.path().join("api.db")), Limits::default()).await.unwrap();
+    create(&store, "a").await;
+    let files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len(), 3, "the file and its two logs: {files:?}");
+    for file in files {
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}", file.display());
+    }
 }
 
 #[tokio::test]

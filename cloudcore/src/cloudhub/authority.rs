@@ -13,6 +13,7 @@ use certs::{Ca, SanList, TlsIdentity};
 use chassis::backoff::{Backoff, BackoffPolicy};
 use chassis::clock::Clock;
 use chassis::module::Module;
+use chassis::readiness::ReadyGuard;
 use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
 use jiff::SignedDuration;
@@ -85,6 +86,8 @@ pub struct TokenRefresher<S> {
     pub clock: Clock,
     /// Spreads retries.
     pub rng: Rng,
+    /// Let go when there is a token: before that no node can join.
+    pub ready: ReadyGuard,
 }
 
 impl<S: SecretStore + 'static> Module for TokenRefresher<S> {
@@ -100,14 +103,18 @@ impl<S: SecretStore + 'static> Module for TokenRefresher<S> {
 }
 
 impl<S: SecretStore> TokenRefresher<S> {
-    async fn refresh_forever(&self) {
+    async fn refresh_forever(self) {
         let ttl = SignedDuration::try_from(self.period)
             .unwrap_or(SignedDuration::MAX)
             .saturating_mul(TOKEN_PERIODS);
-        let mut backoff = Backoff::new(RETRY, self.rng.clone());
+        let mut backoff = Backoff::new(RETRY, self.rng);
+        let mut ready = Some(self.ready);
         loop {
             let wait = match load_or_refresh_token(&self.store, &self.ca, ttl, self.clock.now()).await {
                 Ok(_) => {
+                    if let Some(ready) = ready.take() {
+                        ready.ready();
+                    }
                     backoff.reset();
                     self.period
                 }

@@ -2,12 +2,16 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
 use super::StoreError;
 use super::open::with_suffix;
+
+/// `rw-------`
+const OWNER_ONLY: u32 = 0o600;
 
 fn snapshot_path(path: &Path) -> PathBuf {
     with_suffix(path, ".snapshot")
@@ -18,6 +22,7 @@ pub(super) fn take(connection: &Connection, path: &Path) -> Result<(), StoreErro
     let fresh = with_suffix(path, ".snapshot-new");
     let io = |source| StoreError::Io { path: fresh.clone(), source };
     remove_if_there(&fresh).map_err(io)?;
+    create_private(&fresh).map_err(io)?;
     connection
         .execute("VACUUM INTO ?1", [fresh.to_string_lossy()])
         .map_err(|source| StoreError::sqlite(path, source))?;
@@ -38,6 +43,12 @@ pub(super) fn restore(path: &Path) -> Result<bool, StoreError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(io)?;
     sync_folder(path).map_err(io)?;
     Ok(true)
+}
+
+/// An empty file, for SQLite to fill, that only its owner may read: it will hold Secrets. SQLite gives the logs beside
+/// it the same mode. A file that is there keeps its own.
+pub(super) fn create_private(path: &Path) -> io::Result<()> {
+    File::options().write(true).create(true).truncate(false).mode(OWNER_ONLY).open(path).map(drop)
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {

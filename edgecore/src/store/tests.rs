@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use chassis::clock::Clock;
@@ -48,6 +49,20 @@ async fn what_was_answered_is_there_after_opening_again() {
     assert_eq!(second.store.object("default/pod/web").await.unwrap(), Some(web));
     assert_eq!(second.store.object("default/pod/other").await.unwrap(), None);
     second.close().await;
+}
+
+#[tokio::test]
+async fn only_the_owner_may_read_what_is_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::open(&dir.path().join("edgecore.db"));
+    // With the first object comes the first snapshot.
+    running.store.apply(vec![Change::PutObject(pod("web", "u1", "{}"))]).await.unwrap();
+    let files: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len(), 4, "the file, its two logs and the snapshot: {files:?}");
+    for file in files {
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o077, 0, "{}", file.display());
+    }
+    running.close().await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use certs::tls::{ClientAuth, server_config};
 use certs::{Ca, CertificateInfo, JoinToken, NodeIdentity, SanList};
 use chassis::clock::Clock;
 use chassis::module::Module as _;
+use chassis::readiness::Readiness;
 use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
 use cloudcore::cloudhub::authority::{Authority, CaFiles, TokenRefresher};
@@ -44,7 +45,9 @@ async fn with_cloud(work: impl AsyncFnOnce(&Cloud)) {
     let routes = router(Issuer::new(ca.clone(), DAY, clock.clone()), client);
     let https = HttpServer::bind("127.0.0.1:0".parse().unwrap(), Arc::new(tls), routes).await.unwrap();
     let server = format!("https://{}", https.local_addr().unwrap());
-    let tokens = TokenRefresher { store: secrets.clone(), ca: ca.clone(), period: TOKEN_PERIOD, clock, rng };
+    let ready = Readiness::new().register("tokens");
+    let tokens =
+        TokenRefresher { store: secrets.clone(), ca: ca.clone(), period: TOKEN_PERIOD, clock, rng, ready };
     let cloud = Cloud { dir, secrets, ca, server };
 
     let (trigger, shutdown) = Shutdown::new();

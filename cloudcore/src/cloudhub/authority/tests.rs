@@ -10,6 +10,8 @@ use certs::store::{MemoryStore, SecretData, StoreError, Versioned};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
+use chassis::readiness::Readiness;
+
 use super::*;
 
 const PERIOD: Duration = Duration::from_secs(12 * 60 * 60);
@@ -107,13 +109,16 @@ impl SecretStore for Flaky {
 async fn hourly(store: &Flaky, hours: u32) -> Vec<bool> {
     let clock = Clock::fixed(start());
     let ca = Ca::generate(start()).unwrap();
+    let readiness = Readiness::new();
     let refresher = TokenRefresher {
         store: store.clone(),
         ca: ca.clone(),
         period: PERIOD,
         clock: clock.clone(),
         rng: Rng::seeded(1),
+        ready: readiness.register("tokens"),
     };
+    assert!(!readiness.is_ready(), "there is no token yet");
     let (trigger, shutdown) = Shutdown::new();
     let looking = async {
         let mut good = Vec::new();
@@ -122,6 +127,7 @@ async fn hourly(store: &Flaky, hours: u32) -> Vec<bool> {
             let token = current_token(store.store.as_ref()).await.unwrap();
             good.push(token.is_some_and(|token| token.verify(&ca, clock.now()).is_ok()));
         }
+        assert_eq!(readiness.is_ready(), good.contains(&true));
         trigger.request();
         good
     };
