@@ -6,6 +6,9 @@ use crate::hint::WithHint as _;
 use crate::host::{Daemon, Host, PUBLIC};
 use crate::printer::Printer;
 
+/// Lines of its log that say why a daemon has ended.
+const LAST_WORDS: &str = "5";
+
 /// Starts a daemon, and has it started again when the machine starts (with systemd only).
 ///
 /// # Errors
@@ -42,6 +45,22 @@ pub async fn stop(host: &dyn Host, daemon: &Daemon, printer: &Printer) -> anyhow
     host.stop(daemon).await
 }
 
+/// Fails with its last words when a daemon has ended.
+///
+/// # Errors
+/// When it has ended.
+pub fn still_runs(host: &dyn Host, daemon: &Daemon) -> anyhow::Result<()> {
+    let name = daemon.name;
+    if !host.has_systemd() {
+        return host.still_runs(daemon);
+    }
+    if host.is_running(name)? {
+        return Ok(());
+    }
+    host.run("journalctl", &["--unit", name, "--lines", LAST_WORDS, "--output", "cat", "--no-pager"])?;
+    anyhow::bail!("{name} has ended: its last words are above")
+}
+
 /// Where the user finds what a daemon logs.
 #[must_use]
 pub fn log_of(host: &dyn Host, daemon: &Daemon) -> String {
@@ -67,6 +86,7 @@ fn unit(daemon: &Daemon) -> String {
          After=network-online.target containerd.service\n\
          \n\
          [Service]\n\
+         Type=exec\n\
          ExecStart={program} --config {config}\n\
          Restart=always\n\
          RestartSec=10\n\

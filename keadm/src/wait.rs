@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use crate::hint::WithHint as _;
 use crate::host::{Daemon, Host};
 use crate::printer::Printer;
-use crate::services::log_of;
+use crate::services::{self, log_of};
 use crate::web::Web;
 
 /// How often is asked. What happens in another process gives us no event.
@@ -34,9 +34,7 @@ pub async fn until<T>(
             Ok(found) => return Ok(found),
             Err(missing) => missing,
         };
-        if !host.has_systemd() {
-            host.still_runs(daemon)?;
-        }
+        services::still_runs(host, daemon)?;
         if Instant::now() >= end {
             return Err(anyhow::anyhow!("{}: {missing}, after {} s", daemon.name, limit.as_secs()))
                 .hint(|| format!("{} goes on trying; what it says: {}", daemon.name, log_of(host, daemon)));
@@ -55,8 +53,8 @@ pub async fn until<T>(
 /// What is not ready.
 pub async fn ready(web: &dyn Web, admin: &str) -> Result<(), String> {
     match web.get(&format!("http://{admin}/readyz")).await {
-        Ok((StatusCode::OK, _)) => Ok(()),
-        Ok((_, text)) => Err(text),
+        Ok(answer) if answer.status == StatusCode::OK => Ok(()),
+        Ok(answer) => Err(answer.text()),
         Err(_) => Err("it does not answer yet".to_owned()),
     }
 }
@@ -103,10 +101,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_ends_with_what_is_missing_and_where_the_log_is() {
-        let host = Recording::new(Facts { systemd: true, ..Facts::default() }, Printer::quiet());
         let ask = async || Err::<(), _>("not ready: edgehub".to_owned());
-        let waited = until(&host, &daemon(), Duration::from_secs(300), &Printer::quiet(), ask).await;
-        let error = waited.unwrap_err();
+        let wait = async |processes: &[&'static str]| {
+            let processes = processes.iter().copied().collect();
+            let facts = Facts { systemd: true, processes, ..Facts::default() };
+            let host = Recording::new(facts, Printer::quiet());
+            until(&host, &daemon(), Duration::from_secs(300), &Printer::quiet(), ask).await.unwrap_err()
+        };
+        assert!(wait(&["cloudcore"]).await.to_string().contains("edgecore has ended"));
+        let error = wait(&["edgecore"]).await;
         assert_eq!(error.to_string(), "edgecore: not ready: edgehub, after 300 s");
         assert!(hint::of(&error).unwrap().to_string().contains("journalctl -u edgecore"));
     }

@@ -12,7 +12,8 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
-use rustls_pki_types::ServerName;
+use rustls::ClientConfig;
+use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -22,14 +23,27 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Longest answer that is read, in bytes; the answers we ask for are a line.
 const MAX_ANSWER: usize = 16 * 1024;
 
-/// An answer: status and text.
-pub type Answer = (StatusCode, String);
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its body.
+    pub body: Bytes,
+}
 
 /// Something that answers GET requests.
 pub trait Web: Send + Sync {
     /// GET of an `http` or `https` URL. The server's certificate is not verified: nothing secret may be asked, and
     /// nothing that matters may hang on the answer.
     fn get<'a>(&'a self, url: &'a str) -> BoxFuture<'a, anyhow::Result<Answer>>;
+
+    /// GET of an `https` URL whose server must show that this CA vouches for its name.
+    fn get_verified<'a>(
+        &'a self,
+        url: &'a str,
+        ca: &'a CertificateDer<'static>,
+    ) -> BoxFuture<'a, anyhow::Result<Answer>>;
 }
 
 /// The network.
@@ -38,17 +52,32 @@ pub struct Network;
 
 impl Web for Network {
     fn get<'a>(&'a self, url: &'a str) -> BoxFuture<'a, anyhow::Result<Answer>> {
-        async move {
-            let answer = timeout(LIMIT, get(url)).await;
-            answer
-                .with_context(|| format!("{url}: no answer within {LIMIT:?}"))?
-                .with_context(|| url.to_owned())
-        }
-        .boxed()
+        async move { limited(url, certs::tls::unverified_client_config()?).await }.boxed()
+    }
+
+    fn get_verified<'a>(
+        &'a self,
+        url: &'a str,
+        ca: &'a CertificateDer<'static>,
+    ) -> BoxFuture<'a, anyhow::Result<Answer>> {
+        async move { limited(url, certs::tls::client_config(ca, None)?).await }.boxed()
     }
 }
 
-async fn get(url: &str) -> anyhow::Result<Answer> {
+impl Answer {
+    /// Its body as text, without what stands around it.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).trim().to_owned()
+    }
+}
+
+async fn limited(url: &str, tls: ClientConfig) -> anyhow::Result<Answer> {
+    let answer = timeout(LIMIT, get(url, tls)).await;
+    answer.with_context(|| format!("{url}: no answer within {LIMIT:?}"))?.with_context(|| url.to_owned())
+}
+
+async fn get(url: &str, tls: ClientConfig) -> anyhow::Result<Answer> {
     let uri: Uri = url.parse().context("not a URL")?;
     let authority = uri.authority().context("a URL without a host")?;
     let is_tls = uri.scheme_str() == Some("https");
@@ -60,8 +89,7 @@ async fn get(url: &str) -> anyhow::Result<Answer> {
     if !is_tls {
         return send(TokioIo::new(stream), request).await;
     }
-    let config = Arc::new(certs::tls::unverified_client_config()?);
-    let stream = TlsConnector::from(config).connect(ServerName::try_from(host)?, stream).await?;
+    let stream = TlsConnector::from(Arc::new(tls)).connect(ServerName::try_from(host)?, stream).await?;
     send(TokioIo::new(stream), request).await
 }
 
@@ -73,7 +101,7 @@ where
     let exchange = async move {
         let (head, body) = sender.send_request(request).await?.into_parts();
         let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(anyhow::Error::from_boxed)?;
-        anyhow::Ok((head.status, String::from_utf8_lossy(&body.to_bytes()).trim().to_owned()))
+        anyhow::Ok(Answer { status: head.status, body: body.to_bytes() })
     };
     // The connection works while it is polled, and ends when its sender is dropped.
     let (answer, connection) = tokio::join!(exchange, connection);
@@ -109,7 +137,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_its_status_and_text() {
         let found = answered("HTTP/1.1 503 Busy\r\ncontent-length: 10\r\n\r\nnot ready\n").await.unwrap();
-        assert_eq!(found, (StatusCode::SERVICE_UNAVAILABLE, "not ready".to_owned()));
+        assert_eq!((found.status, found.text()), (StatusCode::SERVICE_UNAVAILABLE, "not ready".to_owned()));
     }
 
     #[tokio::test]

@@ -5,8 +5,11 @@ mod config;
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::Context as _;
+use certs::JoinToken;
 use http::StatusCode;
 use proto::config::edgecore::EdgeCore;
+use rustls_pki_types::CertificateDer;
 
 use super::{EDGECORE_YAML, ETC, LIB, LOG};
 use crate::args::Join;
@@ -89,7 +92,9 @@ impl Joining<'_> {
             self.printer.already("the cloud is not asked whether the name is free");
             return Ok(());
         }
-        check_name(self.web, &config.modules.edge_hub.http_server, node).await
+        let server = &config.modules.edge_hub.http_server;
+        let ca = authority(self.web, server, &self.join.token).await?;
+        check_name(self.web, server, node, &ca).await
     }
 
     async fn start(&self, config: &EdgeCore) -> anyhow::Result<()> {
@@ -101,13 +106,37 @@ impl Joining<'_> {
     }
 }
 
-/// A name that a node has already would make two machines fight over it.
-async fn check_name(web: &dyn Web, server: &str, node: &str) -> anyhow::Result<()> {
-    let url = format!("{server}/node/{node}");
-    let (status, text) = web.get(&url).await.hint(|| {
+/// The CA of the cloud, when it is the token's.
+async fn authority(
+    web: &dyn Web,
+    server: &str,
+    token: &JoinToken,
+) -> anyhow::Result<CertificateDer<'static>> {
+    let answer = web.get(&format!("{server}/ca.crt")).await.hint(|| {
         "the cloud must be reachable for joining: check --cloudcore-ipport, --certport and firewalls"
             .to_owned()
     })?;
+    let ca = CertificateDer::from(answer.body.to_vec());
+    token.check_ca(&ca).with_context(|| format!("{server} is not the cloud of this token")).hint(|| {
+        "get the token of that cloud: `keadm gettoken` there; if it is, somebody stands in between".to_owned()
+    })?;
+    Ok(ca)
+}
+
+/// A name that a node has already would make two machines fight over it.
+async fn check_name(
+    web: &dyn Web,
+    server: &str,
+    node: &str,
+    ca: &CertificateDer<'static>,
+) -> anyhow::Result<()> {
+    let url = format!("{server}/node/{node}");
+    let answer = web.get_verified(&url, ca).await.hint(|| {
+        "nodes can use the addresses in modules.cloudHub.advertiseAddress of cloudcore.yaml: use one of them \
+         with --cloudcore-ipport, or add this one there and restart cloudcore"
+            .to_owned()
+    })?;
+    let (status, text) = (answer.status, answer.text());
     match status {
         StatusCode::NOT_FOUND => Ok(()),
         StatusCode::OK => Err(anyhow::anyhow!("the cluster has a node {node} already")).hint(|| {

@@ -1,10 +1,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
+use certs::Ca;
 use chassis::config::parse_str;
 use clap::Parser as _;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, ready};
+use hyper::body::Bytes;
+use jiff::{SignedDuration, Timestamp};
 
 use super::*;
 use crate::args::{Args, Command};
@@ -15,7 +19,14 @@ use crate::web::Answer;
 const EDGECORE: &str = "/usr/local/bin/edgecore";
 const CONTAINERD: &str = "/run/containerd/containerd.sock";
 
-/// Answers every URL that it knows, and no other.
+const SERVER: &str = "https://10.0.0.1:10002";
+const CA_URL: &str = "https://10.0.0.1:10002/ca.crt";
+const NODE_URL: &str = "https://10.0.0.1:10002/node/edge-1";
+
+/// The CA of the cloud.
+static CA: LazyLock<Ca> = LazyLock::new(|| Ca::generate(Timestamp::now()).unwrap());
+
+/// Answers every URL that it knows, and no other. It shows a certificate of [`CA`].
 #[derive(Default)]
 struct Answers(BTreeMap<&'static str, Answer>);
 
@@ -23,10 +34,30 @@ impl Web for Answers {
     fn get<'a>(&'a self, url: &'a str) -> BoxFuture<'a, anyhow::Result<Answer>> {
         ready(self.0.get(url).cloned().ok_or_else(|| anyhow::anyhow!("{url}: connection refused"))).boxed()
     }
+
+    fn get_verified<'a>(
+        &'a self,
+        url: &'a str,
+        ca: &'a CertificateDer<'static>,
+    ) -> BoxFuture<'a, anyhow::Result<Answer>> {
+        assert_eq!(ca, CA.cert_der());
+        self.get(url)
+    }
+}
+
+fn answer(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    Answer { status, body: body.into() }
+}
+
+fn ca_answer() -> Answer {
+    answer(StatusCode::OK, CA.cert_der().to_vec())
 }
 
 fn token() -> String {
-    format!("{}.header.claims.signature", "ab".repeat(32))
+    static TOKEN: LazyLock<String> = LazyLock::new(|| {
+        JoinToken::issue(&CA, Timestamp::now(), SignedDuration::from_hours(1)).unwrap().expose()
+    });
+    TOKEN.clone()
 }
 
 fn args(more: &[&str]) -> Join {
@@ -84,7 +115,7 @@ async fn a_dry_run_shows_every_change_with_systemd() {
 async fn the_token_is_written_for_root_alone_and_never_shown() {
     let (shown, result, changes) = run(machine(&[]), &[]).await;
     result.unwrap();
-    assert!(!shown.contains("signature"), "{shown}");
+    assert!(!shown.contains(&token()), "{shown}");
     let (bootstrap, mode) = written(&changes, BOOTSTRAP).unwrap();
     assert_eq!((bootstrap, mode), (token(), 0o600));
     let (yaml, mode) = written(&changes, EDGECORE_YAML).unwrap();
@@ -162,9 +193,8 @@ async fn what_stands_in_the_way_is_found_before_anything_is_changed() {
 
 #[tokio::test]
 async fn a_name_is_free_only_when_the_cloud_says_so() {
-    const URL: &str = "https://10.0.0.1:10002/node/edge-1";
-    let answers = |status: StatusCode| Answers([(URL, (status, "text".to_owned()))].into());
-    let check = async |web: Answers| check_name(&web, "https://10.0.0.1:10002", "edge-1").await;
+    let answers = |status: StatusCode| Answers([(NODE_URL, answer(status, "text"))].into());
+    let check = async |web: Answers| check_name(&web, SERVER, "edge-1", CA.cert_der()).await;
     check(answers(StatusCode::NOT_FOUND)).await.unwrap();
     for (web, part) in [
         (answers(StatusCode::OK), "has a node edge-1 already"),
@@ -172,6 +202,24 @@ async fn a_name_is_free_only_when_the_cloud_says_so() {
         (Answers::default(), "connection refused"),
     ] {
         let error = check(web).await.unwrap_err();
+        assert!(format!("{error:#}").contains(part), "{error:#}");
+        assert!(hint::of(&error).is_some(), "{part}");
+    }
+}
+
+#[tokio::test]
+async fn only_the_cloud_of_the_token_is_joined() {
+    let token = JoinToken::parse(&token()).unwrap();
+    let found = authority(&Answers([(CA_URL, ca_answer())].into()), SERVER, &token).await.unwrap();
+    assert_eq!(&found, CA.cert_der());
+
+    let other = Ca::generate(Timestamp::now()).unwrap().cert_der().to_vec();
+    for (web, part) in [
+        (Answers([(CA_URL, answer(StatusCode::OK, other))].into()), "is not the cloud of this token"),
+        (Answers([(CA_URL, answer(StatusCode::NOT_FOUND, "no"))].into()), "is not the cloud of this token"),
+        (Answers::default(), "connection refused"),
+    ] {
+        let error = authority(&web, SERVER, &token).await.unwrap_err();
         assert!(format!("{error:#}").contains(part), "{error:#}");
         assert!(hint::of(&error).is_some(), "{part}");
     }
@@ -190,8 +238,9 @@ async fn joining_goes_all_its_way_and_leaves_no_token_file_when_it_fails() {
             Recording::acting(machine(&["/pki/ca.crt", "/pki/node.crt", "/pki/node.key"]), Printer::quiet());
         let web = Answers(
             [
-                ("https://10.0.0.1:10002/node/edge-1", (StatusCode::NOT_FOUND, String::new())),
-                ("http://127.0.0.1:10352/readyz", (readyz, text.to_owned())),
+                (CA_URL, ca_answer()),
+                (NODE_URL, answer(StatusCode::NOT_FOUND, "")),
+                ("http://127.0.0.1:10352/readyz", answer(readyz, text)),
             ]
             .into(),
         );
@@ -212,7 +261,7 @@ async fn joined_is_with_the_certificate_and_ready() {
     let daemon = Daemon { name: "edgecore", program: EDGECORE.into(), config: EDGECORE_YAML.into() };
     let wait = async |files: &[&str], status: StatusCode| {
         let host = Recording::new(machine(files), Printer::quiet());
-        let web = Answers([(READYZ, (status, "not ready: edgehub".to_owned()))].into());
+        let web = Answers([(READYZ, answer(status, "not ready: edgehub"))].into());
         wait_until_joined(&host, &web, &daemon, &EdgeCore::default(), &Printer::quiet()).await
     };
     wait(&certificate, StatusCode::OK).await.unwrap();
