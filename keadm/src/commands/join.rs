@@ -21,6 +21,8 @@ use crate::{services, wait};
 
 /// From here EdgeCore takes the token when its configuration has none; removed when `join` ends.
 const BOOTSTRAP: &str = "/etc/kubeedge/bootstrap-edgecore.conf";
+/// Where container runtimes look for the network that pods get.
+const CNI: &str = "/etc/cni/net.d";
 /// How long stock waits for the node's certificate.
 const CERTIFICATE: Duration = Duration::from_secs(300);
 /// With its certificate, EdgeCore is ready within seconds; this is for a machine that is busy with something else.
@@ -87,6 +89,12 @@ impl Joining<'_> {
         if config.modules.edged.enable && !self.host.exists(Path::new(socket)) {
             return Err(anyhow::anyhow!("there is no container runtime at {socket}"))
                 .hint(|| "start containerd, or give its socket with --remote-runtime-endpoint".to_owned());
+        }
+        if config.modules.edged.enable && self.host.list(Path::new(CNI))?.is_empty() {
+            self.printer.already(format_args!(
+                "{CNI} is empty: the node is not ready, and only pods with hostNetwork run, until a network is \
+                 configured there"
+            ));
         }
         if self.host.is_dry_run() {
             self.printer.already("the cloud is not asked whether the name is free");

@@ -37,7 +37,10 @@ impl Look for System {
             let is_process = entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit());
             // A process may end while it is looked at.
             let found = is_process.then(|| fs::read_to_string(entry.path().join("comm")));
-            if matches!(found, Some(Ok(comm)) if comm.trim_end().bytes().eq(name.bytes().take(MAX_COMM))) {
+            let is_named =
+                matches!(found, Some(Ok(comm)) if comm.trim_end().bytes().eq(name.bytes().take(MAX_COMM)));
+            // One that has ended, and that nobody has waited for, has no command line any more.
+            if is_named && fs::read(entry.path().join("cmdline")).is_ok_and(|words| !words.is_empty()) {
                 return Ok(true);
             }
         }
@@ -137,6 +140,8 @@ impl Host for System {
 mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
+    use nix::sys::wait::{Id, WaitPidFlag, waitid};
+
     use super::*;
 
     #[test]
@@ -199,5 +204,11 @@ mod tests {
         sleeper.wait().unwrap();
         assert!(found);
         assert!(!System.is_running("no-such-process").unwrap());
+
+        let mut ended = Command::new("true").spawn().unwrap();
+        let pid = nix::unistd::Pid::from_raw(ended.id().try_into().unwrap());
+        waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
+        assert!(!System.is_running("true").unwrap());
+        ended.wait().unwrap();
     }
 }
