@@ -12,7 +12,10 @@ mod intake;
 mod outbox;
 mod patch;
 mod requests;
+#[cfg(test)]
+mod tests;
 mod tokens;
+mod unwritten;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -25,23 +25,26 @@ use crate::store::{Change, QueueKind, Queued, State, Store, StoreError};
 const IN_FLIGHT: usize = 8;
 /// Entries of the queue read at once.
 const QUEUE_PAGE: usize = 64;
+/// Version of a state that is not in the store; those in there begin with 1.
+pub(super) const UNWRITTEN: i64 = 0;
 /// First and longest wait before something that failed is tried again.
 const RETRY: BackoffPolicy =
     BackoffPolicy { initial: Duration::from_secs(1), max: Duration::from_secs(60), factor: 2.0, jitter: 0.5 };
 
 /// Says that there is something new to send; the outbox ends when every copy is gone.
 #[derive(Debug, Clone)]
-pub(super) struct Wake(Arc<watch::Sender<()>>);
+pub(super) struct Wake(Arc<watch::Sender<Vec<State>>>);
 
 impl Wake {
-    pub(super) fn wake(&self) {
-        self.0.send_replace(());
+    /// `unwritten` are states that a full disk keeps out of the store; each counts for more than the one in there.
+    pub(super) fn wake(&self, unwritten: Vec<State>) {
+        self.0.send_replace(unwritten);
     }
 }
 
 /// The two ends of the wake-up.
-pub(super) fn wake() -> (Wake, watch::Receiver<()>) {
-    let (sender, receiver) = watch::channel(());
+pub(super) fn wake() -> (Wake, watch::Receiver<Vec<State>>) {
+    let (sender, receiver) = watch::channel(Vec::new());
     (Wake(Arc::new(sender)), receiver)
 }
 
@@ -50,8 +53,10 @@ pub(super) fn wake() -> (Wake, watch::Receiver<()>) {
 pub(super) struct Outbox {
     cloud: Arc<Cloud>,
     store: Store,
-    woken: watch::Receiver<()>,
+    woken: watch::Receiver<Vec<State>>,
     rng: Rng,
+    /// Unwritten states that the cloud has accepted, by key.
+    told: HashMap<String, State>,
     /// What failed lately, by key, and when it may go again. Bounded by what the store holds.
     retries: HashMap<String, Retry>,
 }
@@ -71,8 +76,8 @@ enum Attempt {
 }
 
 impl Outbox {
-    pub(super) fn new(cloud: Arc<Cloud>, store: Store, woken: watch::Receiver<()>, rng: Rng) -> Self {
-        Self { cloud, store, woken, rng, retries: HashMap::new() }
+    pub(super) fn new(cloud: Arc<Cloud>, store: Store, woken: watch::Receiver<Vec<State>>, rng: Rng) -> Self {
+        Self { cloud, store, woken, rng, told: HashMap::new(), retries: HashMap::new() }
     }
 
     /// Ends when nobody can wake it any more.
@@ -99,7 +104,7 @@ impl Outbox {
 
     /// One pass over everything that is due.
     async fn flush(&mut self) -> Result<(), StoreError> {
-        let states = self.store.states().await?;
+        let states = self.with_unwritten(self.store.states().await?);
         let queue = self.store.queued(QUEUE_PAGE).await?;
         let keys: std::collections::HashSet<&str> = states
             .iter()
@@ -111,28 +116,43 @@ impl Outbox {
         self.send_queue(queue).await
     }
 
+    /// What the store holds, with what it could not take in its place.
+    fn with_unwritten(&mut self, mut states: Vec<State>) -> Vec<State> {
+        let unwritten = self.woken.borrow();
+        let news = |key: &str| unwritten.iter().find(|state| state.key == key);
+        states.retain(|state| news(&state.key).is_none());
+        self.told.retain(|key, state| news(key) == Some(state));
+        states.extend(unwritten.iter().filter(|state| !self.told.contains_key(&state.key)).cloned());
+        states
+    }
+
     async fn send_states(&mut self, states: Vec<State>) -> Result<(), StoreError> {
         let due: Vec<State> = states.into_iter().filter(|state| self.is_due(&state.key)).collect();
         let cloud = &self.cloud;
         let mut attempts = stream::iter(due)
-            .map(|state| async move { (state.key.clone(), send_state(cloud, state).await) })
+            .map(|state| async move { (state.clone(), send_state(cloud, state).await) })
             .buffer_unordered(IN_FLIGHT);
         let mut done = Vec::new();
         let mut again = Vec::new();
-        while let Some((key, attempt)) = attempts.next().await {
+        while let Some((state, attempt)) = attempts.next().await {
             match attempt {
-                Attempt::Done(change) => done.push((key, change)),
-                Attempt::Again => again.push(key),
+                Attempt::Done(change) => done.push((state, change)),
+                Attempt::Again => again.push(state.key),
             }
         }
         drop(attempts);
         for key in again {
             self.put_off(key);
         }
-        for (key, _) in &done {
-            self.retries.remove(key);
+        let mut cleared = Vec::new();
+        for (state, change) in done {
+            self.retries.remove(&state.key);
+            match state.version {
+                UNWRITTEN => drop(self.told.insert(state.key.clone(), state)),
+                _ => cleared.push(change),
+            }
         }
-        self.store.apply(done.into_iter().map(|(_, change)| change).collect()).await.map(drop)
+        self.store.apply(cleared).await.map(drop)
     }
 
     /// In order; the first that must be tried again ends the pass.

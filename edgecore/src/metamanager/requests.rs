@@ -1,6 +1,5 @@
 //! What edged asks and reports.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use tracing::Instrument as _;
 
 use super::cloud::{CallError, Cloud, called, queried, said_ok};
 use super::outbox::Wake;
+use super::unwritten::Unwritten;
 use super::{patch, tokens};
 use crate::flow::{MetaError, MetaInbox, MetaRequest, PodKey, Reply};
 use crate::store::{Change, Object, QueueKind, Store};
@@ -34,8 +34,7 @@ pub(super) struct Requests {
     inbox: MetaInbox,
     answers: Answers,
     wake: Wake,
-    /// Reports not on disk yet, newest per key: bounded by the number of objects.
-    unwritten: BTreeMap<String, Change>,
+    unwritten: Unwritten,
 }
 
 /// What answering a question takes.
@@ -57,7 +56,7 @@ impl Requests {
         clock: Clock,
     ) -> Self {
         let answers = Answers { cloud, store, node: node.into(), clock };
-        Self { inbox, answers, wake, unwritten: BTreeMap::new() }
+        Self { inbox, answers, wake, unwritten: Unwritten::default() }
     }
 
     /// Ends when edged has ended; its last reports are on disk then, unless the disk refuses them.
@@ -104,22 +103,22 @@ impl Requests {
                 let key = Resource::object(None, ResourceKind::NodePatch, &self.answers.node).to_string();
                 patch::node_status(&status).map(|value| {
                     let change = Change::PutState { key: key.clone(), uid: String::new(), value };
-                    self.unwritten.insert(key, change);
+                    self.unwritten.put(key, change);
                 })
             }
             MetaRequest::PodStatus(pod, status) => {
                 let key = path(&pod, ResourceKind::PodPatch).to_string();
                 patch::pod_status(&pod.uid, &status).map(|value| {
                     let change = Change::PutState { key: key.clone(), uid: pod.uid, value };
-                    self.unwritten.insert(key, change);
+                    self.unwritten.put(key, change);
                 })
             }
             MetaRequest::PodGone(pod) => {
                 let key = path(&pod, ResourceKind::Pod).to_string();
                 let change =
                     Change::Enqueue { kind: QueueKind::PodGone, key, value: pod.uid.clone().into_bytes() };
-                self.unwritten.insert(format!("gone {}", pod.uid), change);
-                self.unwritten.insert(format!("forget {}", pod.uid), Change::ForgetPod { uid: pod.uid });
+                self.unwritten.put(format!("gone {}", pod.uid), change);
+                self.unwritten.put(format!("forget {}", pod.uid), Change::ForgetPod { uid: pod.uid });
                 Ok(())
             }
             MetaRequest::Event(event) => self.file_event(&event),
@@ -136,25 +135,25 @@ impl Requests {
         let name = event.metadata.name.as_deref().unwrap_or_default();
         let key = Resource::object(namespace, ResourceKind::Event, name).to_string();
         let value = serde_json::to_vec(event)?;
-        let change = Change::Enqueue { kind: QueueKind::Event, key: key.clone(), value };
-        self.unwritten.insert(key, change);
+        self.unwritten.push_event(Change::Enqueue { kind: QueueKind::Event, key, value });
         Ok(())
     }
 
-    /// Writes what is filed. When the disk refuses, it stays, and the answer is when to try again.
+    /// Writes what is filed. When the disk refuses, it stays, the cloud is told all the same, and the answer is when to
+    /// try again.
     async fn write(&mut self) -> Option<Instant> {
-        if self.unwritten.is_empty() {
+        if self.unwritten.len() == 0 {
             return None;
         }
-        let changes = self.unwritten.values().cloned().collect();
-        match self.answers.store.apply(changes).await {
+        match self.answers.store.apply(self.unwritten.changes()).await {
             Ok(_) => {
                 self.unwritten.clear();
-                self.wake.wake();
+                self.wake.wake(Vec::new());
                 None
             }
             Err(error) => {
                 tracing::error!(%error, reports = self.unwritten.len(), "reports wait in memory");
+                self.wake.wake(self.unwritten.states());
                 Some(Instant::now() + WRITE_AGAIN)
             }
         }
@@ -215,7 +214,9 @@ impl Answers {
             }
             other => other.map_err(failed)?,
         };
-        self.keep(&resource, &registered, registered.metadata.uid.as_deref()).await?;
+        if let Err(error) = self.keep(&resource, &registered, registered.metadata.uid.as_deref()).await {
+            tracing::error!(%error, "the node is registered, and not in the store");
+        }
         Ok(registered)
     }
 
@@ -264,7 +265,10 @@ impl Answers {
             .map_err(failed)?;
         let object: T = queried(&answer).map_err(failed)?;
         let filed: Filed = answer.content.decode().unwrap_or_default();
-        self.keep(&resource, &object, filed.metadata.uid.as_deref()).await?;
+        if let Err(error) = self.keep(&resource, &object, filed.metadata.uid.as_deref()).await {
+            tracing::error!(%error, %resource, "used, and not in the store: a restart offline will not have it");
+            return Ok(object);
+        }
         // The answer to this question is acknowledged like anything else that is kept (spec cloud-and-wire 2.5).
         if self.cloud.send(answer.ack(self.cloud.stamp())).await.is_err() {
             tracing::debug!(%resource, "ack not sent");
@@ -301,7 +305,9 @@ impl Answers {
                 let value =
                     serde_json::to_vec(&issued).map_err(|error| MetaError::Store(error.to_string()))?;
                 let change = Change::PutToken { request: key, pod_uid: tokens::pod_uid(&request), value };
-                self.apply(change).await?;
+                if let Err(error) = self.apply(change).await {
+                    tracing::error!(%error, "used, and not in the store: a restart offline will not have it");
+                }
                 Ok(issued)
             }
             (Err(CallError::Offline | CallError::Timeout(_)), Some(last)) => Ok(last),

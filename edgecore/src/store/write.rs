@@ -245,7 +245,7 @@ fn enqueue(connection: &Connection, kind: QueueKind, key: &str, value: &[u8]) ->
 #[cfg(test)]
 impl Writer {
     /// Makes every further page of the file one too many.
-    pub(super) fn limit_pages_to_what_is_used(&mut self) {
+    pub(crate) fn limit_pages_to_what_is_used(&mut self) {
         let used: i64 = self.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
         self.connection.pragma_update(None, "max_page_count", used).unwrap();
     }
