@@ -111,8 +111,8 @@ impl EdgeHub {
             let delay = match dialed {
                 Ok(link) => return Some(link),
                 Err(error) => {
-                    let delay = backoff.next_delay();
-                    tracing::warn!(%error, retry_in = ?delay, "no connection to CloudCore");
+                    let (error, delay) = (error.explained(), backoff.next_delay());
+                    tracing::warn!(error, retry_in = ?delay, "no connection to CloudCore");
                     self.show(format!("not connected: {error}"));
                     delay
                 }

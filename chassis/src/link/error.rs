@@ -53,6 +53,14 @@ pub enum LinkError {
     /// The connection ended without a goodbye.
     #[error("connection lost")]
     Lost(#[source] Option<io::Error>),
+    /// The peer closed the connection and said why.
+    #[error("closed by the other side: {reason} (code {code})")]
+    TurnedAway {
+        /// RFC 6455 section 7.4.
+        code: u16,
+        /// The peer's words.
+        reason: String,
+    },
     /// The link or its acceptor was closed before.
     #[error("closed")]
     Closed,
@@ -71,8 +79,21 @@ impl LinkError {
             Self::TooLarge { .. } => "too_large",
             Self::Protocol(_) => "protocol",
             Self::Lost(_) => "lost",
+            Self::TurnedAway { .. } => "turned_away",
             Self::Closed => "closed",
         }
+    }
+
+    /// What went wrong with everything that caused it, in one line for people.
+    #[must_use]
+    pub fn explained(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        text
     }
 
     /// Whether the same attempt can succeed later with nothing changed on this side.

@@ -158,6 +158,11 @@ fn close_text(text: &str) -> &str {
     &text[..end]
 }
 
+/// Whether a close code says that something is wrong, rather than that all is done (RFC 6455 section 7.4.1).
+fn is_complaint(code: CloseCode) -> bool {
+    !matches!(code, CloseCode::Normal | CloseCode::Away | CloseCode::Status)
+}
+
 /// The bytes of a text message, checked: RFC 6455 section 8.1 allows nothing but UTF-8.
 fn text(data: Bytes) -> Result<Utf8Bytes, LinkError> {
     Utf8Bytes::try_from(data).map_err(|error| LinkError::Protocol(Box::new(error.into())))
@@ -172,6 +177,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> FrameSource for Source<S> {
                 match self.inner.next().await {
                     Some(Ok(Message::Text(text))) => return Ok(Some(Frame::Text(text.into()))),
                     Some(Ok(Message::Binary(data))) => return Ok(Some(Frame::Binary(data))),
+                    Some(Ok(Message::Close(Some(close)))) if is_complaint(close.code) => {
+                        let reason = close.reason.as_str().to_owned();
+                        return Err(LinkError::TurnedAway { code: close.code.into(), reason });
+                    }
                     Some(Ok(Message::Close(_))) | None => return Ok(None),
                     // tungstenite answers pings itself; raw frames are never received.
                     Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}

@@ -263,7 +263,7 @@ impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Goodbye => f.write_str("the node said goodbye"),
-            Self::Lost(error) => write!(f, "link: {error}"),
+            Self::Lost(error) => write!(f, "link: {}", error.explained()),
             Self::Garbage(error) => error.fmt(f),
             Self::Silent { limit } => write!(f, "no keepalive for {} s", limit.as_secs()),
             Self::Stuck { limit } => write!(f, "took no data for {} s", limit.as_secs()),

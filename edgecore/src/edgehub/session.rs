@@ -99,7 +99,7 @@ async fn read(
         let frame = match link.recv().await {
             Ok(Some(Frame::Text(bytes) | Frame::Binary(bytes))) => bytes,
             Ok(None) => return "closed by CloudCore".to_owned(),
-            Err(error) => return error.to_string(),
+            Err(error) => return error.explained(),
         };
         arrived.send_replace(Some(Instant::now()));
         let Some(message) = decode(&frame) else { continue };

@@ -115,7 +115,8 @@ async fn garbage_is_skipped_and_the_link_stays() {
     let mut rig = Rig::start();
     let mut link = rig.accept().await;
     let empty = br#"{"header":{"msg_id":"","timestamp":0},"route":{},"content":null}"#;
-    for garbage in [b"{\"header\":".as_slice(), b"null", b"\xff\xfe", &b"[".repeat(5000), empty] {
+    let deep = [br#"{"content":"#.as_slice(), &b"[".repeat(5000)].concat();
+    for garbage in [b"{\"header\":".as_slice(), b"null", b"\xff\xfe", &b"[".repeat(5000), &deep, empty] {
         link.tx.send(Frame::Text(Bytes::copy_from_slice(garbage))).await.unwrap();
     }
     link.tx.send(frame(&message("m1", Operation::Insert))).await.unwrap();

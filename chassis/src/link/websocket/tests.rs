@@ -260,6 +260,31 @@ async fn a_100_mib_message_in_fragments_is_cut_at_the_limit() {
 }
 
 #[tokio::test]
+async fn a_node_reads_no_more_of_a_message_than_it_may_either() {
+    // A cloud that would send, and take, far more than the node.
+    let mut server = Cloud::start(WebSocketLimits { max_message: 200 << 20, ..limits() }).await;
+    let (mut edge, mut cloud) = server.joined().await;
+    let sending = task::spawn(tracing::Span::none(), async move {
+        cloud.tx.send(Frame::Text(vec![b'x'; 100 << 20].into())).await
+    });
+    let error = edge.rx.recv().await.unwrap_err();
+    assert!(matches!(error, LinkError::TooLarge { limit: LIMIT }), "{error:?}");
+    drop(edge);
+    assert!(sending.await.unwrap().is_err(), "the sender was cut off on the way");
+}
+
+#[tokio::test]
+async fn a_node_that_is_turned_away_learns_why() {
+    let mut server = Cloud::start(limits()).await;
+    let (mut edge, mut cloud) = server.joined().await;
+    let closing = cloud.tx.close(CloseReason::new(CloseReason::POLICY, "not your name"));
+    let (closed, error) = tokio::join!(closing, edge.rx.recv());
+    closed.unwrap();
+    let error = error.unwrap_err();
+    assert_eq!(error.explained(), "closed by the other side: not your name (code 1008)");
+}
+
+#[tokio::test]
 async fn a_message_of_many_fragments_is_put_together() {
     let mut server = Cloud::start(limits()).await;
     let (mut edge, mut cloud) = server.raw_node().await;
