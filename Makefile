@@ -46,7 +46,7 @@ demo-status: ## say what of the demo is running
 	$(TARGET)/release/keadm demo --state target/demo status
 
 bench: demo ## measure the running demo
-	$(CARGO) run --release --locked -p integration --bin bench
+	$(CARGO) run --release --locked -p integration --bin bench -- $(TARGET)/release target/demo
 
 fuzz: ## every fuzz target for a minute (needs cargo-fuzz)
 	@for folder in proto certs; do for target in $$(cd $$folder && $(CARGO) fuzz list); do \

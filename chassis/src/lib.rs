@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod channel;
 pub mod clock;
 pub mod config;
+pub mod files;
 pub mod host;
 pub mod link;
 pub mod metrics;

@@ -1,13 +1,10 @@
 //! The SQLite file.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chassis::files::create_private;
 use rusqlite::{Transaction, params};
 
 use super::{Change, Database, Entry, Event, Limits, Place, StoreError};
@@ -37,9 +34,6 @@ const CACHE_KIB: i64 = 256;
 
 /// Somebody may look at the file with the `sqlite3` tool; wait for them rather than fail.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// `rw-------`
-const OWNER_ONLY: u32 = 0o600;
 
 /// The one connection to the file.
 #[derive(Debug)]
@@ -178,12 +172,6 @@ fn write_one(transaction: &Transaction<'_>, event: &Event) -> rusqlite::Result<(
         )?
         .execute(params![resource, place.namespace, place.name, revision.cast_signed(), &object[..]])?;
     Ok(())
-}
-
-/// An empty file, for SQLite to fill, that only its owner may read: it will hold Secrets. SQLite gives the logs beside
-/// it the same mode. A file that is there keeps its own.
-fn create_private(path: &Path) -> io::Result<()> {
-    File::options().write(true).create(true).truncate(false).mode(OWNER_ONLY).open(path).map(drop)
 }
 
 fn problem(database: &str, error: &rusqlite::Error) -> StoreError {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chassis::clock::Clock;
+use chassis::files::create_private;
 use rusqlite::{Connection, OpenFlags};
 
 use super::{StoreError, schema, snapshot};
@@ -47,7 +48,7 @@ pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
 
 fn open_sound(path: &Path) -> Result<Connection, StoreError> {
     let failed = |source| StoreError::sqlite(path, source);
-    snapshot::create_private(path).map_err(|source| StoreError::Io { path: path.to_owned(), source })?;
+    create_private(path).map_err(|source| StoreError::Io { path: path.to_owned(), source })?;
     let mut connection = Connection::open(path).map_err(failed)?;
     connection.busy_timeout(BUSY).map_err(failed)?;
     check(&connection, path)?;

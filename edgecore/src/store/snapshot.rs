@@ -2,16 +2,13 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use chassis::files::create_private;
 use rusqlite::Connection;
 
 use super::StoreError;
 use super::open::with_suffix;
-
-/// `rw-------`
-const OWNER_ONLY: u32 = 0o600;
 
 fn snapshot_path(path: &Path) -> PathBuf {
     with_suffix(path, ".snapshot")
@@ -43,12 +40,6 @@ pub(super) fn restore(path: &Path) -> Result<bool, StoreError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(io)?;
     sync_folder(path).map_err(io)?;
     Ok(true)
-}
-
-/// An empty file, for SQLite to fill, that only its owner may read: it will hold Secrets. SQLite gives the logs beside
-/// it the same mode. A file that is there keeps its own.
-pub(super) fn create_private(path: &Path) -> io::Result<()> {
-    File::options().write(true).create(true).truncate(false).mode(OWNER_ONLY).open(path).map(drop)
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {

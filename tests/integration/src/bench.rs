@@ -16,17 +16,17 @@ use self::table::Table;
 /// Long enough that what happens every 10 s (lease, node status) counts as often as it does over a day.
 const IDLE: Duration = Duration::from_secs(120);
 
-/// Measures everything; `target` is cargo's target directory, with the demo in it.
+/// Measures everything: the release binaries in one folder, and the demo whose state is in the other.
 ///
 /// # Errors
 /// When the demo does not run, or something in it fails.
-pub async fn run(target: &Path, out: &mut impl std::io::Write) -> anyhow::Result<()> {
+pub async fn run(binaries: &Path, demo: &Path, out: &mut impl std::io::Write) -> anyhow::Result<()> {
     let mut table = Table::default();
     for name in ["cloudcore", "edgecore", "keadm"] {
-        let size = std::fs::metadata(target.join("release").join(name)).map(|file| file.len());
+        let size = std::fs::metadata(binaries.join(name)).map(|file| file.len());
         table.row(&format!("{name} binary"), size.map_or("not built".to_owned(), megabytes));
     }
-    let demo = Demo::find(target).await?;
+    let demo = Demo::find(demo).await?;
     writeln!(out, "measuring {} s of rest ...", IDLE.as_secs())?;
     for (name, usage) in usage::at_rest(&demo, &["edgecore", "cloudcore"], IDLE).await? {
         table.row(&format!("{name} PSS, idle"), format!("{:.1} MiB", usage.pss_mib));

@@ -72,6 +72,14 @@ impl Process {
         }
     }
 
+    /// All of its output so far.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn output(&self) -> anyhow::Result<String> {
+        std::fs::read_to_string(&self.log).with_context(|| format!("read {}", self.log.display()))
+    }
+
     /// The last lines of its output.
     #[must_use]
     pub fn log_tail(&self) -> String {

@@ -234,8 +234,11 @@ async fn get(address: &str, path: &str) -> anyhow::Result<String> {
     tokio::time::timeout(PAGE, fetched).await.with_context(|| format!("{address} did not answer"))?
 }
 
-/// `target/<profile>`, two levels above this test.
-fn binaries() -> anyhow::Result<PathBuf> {
+/// Where the binaries are that this test was built with: `target/<profile>`, two levels above it.
+///
+/// # Errors
+/// When this program is not in a target folder.
+pub fn binaries() -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe()?;
     let profile = test.parent().and_then(Path::parent).context("the test is not in a target folder")?;
     Ok(profile.to_owned())

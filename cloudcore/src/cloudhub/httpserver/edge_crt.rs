@@ -11,7 +11,7 @@ use rustls_pki_types::CertificateDer;
 use thiserror::Error;
 
 /// Name of the node that asks.
-const NODE_NAME: HeaderName = HeaderName::from_static("nodename");
+pub(super) const NODE_NAME: HeaderName = HeaderName::from_static("nodename");
 /// Usages that the certificate should have, as a JSON array of the numbers of Go's `x509.ExtKeyUsage`.
 const EXT_KEY_USAGES: HeaderName = HeaderName::from_static("extkeyusages");
 /// Client authentication in Go's numbering; stock's default, and all that a node certificate gets.

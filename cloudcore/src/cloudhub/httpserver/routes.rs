@@ -12,6 +12,7 @@ use http::{HeaderMap, StatusCode};
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, Client};
 
+use super::edge_crt::NODE_NAME;
 use super::{Issuer, Peer};
 
 #[derive(Clone)]
@@ -50,7 +51,10 @@ async fn edge_crt(
     match app.issuer.answer(peer.certificate.as_ref(), &headers, &request) {
         Ok(certificate) => Bytes::copy_from_slice(&certificate).into_response(),
         Err(refusal) => {
-            tracing::warn!(%refusal, status = refusal.status().as_u16(), "no certificate issued");
+            let node = headers.get(NODE_NAME).and_then(|name| name.to_str().ok()).unwrap_or_default();
+            // What anybody may write into the log is no longer than a name may be.
+            let node: String = node.chars().take(certs::identity::MAX_NODE_NAME).collect();
+            tracing::warn!(node, %refusal, status = refusal.status().as_u16(), "no certificate issued");
             (refusal.status(), refusal.to_string()).into_response()
         }
     }

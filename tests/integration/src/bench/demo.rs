@@ -7,21 +7,20 @@ use keadm::processes::Background;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-/// `target/demo`.
+/// A running demo.
 pub(super) struct Demo {
     dir: PathBuf,
     pub(super) client: Client,
 }
 
 impl Demo {
-    /// The demo under cargo's target directory; it has to run.
-    pub(super) async fn find(target: &Path) -> anyhow::Result<Self> {
-        let dir = target.join("demo");
+    /// The demo whose state is in this folder; it has to run.
+    pub(super) async fn find(dir: &Path) -> anyhow::Result<Self> {
         let hint = "hint: run `make demo` first";
         let kubeconfig = Kubeconfig::read_from(dir.join("kubeconfig"))
             .with_context(|| format!("no demo in {}; {hint}", dir.display()))?;
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-        let demo = Self { dir, client: Client::try_from(config)? };
+        let demo = Self { dir: dir.to_owned(), client: Client::try_from(config)? };
         let version = demo.client.apiserver_version().await;
         version.with_context(|| format!("the demo's API server does not answer; {hint}"))?;
         Ok(demo)

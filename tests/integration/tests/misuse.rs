@@ -1,0 +1,252 @@
+//! Wrong input to the real binaries: what the operator reads, and that nobody else is disturbed.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests may")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chassis::clock::Clock;
+use chassis::link::websocket::{ClientTls, WebSocketDialer, WebSocketLimits};
+use chassis::link::{Dialer as _, Frame, Link, LinkError};
+use chassis::rng::Rng;
+use edgecore::edgehub::bootstrap::load_or_join;
+use http::HeaderValue;
+use integration::kubectl::Kubectl;
+use integration::ports;
+use integration::process::Process;
+use integration::site::binaries;
+use integration::wait::until;
+use proto::config::Sensitive;
+use proto::config::cloudcore::CloudCore;
+use proto::config::edgecore::EdgeCore;
+use tempfile::TempDir;
+
+/// For whatever another process does; a machine that also compiles is slow.
+const SOON: Duration = Duration::from_secs(60);
+/// `EX_USAGE` of sysexits.h, after which systemd does not start a unit again.
+const BAD_CONFIG: i32 = 64;
+
+/// A CloudCore with its own control plane, in a folder and on ports of its own.
+struct Cloud {
+    dir: TempDir,
+    process: Process,
+    kubectl: Kubectl,
+    websocket: u16,
+    https: u16,
+    token: String,
+}
+
+impl Cloud {
+    async fn start() -> Self {
+        let dir = TempDir::new().unwrap();
+        let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+        let [admin, api, websocket, https] = ports::free().unwrap();
+        let mut config = CloudCore::default();
+        config.common_config.monitor_server.bind_address = format!("127.0.0.1:{admin}");
+        let hub = &mut config.modules.cloud_hub;
+        hub.advertise_address = vec!["127.0.0.1".to_owned()];
+        (hub.websocket.address, hub.websocket.port) = ("127.0.0.1".to_owned(), websocket);
+        (hub.https.address, hub.https.port) = ("127.0.0.1".to_owned(), https);
+        (hub.tls_ca_file, hub.tls_ca_key_file) = (path("ca.crt"), path("ca.key"));
+        let embedded = &mut config.modules.embedded;
+        (embedded.enable, embedded.data_dir, embedded.port) = (true, path("api"), api);
+        let process = start("cloudcore", &config, dir.path());
+        let kubectl = Kubectl::new(&dir.path().join("api/admin.kubeconfig"));
+        let path = "{.data.tokendata}";
+        let encoded = until("a join token", SOON, || async {
+            kubectl
+                .run(&["-n", "kubeedge", "get", "secret", "tokensecret", "-o", &format!("jsonpath={path}")])
+                .await
+        })
+        .await
+        .unwrap();
+        let token = String::from_utf8(decode(&encoded)).unwrap();
+        Self { dir, process, kubectl, websocket, https, token }
+    }
+
+    /// The configuration of a node of this cloud, with everything in a folder of its own.
+    fn edge(&self, node: &str) -> EdgeCore {
+        let dir = self.dir.path().join(node);
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+        let [admin] = ports::free().unwrap();
+        let mut config = EdgeCore::default();
+        config.common_config.monitor_server.bind_address = format!("127.0.0.1:{admin}");
+        config.database.data_source = path("edgecore.db");
+        let hub = &mut config.modules.edge_hub;
+        hub.token = Sensitive(self.token.clone());
+        hub.http_server = format!("https://127.0.0.1:{}", self.https);
+        hub.websocket.server = format!("127.0.0.1:{}", self.websocket);
+        (hub.tls_ca_file, hub.tls_cert_file) = (path("ca.crt"), path("node.crt"));
+        hub.tls_private_key_file = path("node.key");
+        config.modules.event_bus.enable = false;
+        config.modules.device_twin.enable = false;
+        let edged = &mut config.modules.edged;
+        edged.hostname_override = node.to_owned();
+        edged.root_directory = path("kubelet");
+        let kubelet = &mut edged.tailored_kubelet_config;
+        (kubelet.pod_logs_dir, kubelet.static_pod_path) = (path("logs"), path("manifests"));
+        kubelet.container_runtime_endpoint = format!("unix://{}", path("containerd.sock"));
+        kubelet.image_service_endpoint = kubelet.container_runtime_endpoint.clone();
+        config
+    }
+
+    /// The link of a node that has joined as `node` and then says that it is `claims`.
+    async fn link(&self, node: &str, claims: &'static str) -> Result<Link, LinkError> {
+        let file = write(&self.edge(node), &self.dir.path().join(node));
+        let mut link = edgecore::settings::load(&file).unwrap().link;
+        let joined = load_or_join(&link.bootstrap, &Clock::system(), &Rng::seeded(1)).await.unwrap();
+        let tls = Arc::new(certs::tls::client_config(&joined.ca, Some(&joined.identity)).unwrap());
+        let tls: ClientTls = Arc::new(move || tls.clone());
+        link.headers.insert("node_id", HeaderValue::from_static(claims));
+        let limits = WebSocketLimits { max_message: usize::MAX, ..link.limits };
+        WebSocketDialer::new(&link.url, link.headers, tls, limits)?.dial().await
+    }
+
+    /// Waits for a line of CloudCore's log with all these parts.
+    async fn logs(&self, parts: &[&str]) {
+        until("CloudCore says it", SOON, || async {
+            let output = self.process.output()?;
+            let found = output.lines().any(|line| parts.iter().all(|part| line.contains(part)));
+            anyhow::ensure!(found, "no line with {parts:?} in:\n{output}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+}
+
+fn decode(base64: &str) -> Vec<u8> {
+    serde_json::from_value::<k8s_openapi::ByteString>(base64.into()).unwrap().0
+}
+
+fn write<T: serde::Serialize>(config: &T, dir: &Path) -> PathBuf {
+    let file = dir.join("config.yaml");
+    std::fs::write(&file, chassis::config::to_yaml(config).unwrap()).unwrap();
+    file
+}
+
+fn command(name: &str, config: &Path) -> Command {
+    let mut command = Command::new(binaries().unwrap().join(name));
+    command.arg("--config").arg(config);
+    command
+}
+
+fn start<T: serde::Serialize>(name: &str, config: &T, dir: &Path) -> Process {
+    Process::start(name, &mut command(name, &write(config, dir)), dir).unwrap()
+}
+
+/// What a binary that must end by itself says with this configuration.
+async fn ends(name: &str, config: &Path) -> Output {
+    let command = tokio::process::Command::from(command(name, config)).kill_on_drop(true).output();
+    tokio::time::timeout(SOON, command).await.expect("it goes on").unwrap()
+}
+
+fn complaint(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_with_a_file_is_said_at_once_and_where() {
+    let dir = TempDir::new().unwrap();
+    let cases = [
+        (
+            "edgecore",
+            "modules:\n  edgeHub:\n    hartbeat: 15\n    token: not-a-token\n    websocket:\n      handshakeTimeout: soon\n  edged: {hostnameOverride: Not_A_Name}\n",
+            &["modules.edgeHub.hartbeat", "heartbeat", "modules.edgeHub.websocket.handshakeTimeout"][..],
+        ),
+        ("edgecore", "modules: {edgeHub: {token: not-a-token}}", &["modules.edgeHub.token"]),
+        (
+            "cloudcore",
+            "modules:\n  cloudHub:\n    nodeLimits: 3\n    websocket: {port: many}\nkubeAPIConfig: [1]\n",
+            &["modules.cloudHub.nodeLimits", "nodeLimit", "modules.cloudHub.websocket.port", "kubeAPIConfig"],
+        ),
+        ("cloudcore", "modules: {cloudHub: {", &["line 1"]),
+    ];
+    for (name, yaml, parts) in cases {
+        let file = dir.path().join("config.yaml");
+        std::fs::write(&file, yaml).unwrap();
+        let output = ends(name, &file).await;
+        let said = complaint(&output);
+        assert_eq!(output.status.code(), Some(BAD_CONFIG), "{said}");
+        for part in parts.iter().copied().chain([file.to_str().unwrap()]) {
+            assert!(said.contains(part), "no {part} in: {said}");
+        }
+    }
+    let missing = dir.path().join("missing.yaml");
+    let output = ends("edgecore", &missing).await;
+    assert!(complaint(&output).contains(missing.to_str().unwrap()));
+}
+
+#[tokio::test]
+async fn a_token_that_does_not_fit_ends_the_node_with_what_to_do() {
+    let cloud = Cloud::start().await;
+    let (hash, jwt) = cloud.token.split_once('.').unwrap();
+    let other_ca = format!("{}.{jwt}", "0".repeat(hash.len()));
+    // The last characters of a signature are not all significant; one in its middle is.
+    let at = cloud.token.len() - 20;
+    let swapped = if cloud.token.as_bytes()[at] == b'A' { "B" } else { "A" };
+    let forged = format!("{}{swapped}{}", &cloud.token[..at], &cloud.token[at + 1..]);
+    let url = format!("https://127.0.0.1:{}", cloud.https);
+    for (token, parts) in [
+        (String::new(), [cloud.dir.path().to_str().unwrap(), "no join token"]),
+        (other_ca, [url.as_str(), "is for a CA"]),
+        (forged, [url.as_str(), "401"]),
+    ] {
+        let mut config = cloud.edge("edge-1");
+        config.modules.edge_hub.token = Sensitive(token);
+        let output = ends("edgecore", &write(&config, &cloud.dir.path().join("edge-1"))).await;
+        let said = complaint(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        for part in parts {
+            assert!(said.contains(part), "no {part} in: {said}");
+        }
+        assert!(!said.contains(jwt), "the token is in the log");
+    }
+    cloud.logs(&["401", "edge-1"]).await;
+}
+
+#[tokio::test]
+async fn hostile_connections_are_cut_and_a_node_without_a_runtime_says_so() {
+    let cloud = Cloud::start().await;
+    // A node whose container runtime is not there registers all the same, and says what is missing.
+    let config = cloud.edge("edge-1");
+    let mut edge = start("edgecore", &config, &cloud.dir.path().join("edge-1"));
+    let endpoint = config.modules.edged.tailored_kubelet_config.container_runtime_endpoint.clone();
+    let ready = "{.status.conditions[?(@.type==\"Ready\")]}";
+    until("the node says that it has no runtime", SOON, || async {
+        let condition = cloud.kubectl.value("node/edge-1", ready).await?;
+        let is_said = condition.contains("\"False\"") && condition.contains(&endpoint);
+        anyhow::ensure!(is_said, "{condition}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+
+    let mut liar = cloud.link("edge-2", "edge-1").await.unwrap();
+    let refusal = liar.rx.recv().await.unwrap_err().explained();
+    assert!(refusal.contains("edge-1") && refusal.contains("edge-2"), "{refusal}");
+    cloud.logs(&["refused", "edge-1", "edge-2"]).await;
+
+    let deep = [br#"{"header":{},"route":{},"content":"#.as_slice(), &b"[".repeat(100_000)].concat();
+    let large = Bytes::from(vec![b' '; 100 << 20]);
+    let garbage = [("garbage", Bytes::from_static(b"garbage")), ("deep", deep.into()), ("large", large)];
+    for (what, text) in garbage {
+        let mut link = cloud.link("edge-3", "edge-3").await.unwrap();
+        // Of the large one only a part is taken.
+        drop(link.tx.send(Frame::Text(text)).await);
+        let end = tokio::time::timeout(SOON, async { while let Ok(Some(_)) = link.rx.recv().await {} });
+        end.await.unwrap_or_else(|_| panic!("the connection stays open after {what}"));
+        cloud.logs(&["edge-3", "session ended"]).await;
+    }
+    cloud.logs(&["edge-3", "larger than"]).await;
+    cloud.logs(&["edge-3", "nest"]).await;
+
+    // The node in between has seen nothing of all that.
+    edge.still_runs().unwrap();
+    let output = edge.output().unwrap();
+    assert_eq!(output.matches("connected to CloudCore").count(), 1, "{output}");
+    assert!(!output.contains("connection to CloudCore lost"), "{output}");
+}
