@@ -1,21 +1,41 @@
 //! Free ports for servers that cannot be told to take port 0 and say which one they got.
 
+use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Reserves `N` different TCP ports on the loopback address and lets go of them. All are held at once, so they
-/// differ; another process may still take one before the server does, which shows as a failure to bind.
+/// Below the ports that Linux gives to outgoing connections (32768 and up, ip(7)): such a connection could take a port
+/// between the moment when it was found free and the moment when its server starts.
+const PORTS: Range<u16> = 20_000..32_000;
+
+/// `N` different TCP ports on which nobody listens on the loopback address. No test of this process gets one of them
+/// again, and two processes begin in different places.
 ///
 /// # Errors
-/// When the machine has no free port left.
-pub fn free<const N: usize>() -> std::io::Result<[u16; N]> {
+/// When no port of the range is free.
+pub fn free<const N: usize>() -> io::Result<[u16; N]> {
     let mut ports = [0; N];
-    let mut held = Vec::with_capacity(N);
     for port in &mut ports {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        *port = listener.local_addr()?.port();
-        held.push(listener);
+        *port = next()?;
     }
     Ok(ports)
+}
+
+fn next() -> io::Result<u16> {
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    let count = PORTS.end - PORTS.start;
+    // Process ids that follow each other begin a hundred ports apart.
+    let first = std::process::id() % u32::from(count);
+    for _ in 0..count {
+        let given = u32::from(GIVEN.fetch_add(1, Ordering::Relaxed));
+        let place = (first * 101 + given) % u32::from(count);
+        let port = PORTS.start + u16::try_from(place).map_err(io::Error::other)?;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::AddrInUse, "no free port"))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -246,9 +247,11 @@ pub fn binaries() -> anyhow::Result<PathBuf> {
 
 /// Another shift for each process and each call, of which every port is free.
 fn free_offset() -> anyhow::Result<u16> {
-    let start = 1_000 + u16::try_from(std::process::id() % 1_000)? * 11;
+    static SITES: AtomicU16 = AtomicU16::new(0);
+    let site = SITES.fetch_add(1, Ordering::Relaxed);
+    let start = 1_000 + u16::try_from(std::process::id() % 900)? * 11 + site * 13;
     let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-    (start..start + 20_000)
+    (start..start + 10_000)
         .step_by(101)
         .find(|offset| PORTS.iter().all(|port| free(port + offset)))
         .context("no free ports")
