@@ -10,3 +10,4 @@ pub mod ports;
 pub mod process;
 pub mod site;
 pub mod wait;
+pub mod world;

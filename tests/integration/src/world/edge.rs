@@ -1,0 +1,181 @@
+//! An edge node in a world. EdgeCore can be stopped and started; the disk, the runtime and its containers live on.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use chassis::clock::Clock;
+use chassis::link::Peer;
+use chassis::link::memory::{MemoryNet, Wire};
+use chassis::rng::Rng;
+use edgecore::app::{App, Environment};
+use edgecore::edged::Machine;
+use edgecore::edged::runtime::fake::{Behaviour, FakeRuntime};
+use edgecore::edged::volumes::mounter::testing::FakeMounter;
+use edgecore::settings;
+use http::{HeaderMap, HeaderValue};
+use k8s_openapi::api::core::v1::Pod;
+use proto::config::edgecore::EdgeCore;
+use tempfile::TempDir;
+
+use super::fixtures::{APP, APP_2};
+use super::running::Running;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Edge {
+    name: String,
+    net: MemoryNet,
+    runtime: FakeRuntime,
+    machine: Machine,
+    disk: TempDir,
+    clock: Clock,
+    rng: Rng,
+    running: Option<Running>,
+}
+
+impl Edge {
+    pub(super) fn new(name: &str, net: &MemoryNet, clock: &Clock, rng: &Rng) -> anyhow::Result<Self> {
+        let disk = TempDir::new()?;
+        let cgroups = disk.path().join("cgroup");
+        std::fs::create_dir(&cgroups)?;
+        let runtime = FakeRuntime::new(clock.clone())
+            .with_events()
+            .with_image(APP, Behaviour::serves())
+            .with_image(APP_2, Behaviour::serves());
+        Ok(Self {
+            name: name.to_owned(),
+            net: net.clone(),
+            runtime,
+            // The mount table lives as long as the machine, not as long as EdgeCore.
+            machine: Machine { mounter: Arc::new(FakeMounter::default()), cgroups },
+            disk,
+            clock: clock.clone(),
+            rng: rng.clone(),
+            running: None,
+        })
+    }
+
+    /// Starts EdgeCore from its configuration file.
+    ///
+    /// # Errors
+    /// What could not be opened.
+    pub async fn start(&mut self) -> anyhow::Result<()> {
+        let file = self.disk.path().join("edgecore.yaml");
+        std::fs::write(&file, chassis::config::to_yaml(&self.config())?)?;
+        let peer = self.peer()?;
+        let environment = Environment {
+            clock: self.clock.clone(),
+            rng: self.rng.clone(),
+            log: None,
+            dialer: Some(Arc::new(self.net.dialer(&self.name, peer))),
+            runtime: Some(self.runtime.client()),
+            machine: self.machine.clone(),
+        };
+        let app = App::build(settings::load(&file)?, environment).await.context("start EdgeCore")?;
+        self.running = Some(Running::start(app.admin_address(), |stop| app.run_until(stop)));
+        Ok(())
+    }
+
+    /// Stops EdgeCore in order.
+    ///
+    /// # Errors
+    /// When it is not running or did not end well.
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
+        self.running.take().context("EdgeCore is not running")?.stop().await.context("stop EdgeCore")
+    }
+
+    /// Ends EdgeCore at once, as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.running = None;
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What lies between it and the cloud.
+    #[must_use]
+    pub fn wire(&self) -> Wire {
+        self.net.wire(&self.name)
+    }
+
+    /// Its container runtime.
+    #[must_use]
+    pub fn runtime(&self) -> &FakeRuntime {
+        &self.runtime
+    }
+
+    /// The id of each container that runs, by `pod/name#attempt`.
+    #[must_use]
+    pub fn running_ids(&self) -> BTreeMap<String, String> {
+        let running = self.runtime.containers().into_iter().filter(|container| container.running);
+        running
+            .map(|container| {
+                (format!("{}/{}#{}", container.pod, container.name, container.attempt), container.id)
+            })
+            .collect()
+    }
+
+    /// A file of one of a pod's volumes, as the pod sees it; `plugin` is `configmap`, `secret`, `projected` or
+    /// `downward-api`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn volume_file(&self, pod: &Pod, plugin: &str, volume: &str, file: &str) -> anyhow::Result<String> {
+        let uid = pod.metadata.uid.as_deref().context("the pod has a UID")?;
+        let volume = format!("pods/{uid}/volumes/kubernetes.io~{plugin}/{volume}");
+        let path = self.root_directory().join(volume).join(file);
+        std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))
+    }
+
+    /// A page of EdgeCore's admin HTTP, with the head of the answer.
+    ///
+    /// # Errors
+    /// When EdgeCore does not run.
+    pub async fn page(&self, path: &str) -> anyhow::Result<String> {
+        self.running.as_ref().context("EdgeCore is not running")?.page(path).await
+    }
+
+    pub(super) fn running(&self) -> Option<&Running> {
+        self.running.as_ref()
+    }
+
+    fn root_directory(&self) -> PathBuf {
+        self.disk.path().join("kubelet")
+    }
+
+    fn config(&self) -> EdgeCore {
+        let at = |name: &str| self.disk.path().join(name).to_string_lossy().into_owned();
+        let mut file = EdgeCore::default();
+        file.common_config.monitor_server.bind_address = "127.0.0.1:0".to_owned();
+        file.database.data_source = at("edgecore.db");
+        let edged = &mut file.modules.edged;
+        edged.hostname_override.clone_from(&self.name);
+        edged.node_ip = "192.0.2.1".to_owned();
+        edged.root_directory = self.root_directory().to_string_lossy().into_owned();
+        let kubelet = &mut edged.tailored_kubelet_config;
+        kubelet.pod_logs_dir = at("logs");
+        kubelet.resolv_conf = String::new();
+        // How full the disk of the machine is that runs the tests must not matter to them.
+        kubelet.eviction_hard.clear();
+        file
+    }
+
+    /// What the cloud would have learnt of it from TLS and from the upgrade request.
+    fn peer(&self) -> anyhow::Result<Peer> {
+        let mut headers = HeaderMap::new();
+        headers.insert("node_id", HeaderValue::from_str(&self.name)?);
+        headers.insert("connectionuse", HeaderValue::from_static("msg"));
+        Ok(Peer {
+            common_name: Some(format!("system:node:{}", self.name)),
+            organizations: vec!["system:nodes".to_owned()],
+            address: self.name.clone(),
+            headers,
+            certificate: None,
+        })
+    }
+}
