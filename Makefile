@@ -1,6 +1,6 @@
 # Each verb is one call of the real tool. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help deps build app check test demo demo-down demo-status bench fuzz
+.PHONY: help deps build app check test demo demo-down demo-status bench soak fuzz
 
 CARGO ?= cargo
 # Where cargo builds to; `make demo` keeps its state below it.
@@ -47,6 +47,9 @@ demo-status: ## say what of the demo is running
 
 bench: demo ## measure the running demo
 	$(CARGO) run --release --locked -p integration --bin bench -- $(TARGET)/release target/demo
+
+soak: ## hundreds of seeds of bad weather between cloud and node, simulated
+	$(CARGO) test --workspace --locked --test world -- --ignored --nocapture soak
 
 fuzz: ## every fuzz target for a minute (needs cargo-fuzz)
 	@for folder in proto certs; do for target in $$(cd $$folder && $(CARGO) fuzz list); do \

@@ -85,12 +85,9 @@ impl Outbox {
         let mut link = self.cloud.link();
         loop {
             self.woken.mark_unchanged();
-            if *link.borrow_and_update()
-                && let Err(error) = self.flush().await
-            {
-                tracing::error!(%error, "the outbox cannot be read");
-            }
-            let next = self.retries.values().map(|retry| retry.at).min();
+            let is_up = *link.borrow_and_update();
+            // Without a link there is nothing to try again: the next one tries everything.
+            let next = if is_up { self.pass().await } else { None };
             tokio::select! {
                 woken = self.woken.changed() => if woken.is_err() { return },
                 changed = link.changed() => match changed {
@@ -98,6 +95,17 @@ impl Outbox {
                     Err(_) => return,
                 },
                 () = until(next) => {}
+            }
+        }
+    }
+
+    /// Sends what is due, and says when there is more to do.
+    async fn pass(&mut self) -> Option<Instant> {
+        match self.flush().await {
+            Ok(()) => self.retries.values().map(|retry| retry.at).min(),
+            Err(error) => {
+                tracing::error!(%error, "the outbox cannot be kept in the store");
+                Some(Instant::now() + RETRY.max)
             }
         }
     }

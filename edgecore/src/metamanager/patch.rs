@@ -11,6 +11,9 @@ const POD_SCALARS: [&str; 3] = ["message", "reason", "podIP"];
 /// Lists of a pod's status that the API merges by IP: an old sandbox's address would stay for ever.
 const POD_LISTS: [&str; 2] = ["podIPs", "hostIPs"];
 
+/// Optional fields of a condition: why it was false must not stand beside that it is true.
+const CONDITION_SCALARS: [&str; 2] = ["message", "reason"];
+
 /// Patch for `pods/<name>/status`. The UID makes the API refuse it when another pod has the name by now.
 pub(super) fn pod_status(uid: &str, status: &PodStatus) -> serde_json::Result<Vec<u8>> {
     let mut status = serde_json::to_value(status)?;
@@ -25,6 +28,7 @@ pub(super) fn pod_status(uid: &str, status: &PodStatus) -> serde_json::Result<Ve
             }
         }
     }
+    complete_conditions(&mut status);
     serde_json::to_vec(&json!({"metadata": {"uid": uid}, "status": status}))
 }
 
@@ -35,12 +39,23 @@ pub(super) fn node_status(status: &NodeStatus) -> serde_json::Result<Vec<u8>> {
     if let Some(Value::Array(addresses)) = status.get_mut("addresses") {
         addresses.push(json!({"$patch": "replace"}));
     }
+    complete_conditions(&mut status);
     serde_json::to_vec(&json!({ "status": status }))
+}
+
+/// The API merges conditions by their type, field by field.
+fn complete_conditions(status: &mut Value) {
+    let conditions = status.get_mut("conditions").and_then(Value::as_array_mut);
+    for condition in conditions.into_iter().flatten().filter_map(Value::as_object_mut) {
+        for name in CONDITION_SCALARS {
+            condition.entry(name).or_insert(Value::Null);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::core::v1::{NodeAddress, NodeStatus, PodIP, PodStatus};
+    use k8s_openapi::api::core::v1::{NodeAddress, NodeStatus, PodCondition, PodIP, PodStatus};
     use serde_json::{Value, json};
 
     #[test]
@@ -62,6 +77,15 @@ mod tests {
         let patch: Value = serde_json::from_slice(&super::node_status(&status).unwrap()).unwrap();
         assert_eq!(patch["status"]["addresses"][1]["address"], "fd00::2");
         assert_eq!(patch["status"]["addresses"][2], json!({"$patch": "replace"}));
+    }
+
+    #[test]
+    fn a_condition_that_has_become_true_says_no_longer_why_it_was_not() {
+        let ready = PodCondition { type_: "Ready".into(), status: "True".into(), ..PodCondition::default() };
+        let status = PodStatus { conditions: Some(vec![ready]), ..PodStatus::default() };
+        let patch: Value = serde_json::from_slice(&super::pod_status("u1", &status).unwrap()).unwrap();
+        let condition = &patch["status"]["conditions"][0];
+        assert_eq!(*condition, json!({"type": "Ready", "status": "True", "message": null, "reason": null}));
     }
 
     #[test]

@@ -281,6 +281,22 @@ async fn what_the_cloud_refuses_for_good_is_dropped_and_else_is_tried_again() {
     assert_eq!(rig.store.states().await.unwrap(), []);
 }
 
+/// An outbox that looked for work all the time would keep this test's clock from moving on.
+#[tokio::test(start_paused = true)]
+async fn what_failed_waits_for_the_link_and_not_for_nothing() {
+    let mut rig = Rig::start(vec![stored_pod()]).await;
+    rig.restored().await;
+    rig.connect().await;
+    rig.edged.report_pod_status(web(), status("one")).await.unwrap();
+    let patch = rig.asked(Operation::Patch, "default/podpatch/web").await;
+    let failure = ObjectResp::<Pod>::failure(failure_status(500, "InternalError", "no"));
+    rig.answer(&patch, content(&failure)).await;
+    rig.disconnect().await;
+    rig.is_quiet(Duration::from_secs(3600)).await;
+    rig.connect().await;
+    rig.accept_patch("default/podpatch/web").await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_full_disk_keeps_no_status_from_the_cloud() {
     let mut rig = Rig::start_full().await;

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use integration::world::{PodFixture as _, World, config_map, pod, secret};
+use k8s_openapi::api::core::v1::{Node, Pod};
 
 const EDGE: &str = "edge-1";
+/// Long enough that the cloud gives the node up.
+const PARTITION: Duration = Duration::from_secs(600);
 
 #[tokio::test(start_paused = true)]
 async fn a_node_registers_and_stays_alive() -> anyhow::Result<()> {
@@ -39,6 +42,9 @@ async fn a_pod_is_scheduled_and_runs_with_its_config() -> anyhow::Result<()> {
     let web = world.until_ready("web").await?;
     let status = web.status.clone().unwrap_or_default();
     assert_eq!(web.spec.clone().unwrap_or_default().node_name.as_deref(), Some(EDGE));
+    for condition in status.conditions.clone().unwrap_or_default() {
+        assert_eq!((condition.reason, condition.message), (None, None), "{} is true", condition.type_);
+    }
     assert_eq!(status.phase.as_deref(), Some("Running"));
     assert_eq!(status.pod_ip.as_deref(), Some("10.1.0.2"), "the first address that the runtime gives");
     let edge = world.edge(EDGE);
@@ -46,4 +52,217 @@ async fn a_pod_is_scheduled_and_runs_with_its_config() -> anyhow::Result<()> {
     assert_eq!(edge.volume_file(&web, "configmap", "settings", "value")?, "blue");
     assert_eq!(edge.volume_file(&web, "secret", "password", "value")?, "open sesame");
     Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changes_in_a_pod_and_its_config_reaches_the_node() -> anyhow::Result<()> {
+    let world = World::start(3, &[EDGE]).await?;
+    world.apply(&config_map("settings", "blue")).await?;
+    world.apply(&pod("web").labelled("colour", "blue").with_labels_file().with_config("settings")).await?;
+    let web = world.until_ready("web").await?;
+    let edge = world.edge(EDGE);
+    let labels = edge.volume_file(&web, "downward-api", "about", "labels")?;
+    assert!(labels.contains("colour=\"blue\""), "{labels}");
+    let before = edge.running_ids();
+
+    // Configuration and labels change under a container that goes on.
+    world.apply(&config_map("settings", "red")).await?;
+    world.apply(&pod("web").labelled("colour", "red").with_labels_file().with_config("settings")).await?;
+    world
+        .until("the volumes show the change", || async {
+            let value = edge.volume_file(&web, "configmap", "settings", "value")?;
+            anyhow::ensure!(value == "red", "the config map is {value:?}");
+            let labels = edge.volume_file(&web, "downward-api", "about", "labels")?;
+            anyhow::ensure!(labels.contains("colour=\"red\""), "the labels are {labels}");
+            Ok(())
+        })
+        .await?;
+    assert_eq!(edge.running_ids(), before);
+
+    // Another image means another container in the same pod.
+    let newer =
+        pod("web").labelled("colour", "red").with_labels_file().with_config("settings").image("app:2");
+    world.apply(&newer).await?;
+    world
+        .until("the container is of the new image", || async {
+            let web = world.pod("web").await?;
+            let status = web.status.unwrap_or_default().container_statuses.unwrap_or_default();
+            anyhow::ensure!(status[0].image.ends_with("app:2") && status[0].ready, "{status:?}");
+            Ok(())
+        })
+        .await?;
+    assert_eq!(edge.runtime().running(), ["web/web#1"]);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_pod_ends_and_only_then_its_object_goes() -> anyhow::Result<()> {
+    let world = World::start(4, &[EDGE]).await?;
+    world.apply(&pod("web")).await?;
+    world.apply(&pod("other")).await?;
+    world.until_ready("web").await?;
+    world.until_ready("other").await?;
+    world.delete::<Pod>("web").await?;
+    assert!(world.pod("web").await?.metadata.deletion_timestamp.is_some());
+    world.until_gone("web", EDGE).await?;
+    assert_eq!(world.edge(EDGE).runtime().running(), ["other/other#0"]);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_stops_nothing_and_all_that_happened_meanwhile_arrives() -> anyhow::Result<()> {
+    let world = World::start(5, &[EDGE, "edge-2"]).await?;
+    for name in ["stays", "goes"] {
+        world.apply(&pod(name).on(EDGE)).await?;
+    }
+    world.apply(&pod("job").on(EDGE).runs_once()).await?;
+    world.apply(&pod("elsewhere").on("edge-2")).await?;
+    for name in ["stays", "goes", "job", "elsewhere"] {
+        world.until_ready(name).await?;
+    }
+    let edge = world.edge(EDGE);
+    let before = edge.running_ids();
+
+    edge.wire().cut();
+    world.pass(PARTITION / 2).await;
+    edge.runtime().exit("job", 3);
+    world.delete::<Pod>("goes").await?;
+    world.apply(&pod("new").on(EDGE)).await?;
+    world.pass(PARTITION / 2).await;
+    // The cloud has noticed; the node has not stopped anything, and does not know of the new pod.
+    assert_ne!(node_ready(&world.node(EDGE).await?), "True");
+    assert_eq!(node_ready(&world.node("edge-2").await?), "True", "nobody else is concerned");
+    let without_job = before.iter().filter(|(name, _)| *name != "job/job#0");
+    assert!(without_job.eq(edge.running_ids().iter()), "{:?}", edge.running_ids());
+
+    edge.wire().heal();
+    world.until_node(EDGE, "True").await?;
+    world.until_ready("new").await?;
+    world.until_gone("goes", EDGE).await?;
+    world
+        .until("the end of the job is known", || async {
+            let status = world.pod("job").await?.status.unwrap_or_default();
+            let ended =
+                status.container_statuses.unwrap_or_default()[0].state.clone().and_then(|is| is.terminated);
+            anyhow::ensure!(status.phase.as_deref() == Some("Failed"), "it is {:?}", status.phase);
+            anyhow::ensure!(ended.is_some_and(|ended| ended.exit_code == 3), "with another code");
+            Ok(())
+        })
+        .await?;
+    assert_eq!(edge.running_ids().get("stays/stays#0"), before.get("stays/stays#0"));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_killed_takes_up_its_containers_with_or_without_the_cloud() -> anyhow::Result<()> {
+    let mut world = World::start(6, &[EDGE]).await?;
+    world.apply(&config_map("settings", "blue")).await?;
+    world.apply(&pod("web").with_config("settings")).await?;
+    world.until_ready("web").await?;
+    let before = world.edge(EDGE).running_ids();
+    for is_cut in [false, true] {
+        if is_cut {
+            world.edge(EDGE).wire().cut();
+        }
+        let edge = world.edge_mut(EDGE);
+        edge.kill();
+        edge.start().await?;
+        world.pass(PARTITION).await;
+        assert_eq!(world.edge(EDGE).running_ids(), before, "cut: {is_cut}");
+    }
+
+    // The power goes as well: everything is started anew from what is on the disk.
+    let edge = world.edge_mut(EDGE);
+    edge.kill();
+    edge.runtime().power_cut();
+    edge.start().await?;
+    world
+        .until("the pod runs from the local store", || async {
+            let running = world.edge(EDGE).runtime().running();
+            anyhow::ensure!(running == ["web/web#1"], "{running:?}");
+            Ok(())
+        })
+        .await?;
+    world.edge(EDGE).wire().heal();
+    let web = world.until_ready("web").await?;
+    assert_eq!(world.edge(EDGE).volume_file(&web, "configmap", "settings", "value")?, "blue");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cloud_that_is_killed_is_missed_by_nobody() -> anyhow::Result<()> {
+    let mut world = World::start(7, &[EDGE]).await?;
+    world.apply(&pod("web")).await?;
+    world.until_ready("web").await?;
+    let before = world.edge(EDGE).running_ids();
+    world.cloud().kill();
+    world.pass(PARTITION).await;
+    assert_eq!(world.edge(EDGE).running_ids(), before);
+    world.cloud().start().await?;
+    world.until_node(EDGE, "True").await?;
+    let web = world.until_ready("web").await?;
+    assert_eq!(web.status.unwrap_or_default().container_statuses.unwrap_or_default()[0].restart_count, 0);
+    assert_eq!(world.edge(EDGE).running_ids(), before);
+    Ok(())
+}
+
+/// Pods come, change and go over a link that delays, reorders, repeats and now and then breaks; in the end cloud and node
+/// must agree.
+async fn weather(seed: u64) -> anyhow::Result<()> {
+    let world = World::start(seed, &[EDGE]).await?;
+    world.until_node(EDGE, "True").await?;
+    let wire = world.edge(EDGE).wire();
+    wire.delay(Duration::from_millis(700));
+    wire.reorder(true);
+    wire.duplicate(0.3);
+    for round in 0..4 {
+        for name in ["a", "b", "c"] {
+            world.apply(&pod(&format!("{name}{round}")).labelled("round", &round.to_string())).await?;
+        }
+        world.pass(Duration::from_secs(3)).await;
+        world.delete::<Pod>(&format!("a{round}")).await?;
+        wire.cut();
+        world.apply(&pod(&format!("b{round}")).labelled("round", "last")).await?;
+        world.pass(Duration::from_secs(20)).await;
+        wire.heal();
+    }
+    for round in 0..4 {
+        world.until_gone(&format!("a{round}"), EDGE).await?;
+        world.until_ready(&format!("b{round}")).await?;
+        world.until_ready(&format!("c{round}")).await?;
+    }
+    let mut running = world.edge(EDGE).runtime().running();
+    running.sort();
+    let wanted: Vec<String> = ["b", "c"]
+        .iter()
+        .flat_map(|name| (0..4).map(move |round| format!("{name}{round}/{name}{round}#0")))
+        .collect();
+    assert_eq!(running, wanted, "seed {seed}");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn cloud_and_node_agree_after_bad_weather() -> anyhow::Result<()> {
+    for seed in 100..104 {
+        weather(seed).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+#[ignore = "hundreds of seeds take minutes: `make soak`"]
+async fn soak() -> anyhow::Result<()> {
+    for seed in 1000..1300 {
+        weather(seed).await?;
+    }
+    Ok(())
+}
+
+fn node_ready(node: &Node) -> String {
+    let conditions = node.status.clone().unwrap_or_default().conditions.unwrap_or_default();
+    conditions
+        .into_iter()
+        .find(|condition| condition.type_ == "Ready")
+        .map(|is| is.status)
+        .unwrap_or_default()
 }

@@ -212,7 +212,10 @@ impl PodState {
 
     /// The pod is new or has changed.
     pub fn set_pod(&mut self, pod: Arc<Pod>, now: Instant) {
-        if self.pod.spec != pod.spec {
+        // What containers are made of, and what volumes show of the pod itself.
+        let made_of =
+            |pod: &Pod| (pod.spec.clone(), pod.metadata.labels.clone(), pod.metadata.annotations.clone());
+        if made_of(&self.pod) != made_of(&pod) {
             self.wake(now);
         }
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
