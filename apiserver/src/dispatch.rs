@@ -27,7 +27,7 @@ const MAX_BODY: usize = 3 * 1024 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What is to be done, as authorization and discovery name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Verb {
     Get,
     List,

@@ -1,6 +1,8 @@
 //! What the server counts.
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use std::fmt;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -19,20 +21,8 @@ pub(crate) struct Metrics {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
-    verb: Option<VerbLabel>,
+    verb: Option<Verb>,
     code: u16,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum VerbLabel {
-    Get,
-    List,
-    Watch,
-    Create,
-    Update,
-    Patch,
-    Delete,
-    DeleteCollection,
 }
 
 /// Counts a watch for as long as it is held.
@@ -59,7 +49,7 @@ impl Metrics {
 
     /// A request for objects (with a verb) or for a document of the server (without) was answered.
     pub(crate) fn answered(&self, verb: Option<Verb>, code: u16) {
-        self.requests.get_or_create(&RequestLabels { verb: verb.map(VerbLabel::from), code }).inc();
+        self.requests.get_or_create(&RequestLabels { verb, code }).inc();
     }
 
     pub(crate) fn watch_opened(&self) -> OpenWatch {
@@ -82,17 +72,8 @@ impl Drop for OpenWatch {
     }
 }
 
-impl From<Verb> for VerbLabel {
-    fn from(verb: Verb) -> Self {
-        match verb {
-            Verb::Get => Self::Get,
-            Verb::List => Self::List,
-            Verb::Watch => Self::Watch,
-            Verb::Create => Self::Create,
-            Verb::Update => Self::Update,
-            Verb::Patch => Self::Patch,
-            Verb::Delete => Self::Delete,
-            Verb::DeleteCollection => Self::DeleteCollection,
-        }
+impl EncodeLabelValue for Verb {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.as_str().encode(encoder)
     }
 }

@@ -197,6 +197,7 @@ impl Builder {
         }
         let config = embedded(&self.config.modules.embedded)?;
         let server = EmbeddedApi::open(&config, self.clock.clone(), self.rng.clone()).await?;
+        self.registry.register(|registry| server.register_metrics(registry));
         let api = Api { client: server.client(), root_pem: server.ca_pem().to_owned() };
         self.supervisor.start(server);
         self.start_controllers(&api);

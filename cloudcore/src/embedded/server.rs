@@ -29,6 +29,7 @@ use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
+use prometheus_client::registry::Registry;
 use rustls::ServerConfig;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -113,6 +114,11 @@ impl EmbeddedApi {
     #[must_use]
     pub fn client(&self) -> Client {
         Client::new(self.api.service(User::admin()), "default")
+    }
+
+    /// Adds what the server counts.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.api.register_metrics(registry);
     }
 
     /// What clients verify the server with, as PEM.

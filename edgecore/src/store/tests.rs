@@ -55,8 +55,10 @@ async fn what_was_answered_is_there_after_opening_again() {
 async fn only_the_owner_may_read_what_is_stored() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::open(&dir.path().join("edgecore.db"));
-    // With the first object comes the first snapshot.
-    running.store.apply(vec![Change::PutObject(pod("web", "u1", "{}"))]).await.unwrap();
+    // With the first object comes the first snapshot, which is whole when the next write is answered.
+    for name in ["web", "other"] {
+        running.store.apply(vec![Change::PutObject(pod(name, "u1", "{}"))]).await.unwrap();
+    }
     let files: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(files.len(), 4, "the file, its two logs and the snapshot: {files:?}");
     for file in files {
