@@ -196,6 +196,7 @@ impl PodActor {
     async fn perform(&mut self, step: Step) -> Flow {
         tracing::debug!(?step, "step");
         let begun_with = self.state.pod().clone();
+        let configs = self.seen.configs;
         let view = View {
             pod: begun_with.clone(),
             observed: self.observed.clone(),
@@ -212,7 +213,12 @@ impl PodActor {
                     if let Some(prepared) = ended.prepared {
                         self.prepared = prepared;
                     }
-                    self.state.done(&step, ended.result, &self.observed, Instant::now());
+                    let now = Instant::now();
+                    self.state.done(&step, ended.result, &self.observed, now);
+                    // What has changed under way the step may have read before or after.
+                    if self.seen.configs != configs || self.state.has_changed_since(&begun_with) {
+                        self.state.config_changed(now);
+                    }
                     return Flow::Continue;
                 }
                 changed = self.wanted.changed() => {

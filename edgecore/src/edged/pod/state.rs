@@ -212,10 +212,7 @@ impl PodState {
 
     /// The pod is new or has changed.
     pub fn set_pod(&mut self, pod: Arc<Pod>, now: Instant) {
-        // What containers are made of, and what volumes show of the pod itself.
-        let made_of =
-            |pod: &Pod| (pod.spec.clone(), pod.metadata.labels.clone(), pod.metadata.annotations.clone());
-        if made_of(&self.pod) != made_of(&pod) {
+        if self.has_changed_since(&pod) {
             self.wake(now);
         }
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
@@ -225,6 +222,14 @@ impl PodState {
             let seconds = self.pod.metadata.deletion_grace_period_seconds;
             self.stop_within(seconds.map_or_else(|| self.grace(), grace_seconds), now);
         }
+    }
+
+    /// Whether the pod differs from `other` in what containers are made of, or in what volumes show of the pod itself.
+    pub fn has_changed_since(&self, other: &Pod) -> bool {
+        let (metadata, other_metadata) = (&self.pod.metadata, &other.metadata);
+        self.pod.spec != other.spec
+            || metadata.labels != other_metadata.labels
+            || metadata.annotations != other_metadata.annotations
     }
 
     /// The API object is gone: what runs is stopped without further ado.
