@@ -134,6 +134,7 @@ impl Containerd {
             }, {"type": "portmap", "capabilities": {"portMappings": true}}],
         });
         std::fs::write(self.path("cni/10-test.conflist"), network.to_string()).unwrap();
+        // netns_mounts_under_state_dir: with the folder go the network namespaces, whatever ends the test.
         // restrict_oom_score_adj: virtual machines without CAP_SYS_RESOURCE cannot lower the score.
         let config = format!(
             r#"version = 2
@@ -145,6 +146,7 @@ address = "{socket}"
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "{IMAGE}"
 restrict_oom_score_adj = true
+netns_mounts_under_state_dir = true
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "{plugins}"
 conf_dir = "{cni}"
