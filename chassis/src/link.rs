@@ -37,15 +37,48 @@ pub struct CloseReason {
     pub text: String,
 }
 
-/// An open connection. Its halves live independently; the connection ends when both are dropped.
+/// What both ends of a link speak, agreed while it was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// KubeEdge's: JSON text messages.
+    #[default]
+    Stock,
+    /// Skerry's own: binary frames, begun by a hello.
+    Native,
+}
+
+/// What a frame is for. On a transport with lanes of their own (QUIC) a lane that is stuck stops no other; on one
+/// stream the sender takes them in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lane {
+    /// Small and urgent: keepalives, leases, acknowledgements, answers.
+    Control,
+    /// What a node should have and how it is.
+    State,
+    /// Whatever is large or can wait.
+    Bulk,
+}
+
+/// An open connection. Its halves live independently; the connection ends when all are dropped.
 #[derive(Debug)]
 pub struct Link {
     /// Who is at the other end.
     pub peer: Peer,
-    /// The sending half.
+    /// The sending half; where there are side lanes, that of [`Lane::Control`].
     pub tx: LinkSender,
-    /// The receiving half.
+    /// Sending halves for the other lanes, where the transport has lanes.
+    pub side: Option<SideLanes>,
+    /// The receiving half, for all lanes: what arrived on [`Lane::Control`] comes first.
     pub rx: LinkReceiver,
+}
+
+/// The sending halves beside [`Link::tx`], of a transport whose lanes cannot block each other.
+#[derive(Debug)]
+pub struct SideLanes {
+    /// For [`Lane::State`].
+    pub state: LinkSender,
+    /// For [`Lane::Bulk`].
+    pub bulk: LinkSender,
 }
 
 /// The sending half of a [`Link`].
@@ -67,6 +100,10 @@ pub trait FrameSource: Send {
     /// See [`LinkReceiver::recv`].
     fn recv(&mut self) -> BoxFuture<'_, Result<Option<Frame>, LinkError>>;
 }
+
+/// Name of [`Dialect::Native`] where links are opened: the WebSocket subprotocol and the ALPN protocol of QUIC. The number
+/// is of the framing; everything else is versioned in the hello.
+pub const NATIVE_PROTOCOL: &str = "skerry.v1";
 
 /// Opens links to one peer.
 pub trait Dialer: Send + Sync + 'static {

@@ -76,7 +76,7 @@ impl MemoryNet {
         MemoryAcceptor { links }
     }
 
-    /// A dialer on `node`'s wire; `peer` is what the acceptor is told of it.
+    /// A dialer on `node`'s wire; `peer` is what the acceptor is told of it, and its dialect is what both ends speak.
     #[must_use]
     pub fn dialer(&self, node: &str, peer: Peer) -> MemoryDialer {
         MemoryDialer { net: self.clone(), wire: self.wire(node), peer }
@@ -194,7 +194,8 @@ impl MemoryDialer {
         let connection = self.wire.change(WireState::open);
         let end = |side| Arc::new(End { wire: self.wire.clone(), connection, side });
         room.send(link(self.peer.clone(), end(Side::Cloud)));
-        Ok(link(Peer { address: "memory".into(), ..Peer::default() }, end(Side::Edge)))
+        let cloud = Peer { address: "memory".into(), dialect: self.peer.dialect, ..Peer::default() };
+        Ok(link(cloud, end(Side::Edge)))
     }
 }
 
@@ -225,7 +226,7 @@ struct Sink(Arc<End>);
 struct Source(Arc<End>);
 
 fn link(peer: Peer, end: Arc<End>) -> Link {
-    Link { peer, tx: LinkSender::new(Sink(end.clone())), rx: LinkReceiver::new(Source(end)) }
+    Link { peer, side: None, tx: LinkSender::new(Sink(end.clone())), rx: LinkReceiver::new(Source(end)) }
 }
 
 impl Drop for End {

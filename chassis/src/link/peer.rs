@@ -5,6 +5,8 @@ use rustls_pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::x509::AttributeTypeAndValue;
 
+use super::Dialect;
+
 /// Who is at the other end of a link. What stands in the certificate has been proven by the TLS handshake; what
 /// stands in the headers is only the peer's word.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +19,8 @@ pub struct Peer {
     pub address: String,
     /// At an acceptor: the headers of the upgrade request. At a dialer: those of the answer.
     pub headers: HeaderMap,
+    /// What it speaks on this link.
+    pub dialect: Dialect,
     /// The certificate it proved to own.
     pub certificate: Option<CertificateDer<'static>>,
 }

@@ -96,6 +96,7 @@ where
     let (sink, source) = stream.split();
     Link {
         peer,
+        side: None,
         tx: LinkSender::new(Sink { inner: sink, written, limit: limits.write }),
         rx: LinkReceiver::new(Source { inner: source }),
     }
