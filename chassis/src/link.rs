@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 pub use error::LinkError;
 pub use metrics::AcceptorMetrics;
 pub use peer::Peer;
+pub use proto::Lane;
 
 mod error;
 #[cfg(any(test, feature = "testing"))]
@@ -45,18 +46,6 @@ pub enum Dialect {
     Stock,
     /// Skerry's own: binary frames, begun by a hello.
     Native,
-}
-
-/// What a frame is for. On a transport with lanes of their own (QUIC) a lane that is stuck stops no other; on one
-/// stream the sender takes them in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Lane {
-    /// Small and urgent: keepalives, leases, acknowledgements, answers.
-    Control,
-    /// What a node should have and how it is.
-    State,
-    /// Whatever is large or can wait.
-    Bulk,
 }
 
 /// An open connection. Its halves live independently; the connection ends when all are dropped.

@@ -6,12 +6,15 @@
 
 pub mod codec;
 pub mod config;
+pub mod hello;
+pub mod lane;
 pub mod message;
 pub mod quantity;
 pub mod reply;
 pub mod resource;
 mod words;
 
+pub use lane::Lane;
 pub use message::{Content, Header, Message, Route, Stamp};
 pub use resource::{ObjectPath, Resource};
 pub use words::{Group, Operation, ResourceKind, Source};

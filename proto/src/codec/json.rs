@@ -52,6 +52,12 @@ pub enum CodecError {
         /// What is wrong there.
         problem: &'static str,
     },
+    /// Not a native frame.
+    #[error("frame is malformed: {problem}")]
+    Binary {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
 }
 
 impl CodecError {
@@ -62,7 +68,7 @@ impl CodecError {
             Self::TooDeep => "too_deep",
             Self::Truncated { .. } => "truncated",
             Self::NotUtf8 { .. } => "not_utf8",
-            Self::Malformed { .. } => "malformed",
+            Self::Malformed { .. } | Self::Binary { .. } => "malformed",
         }
     }
 }
@@ -190,8 +196,13 @@ fn check_shape(frame: &[u8]) -> Result<(), CodecError> {
         Some(b'{') => {}
         Some(_) => return Err(CodecError::Malformed { line: 1, column: 1, problem: "not a JSON object" }),
     }
+    check_depth(frame)
+}
+
+/// Whether the first JSON value of `text` is nested no deeper than [`MAX_DEPTH`].
+pub(super) fn check_depth(text: &[u8]) -> Result<(), CodecError> {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for &byte in frame {
+    for &byte in text {
         match byte {
             _ if escaped => escaped = false,
             b'\\' if in_string => escaped = true,
