@@ -144,13 +144,29 @@ impl Background {
     }
 }
 
-/// Field 22 of `/proc/<pid>/stat` (proc(5)); none when there is no such process, or only its zombie.
+/// The kernel's `PF_EXITING`, in field 9 of `/proc/<pid>/stat` (proc(5)): on its way out.
+const EXITING: u64 = 0x4;
+/// SIGKILL in a signal mask of `/proc/<pid>/status`.
+const KILLED: u64 = 1 << 8;
+
+/// Field 22 of `/proc/<pid>/stat` (proc(5)); none when there is no such process, when it is a zombie, and when it has
+/// been killed and has only not got round to dying: on a busy machine that takes a while.
 fn start_time(pid: i32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything; what follows the last one is regular.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let (state, started) = (fields.first()?, fields.get(19)?);
-    (*state != "Z").then(|| (*started).to_owned())
+    let (state, flags, started) = (fields.first()?, fields.get(6)?.parse::<u64>().ok()?, fields.get(19)?);
+    let dead = matches!(*state, "Z" | "X") || flags & EXITING != 0 || is_killed(pid)?;
+    (!dead).then(|| (*started).to_owned())
+}
+
+fn is_killed(pid: i32) -> Option<bool> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let pending = status.lines().filter_map(|line| {
+        let mask = line.strip_prefix("SigPnd:").or_else(|| line.strip_prefix("ShdPnd:"))?;
+        u64::from_str_radix(mask.trim(), 16).ok()
+    });
+    Some(pending.into_iter().any(|mask| mask & KILLED != 0))
 }
 
 #[cfg(test)]
@@ -161,6 +177,18 @@ mod tests {
     use super::Background;
 
     const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// Whoever kills a daemon and at once says "start what is missing" must get it started.
+    #[tokio::test]
+    async fn a_process_that_was_killed_does_not_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let process = Background::new("sleeper", &dir.path().join("run"), &dir.path().join("log"));
+        for _ in 0..100 {
+            let pid = process.start(Command::new("sleep").arg("1000")).unwrap();
+            process.signal(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+            assert_eq!(process.pid(), None);
+        }
+    }
 
     #[tokio::test]
     async fn a_process_is_known_while_it_runs_and_only_then() {

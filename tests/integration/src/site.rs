@@ -1,5 +1,6 @@
 //! The demo, as a user starts it, in a folder and on ports of its own: real binaries, real containerd, real network.
 
+use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -204,8 +205,29 @@ impl Site {
     }
 }
 
+/// Lines of each log that a failed test shows.
+const LAST_LINES: usize = 60;
+
+impl Site {
+    /// What the daemons said last: with the site goes the only trace of why a test failed.
+    fn show_logs(&self) {
+        for entry in std::fs::read_dir(self.state().join("log")).into_iter().flatten().flatten() {
+            let text = std::fs::read(entry.path()).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text);
+            let lines: Vec<&str> = text.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+            let shown = format!("--- {}\n{}\n", entry.path().display(), last.join("\n"));
+            // Whoever reads the failure reads this; where there is nobody, nothing is lost.
+            std::io::stderr().write_all(shown.as_bytes()).ok();
+        }
+    }
+}
+
 impl Drop for Site {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.show_logs();
+        }
         // A test that has taken it down already finds nothing here.
         if self.state().exists()
             && let Err(error) = self.down()
