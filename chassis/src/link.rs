@@ -11,7 +11,6 @@ use futures::future::BoxFuture;
 pub use error::LinkError;
 pub use metrics::AcceptorMetrics;
 pub use peer::Peer;
-pub use proto::Lane;
 
 mod error;
 #[cfg(any(test, feature = "testing"))]
@@ -53,20 +52,20 @@ pub enum Dialect {
 pub struct Link {
     /// Who is at the other end.
     pub peer: Peer,
-    /// The sending half; where there are side lanes, that of [`Lane::Control`].
+    /// The sending half; where there are side lanes, that of the control lane.
     pub tx: LinkSender,
     /// Sending halves for the other lanes, where the transport has lanes.
     pub side: Option<SideLanes>,
-    /// The receiving half, for all lanes: what arrived on [`Lane::Control`] comes first.
+    /// The receiving half, for all lanes: what arrived on the control lane comes first.
     pub rx: LinkReceiver,
 }
 
 /// The sending halves beside [`Link::tx`], of a transport whose lanes cannot block each other.
 #[derive(Debug)]
 pub struct SideLanes {
-    /// For [`Lane::State`].
+    /// For what a node should have and how it is.
     pub state: LinkSender,
-    /// For [`Lane::Bulk`].
+    /// For what is large or can wait.
     pub bulk: LinkSender,
 }
 

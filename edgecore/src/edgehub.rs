@@ -8,6 +8,7 @@
 //! closes the link when MetaManager has nothing more to send.
 
 pub mod bootstrap;
+mod greeting;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -136,9 +137,6 @@ impl Module for EdgeHub {
             self.show(format!("connected to {}", link.peer.address));
             if let Some(ready) = self.ready.take() {
                 ready.ready();
-            }
-            if self.up.send(FromCloud::Connected).await.is_err() {
-                break;
             }
             let session = Session::new(&self.config, &self.clock, &self.rng);
             match session.run(link, &mut self.inbox, &self.up, &shutdown).await {

@@ -1,8 +1,8 @@
 //! The typed messages between EdgeCore's modules. `app.rs` is the only file that connects them.
 //!
 //! ```text
-//!   edgehub  <- Upstream -   metamanager  <- MetaRequest (MetaClient) -   edged
-//!   edgehub  - Downstream ->  metamanager  - PodChange (PodFeed) ->        edged
+//!   edgehub  <- ToCloud -    metamanager  <- MetaRequest (MetaClient) -   edged
+//!   edgehub  - FromCloud ->  metamanager  - PodChange (PodFeed) ->        edged
 //! ```
 //!
 //! State goes up newest-wins (pod status, node status: the store keeps one row per object and MetaManager
@@ -15,6 +15,8 @@ use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Node, NodeStatus, Pod, PodStatus, Secret};
 use proto::Message;
+use proto::codec::binary::{Acks, Push};
+use proto::hello::Held;
 use tokio::sync::oneshot;
 
 use chassis::channel::{Receiver, Sender};
@@ -22,19 +24,31 @@ use chassis::channel::{Receiver, Sender};
 /// What edgehub tells MetaManager. Waits when the queue is full: then the socket waits, and the cloud with it.
 #[derive(Debug)]
 pub enum FromCloud {
-    /// There is a link now.
-    Connected,
+    /// There is a link now. A native link begins with what the store holds, which is to be put in here once
+    /// everything that came before is stored.
+    Connected(Option<oneshot::Sender<Vec<Held>>>),
     /// The link is gone, and with it every answer that was still to come.
     Disconnected,
     /// A message arrived.
     Message(Box<Message>),
+    /// The cloud says what this node should have (native links only).
+    Push(Box<Push>),
+}
+
+/// What MetaManager gives edgehub to write to the link.
+#[derive(Debug)]
+pub enum ToCloud {
+    /// A request, a report, or an answer.
+    Message(Box<Message>),
+    /// What became of pushes (native links only).
+    Acks(Acks),
 }
 
 /// MetaManager's inbox from edgehub.
 pub type HubFeed = Receiver<FromCloud>;
 /// edgehub's inbox from MetaManager: what to write to the link. Waits when the queue is full; everything that must
 /// not be lost is in the store until it is answered.
-pub type HubInbox = Receiver<Message>;
+pub type HubInbox = Receiver<ToCloud>;
 
 /// Which pod: the name can be used again, the uid never is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -27,13 +27,12 @@ use chassis::module::Module;
 use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
 use k8s_openapi::api::core::v1::Pod;
-use proto::Message;
 
 use self::cloud::Cloud;
 use self::intake::Intake;
 use self::outbox::Outbox;
 use self::requests::Requests;
-use crate::flow::{HubFeed, MetaInbox, PodChange, PodFeed};
+use crate::flow::{HubFeed, MetaInbox, PodChange, PodFeed, ToCloud};
 use crate::store::{Object, Store};
 
 /// How MetaManager behaves; from the config file.
@@ -61,7 +60,7 @@ pub struct Wires {
     /// What edgehub hands over.
     pub from_hub: HubFeed,
     /// What edgehub is to send.
-    pub to_hub: Sender<Message>,
+    pub to_hub: Sender<ToCloud>,
     /// What edged asks and reports.
     pub from_edged: MetaInbox,
     /// What edged is told.

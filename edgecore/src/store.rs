@@ -47,6 +47,8 @@ pub struct Object {
     pub uid: String,
     /// The object's JSON, as it came.
     pub value: Vec<u8>,
+    /// The cloud's digest of it; 0 when it came without one.
+    pub digest: u64,
 }
 
 /// A state that the cloud has not accepted yet.

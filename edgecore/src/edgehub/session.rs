@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use chassis::channel::Sender;
 use chassis::clock::Clock;
-use chassis::link::{CloseReason, Frame, Link, LinkError, LinkReceiver, LinkSender};
+use chassis::link::{CloseReason, Dialect, Frame, Link, LinkError, LinkReceiver, LinkSender, SideLanes};
 use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
-use proto::{Content, Group, Message, Operation, Resource, Route, Source, Stamp};
+use proto::codec::binary::{self, Frame as Native};
+use proto::{Content, Group, Lane, Message, Operation, Resource, Route, Source, Stamp};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::greeting::greet;
 use super::throttle::Throttle;
 use super::{Config, DEAD_AFTER_HEARTBEATS};
-use crate::flow::{FromCloud, HubInbox};
+use crate::flow::{FromCloud, HubInbox, ToCloud};
 
 /// Answers to control messages wait for the writer here; a cloud that sends more than this without reading is
 /// made to wait.
@@ -42,11 +43,26 @@ pub(super) struct Session<'a> {
     rng: &'a Rng,
 }
 
+/// What the reader needs.
+struct Reader<'a> {
+    up: &'a Sender<FromCloud>,
+    arrived: &'a watch::Sender<Option<Instant>>,
+    control: &'a mpsc::Sender<Message>,
+    stamps: &'a Stamps,
+    dialect: Dialect,
+}
+
 /// The writing half of the link.
 pub(super) struct Writer {
     link: LinkSender,
+    side: Option<SideLanes>,
+    dialect: Dialect,
     throttle: Throttle,
     stamps: Stamps,
+    /// When the link began: until something arrives, silence counts from here.
+    since: Instant,
+    /// When something arrived last.
+    arrivals: watch::Receiver<Option<Instant>>,
     /// When the first message after the last arrival was sent: it has not been answered by anything.
     unanswered: Option<Instant>,
 }
@@ -67,58 +83,100 @@ impl<'a> Session<'a> {
     /// Moves messages until the link breaks or we are told to stop.
     pub(super) async fn run(
         self,
-        link: Link,
+        mut link: Link,
         inbox: &mut HubInbox,
         up: &Sender<FromCloud>,
         shutdown: &Shutdown,
     ) -> Ended {
+        let greeted = tokio::select! {
+            greeted = greet(&mut link, up, self.clock) => greeted,
+            () = shutdown.requested() => Ok(Vec::new()),
+        };
+        let early = match greeted {
+            Ok(early) => early,
+            Err(reason) => return Ended::Broken { reason, lived: false },
+        };
         let stamps = Stamps { clock: self.clock.clone(), rng: self.rng.clone() };
         let (arrived, arrivals) = watch::channel(None);
         let (control, mut answers) = mpsc::channel(CONTROL_ANSWERS);
-        let mut writer =
-            Writer { link: link.tx, throttle: self.throttle, stamps: stamps.clone(), unanswered: None };
+        let dialect = link.peer.dialect;
+        let mut writer = Writer {
+            link: link.tx,
+            side: link.side,
+            dialect,
+            throttle: self.throttle,
+            stamps: stamps.clone(),
+            since: Instant::now(),
+            arrivals,
+            unanswered: None,
+        };
+        let reader = Reader { up, arrived: &arrived, control: &control, stamps: &stamps, dialect };
         let reason = tokio::select! {
-            reason = read(link.rx, up, &arrived, &control, &stamps) => reason,
-            error = writer.pump(inbox, &mut answers, &arrivals, self.heartbeat) => error,
+            biased;
             () = shutdown.requested() => return Ended::Stopping(Box::new(writer)),
+            reason = reader.run(link.rx, early) => reason,
+            error = writer.pump(inbox, &mut answers, self.heartbeat) => error,
         };
         let lived = arrived.borrow().is_some();
         Ended::Broken { reason, lived }
     }
 }
 
-/// Reads until the link ends; gives the reason.
-async fn read(
-    mut link: LinkReceiver,
-    up: &Sender<FromCloud>,
-    arrived: &watch::Sender<Option<Instant>>,
-    control: &mpsc::Sender<Message>,
-    stamps: &Stamps,
-) -> String {
-    loop {
-        let frame = match link.recv().await {
-            Ok(Some(Frame::Text(bytes) | Frame::Binary(bytes))) => bytes,
-            Ok(None) => return "closed by CloudCore".to_owned(),
-            Err(error) => return error.explained(),
-        };
-        arrived.send_replace(Some(Instant::now()));
-        let Some(message) = decode(&frame) else { continue };
+// === impl Reader ===
+
+impl Reader<'_> {
+    /// Reads until the link ends; gives the reason.
+    async fn run(&self, mut link: LinkReceiver, early: Vec<Frame>) -> String {
+        for frame in early {
+            if let Err(reason) = self.take(&frame).await {
+                return reason;
+            }
+        }
+        loop {
+            let frame = match link.recv().await {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return "closed by CloudCore".to_owned(),
+                Err(error) => return error.explained(),
+            };
+            self.arrived.send_replace(Some(Instant::now()));
+            if let Err(reason) = self.take(&frame).await {
+                return reason;
+            }
+        }
+    }
+
+    async fn take(&self, frame: &Frame) -> Result<(), String> {
+        match self.dialect {
+            Dialect::Stock => match decode(frame.data()) {
+                Some(message) => self.take_message(message).await,
+                None => Ok(()),
+            },
+            // A native cloud that cannot be understood is worth a new start: it then says again what it has to say.
+            Dialect::Native => match binary::decode(frame.data()).map_err(|error| error.to_string())? {
+                Native::Message(message) => self.take_message(*message).await,
+                Native::Push(push) => self.hand_up(FromCloud::Push(push)).await,
+                Native::Keepalive | Native::Welcome(_) => Ok(()),
+                Native::Hello(_) | Native::Acks(_) => Err("CloudCore spoke as an edge does".to_owned()),
+            },
+        }
+    }
+
+    async fn take_message(&self, message: Message) -> Result<(), String> {
         // Control messages are answered here and go no further (spec cloud-and-wire 1.4).
         if matches!(message.route.operation, Operation::Config | Operation::Ping | Operation::Pong) {
-            let answer = message.reply(stamps.next(), Content::text("ack"));
-            if control.send(answer).await.is_err() {
-                return "the writer has ended".to_owned();
-            }
-            continue;
+            let answer = message.reply(self.stamps.next(), Content::text("ack"));
+            return self.control.send(answer).await.map_err(|_| "the writer has ended".to_owned());
         }
-        if up.send(FromCloud::Message(Box::new(message))).await.is_err() {
-            return "MetaManager has ended".to_owned();
-        }
+        self.hand_up(FromCloud::Message(Box::new(message))).await
+    }
+
+    async fn hand_up(&self, event: FromCloud) -> Result<(), String> {
+        self.up.send(event).await.map_err(|_| "MetaManager has ended".to_owned())
     }
 }
 
-/// A frame that is no message is the cloud's fault and no reason to lose the link.
-fn decode(frame: &Bytes) -> Option<Message> {
+/// A frame that is no message is a stock cloud's fault and no reason to lose the link.
+fn decode(frame: &[u8]) -> Option<Message> {
     match proto::codec::decode(frame) {
         Ok(message) if message.is_empty() => None,
         Ok(message) => Some(message),
@@ -129,29 +187,32 @@ fn decode(frame: &Bytes) -> Option<Message> {
     }
 }
 
+// === impl Writer ===
+
 impl Writer {
     /// Writes messages and keepalives until the link breaks; gives the reason.
     async fn pump(
         &mut self,
         inbox: &mut HubInbox,
         answers: &mut mpsc::Receiver<Message>,
-        arrivals: &watch::Receiver<Option<Instant>>,
         heartbeat: Duration,
     ) -> String {
         let mut beat = tokio::time::interval(heartbeat);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let silent_at = self.silent_at(heartbeat);
             let sent = tokio::select! {
-                _ = beat.tick() => {
-                    if self.is_dead(*arrivals.borrow(), heartbeat * DEAD_AFTER_HEARTBEATS) {
-                        return format!("nothing heard for {DEAD_AFTER_HEARTBEATS} heartbeats of {heartbeat:?}");
+                _ = beat.tick() => self.keepalive().await,
+                () = at(silent_at) => {
+                    // The arrival that proves the opposite may have come since.
+                    if self.silent_at(heartbeat).is_none_or(|at| at > Instant::now()) {
+                        continue;
                     }
-                    let keepalive = self.stamps.keepalive();
-                    self.write(&keepalive).await
+                    return format!("nothing heard for {DEAD_AFTER_HEARTBEATS} heartbeats of {heartbeat:?}");
                 }
-                Some(answer) = answers.recv() => self.write(&answer).await,
-                message = inbox.recv() => match message {
-                    Some(message) => self.send(&message).await,
+                Some(answer) = answers.recv() => self.write_message(answer).await,
+                what = inbox.recv() => match what {
+                    Some(what) => self.send(what).await,
                     None => return "MetaManager has ended".to_owned(),
                 },
             };
@@ -161,34 +222,82 @@ impl Writer {
         }
     }
 
-    fn is_dead(&mut self, last_arrival: Option<Instant>, limit: Duration) -> bool {
-        let Some(sent) = self.unanswered else { return false };
-        if last_arrival.is_some_and(|arrival| arrival >= sent) {
-            self.unanswered = None;
-            return false;
-        }
-        sent.elapsed() >= limit
+    /// When the link counts as dead, if nothing arrives until then: not while nothing was asked, and not before
+    /// what was asked had time for an answer.
+    fn silent_at(&mut self, heartbeat: Duration) -> Option<Instant> {
+        self.note_arrivals();
+        let sent = self.unanswered?;
+        let heard = self.arrivals.borrow().unwrap_or(self.since);
+        let patience = heartbeat * DEAD_AFTER_HEARTBEATS;
+        Some((heard + patience).max(sent + patience - heartbeat))
     }
 
-    async fn send(&mut self, message: &Message) -> Result<(), LinkError> {
-        if !message.is_ack() {
-            let wait = self.throttle.take(Instant::now());
-            if !wait.is_zero() {
-                tokio::time::sleep(wait).await;
+    /// Whatever arrives after a question proves that somebody is there.
+    fn note_arrivals(&mut self) {
+        let arrived = *self.arrivals.borrow();
+        self.unanswered.take_if(|sent| arrived.is_some_and(|arrived| arrived >= *sent));
+    }
+
+    /// Something goes out that will be answered.
+    fn ask(&mut self) {
+        self.note_arrivals();
+        self.unanswered.get_or_insert_with(Instant::now);
+    }
+
+    async fn send(&mut self, what: ToCloud) -> Result<(), LinkError> {
+        match what {
+            ToCloud::Message(message) => {
+                if !message.is_ack() {
+                    let wait = self.throttle.take(Instant::now());
+                    if !wait.is_zero() {
+                        tokio::time::sleep(wait).await;
+                    }
+                    self.ask();
+                }
+                self.write_message(*message).await
             }
-            self.unanswered.get_or_insert_with(Instant::now);
+            ToCloud::Acks(acks) => self.write(&Native::Acks(acks)).await,
         }
-        self.write(message).await
     }
 
-    async fn write(&mut self, message: &Message) -> Result<(), LinkError> {
-        self.link.send(Frame::Text(proto::codec::encode(message))).await
+    /// The cloud answers a native one, never a stock one (spec cloud-and-wire 1.4).
+    async fn keepalive(&mut self) -> Result<(), LinkError> {
+        match self.dialect {
+            Dialect::Stock => {
+                let keepalive = self.stamps.keepalive();
+                self.write_message(keepalive).await
+            }
+            Dialect::Native => {
+                self.ask();
+                self.write(&Native::Keepalive).await
+            }
+        }
+    }
+
+    async fn write_message(&mut self, message: Message) -> Result<(), LinkError> {
+        match self.dialect {
+            Dialect::Stock => self.link.send(Frame::Text(proto::codec::encode(&message))).await,
+            Dialect::Native => self.write(&Native::Message(Box::new(message))).await,
+        }
+    }
+
+    async fn write(&mut self, frame: &Native) -> Result<(), LinkError> {
+        let link = match (frame.lane(), &mut self.side) {
+            (Lane::State, Some(side)) => &mut side.state,
+            (Lane::Bulk, Some(side)) => &mut side.bulk,
+            _ => &mut self.link,
+        };
+        link.send(Frame::Binary(binary::encode(frame))).await
     }
 
     /// Sends what is still coming, then closes the link. Errors end it early: what mattered is in the store.
     pub(super) async fn flush(mut self: Box<Self>, inbox: &mut HubInbox) {
-        while let Some(message) = inbox.recv().await {
-            if let Err(error) = self.write(&message).await {
+        while let Some(what) = inbox.recv().await {
+            let sent = match what {
+                ToCloud::Message(message) => self.write_message(*message).await,
+                ToCloud::Acks(acks) => self.write(&Native::Acks(acks)).await,
+            };
+            if let Err(error) = sent {
                 tracing::info!(%error, "link lost while shutting down");
                 while inbox.recv().await.is_some() {}
                 return;
@@ -198,6 +307,13 @@ impl Writer {
         if let Err(error) = self.link.close(goodbye).await {
             tracing::debug!(%error, "link closed by the other side first");
         }
+    }
+}
+
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use chassis::channel::{Receiver, Sender, bounded};
 use chassis::clock::Clock;
 use chassis::link::memory::{MemoryAcceptor, MemoryNet};
-use chassis::link::{Acceptor as _, Frame, Link, Peer};
+use chassis::link::{Acceptor as _, Dialect, Frame, Link, Peer};
 use chassis::module::Module as _;
 use chassis::readiness::Readiness;
 use chassis::rng::Rng;
@@ -15,14 +15,14 @@ use proto::{Content, Group, Message, Operation, Resource, Route, Source, Stamp};
 use tokio::time::Instant;
 
 use super::{Config, DEAD_AFTER_HEARTBEATS, EdgeHub};
-use crate::flow::FromCloud;
+use crate::flow::{FromCloud, ToCloud};
 
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 struct Rig {
     acceptor: MemoryAcceptor,
     down: Receiver<FromCloud>,
-    up: Sender<Message>,
+    up: Sender<ToCloud>,
     readiness: Readiness,
     trigger: ShutdownTrigger,
     hub: AbortOnDrop<anyhow::Result<()>>,
@@ -30,6 +30,10 @@ struct Rig {
 
 impl Rig {
     fn start() -> Self {
+        Self::speaking(Dialect::Stock)
+    }
+
+    fn speaking(dialect: Dialect) -> Self {
         let net = MemoryNet::new(Rng::seeded(7));
         let acceptor = net.listen();
         let (from_hub, down) = bounded("down", 16);
@@ -39,7 +43,7 @@ impl Rig {
         let clock = Clock::fixed("2026-01-01T00:00:00Z".parse().unwrap());
         let hub = EdgeHub::new(
             config,
-            Arc::new(net.dialer("edge-1", Peer::default())),
+            Arc::new(net.dialer("edge-1", Peer { dialect, ..Peer::default() })),
             inbox,
             from_hub,
             (clock, Rng::seeded(1)),
@@ -52,7 +56,7 @@ impl Rig {
 
     async fn accept(&mut self) -> Link {
         let link = self.acceptor.accept().await.unwrap();
-        assert!(matches!(self.down.recv().await, Some(FromCloud::Connected)));
+        assert!(matches!(self.down.recv().await, Some(FromCloud::Connected(None))));
         link
     }
 }
@@ -102,7 +106,7 @@ async fn messages_go_both_ways_and_control_messages_are_answered() {
     assert_eq!(answer.header.parent_id.as_deref(), Some("c1"));
     assert_eq!(answer.content, Content::text("ack"));
     let query = message("m1", Operation::Query);
-    rig.up.send(query.clone()).await.unwrap();
+    rig.up.send(ToCloud::Message(Box::new(query.clone()))).await.unwrap();
     assert_eq!(next(&mut link).await, query);
     let insert = message("m2", Operation::Insert);
     link.tx.send(frame(&insert)).await.unwrap();
@@ -129,7 +133,7 @@ async fn a_link_that_answers_nothing_is_given_up_and_dialled_again() {
     let mut rig = Rig::start();
     let silent = rig.accept().await;
     let start = Instant::now();
-    rig.up.send(message("m1", Operation::Query)).await.unwrap();
+    rig.up.send(ToCloud::Message(Box::new(message("m1", Operation::Query)))).await.unwrap();
     assert!(matches!(rig.down.recv().await, Some(FromCloud::Disconnected)));
     let waited = start.elapsed();
     assert!(waited >= HEARTBEAT * DEAD_AFTER_HEARTBEATS, "{waited:?}");
@@ -156,7 +160,7 @@ async fn on_shutdown_what_is_still_to_be_sent_is_sent() {
     rig.trigger.request();
     // Its inbox downward closes first: that is what tells MetaManager to finish.
     assert!(rig.down.recv().await.is_none());
-    rig.up.send(message("last", Operation::Response)).await.unwrap();
+    rig.up.send(ToCloud::Message(Box::new(message("last", Operation::Response)))).await.unwrap();
     assert_eq!(next(&mut link).await.header.id, "last");
     drop(rig.up);
     assert!(link.rx.recv().await.unwrap().is_none(), "the link is closed");
@@ -172,3 +176,5 @@ async fn without_a_cloud_it_keeps_dialling_and_stops_when_told() {
     drop(rig.up);
     rig.hub.await.unwrap().unwrap();
 }
+
+mod native;

@@ -8,13 +8,14 @@ use chassis::channel::Sender;
 use chassis::clock::Clock;
 use chassis::rng::Rng;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+use proto::codec::binary::Acks;
 use proto::reply::{ObjectResp, QueryFailure, ReplyError};
 use proto::{Content, Group, Message, Operation, Resource, Route, Source, Stamp};
 use serde::de::DeserializeOwned;
 use tokio::sync::{oneshot, watch};
 
 use super::Config;
-use crate::flow::MetaError;
+use crate::flow::{MetaError, ToCloud};
 
 /// A link that is just being made is worth this much waiting before a question is given up as offline.
 const LINK_GRACE: Duration = Duration::from_secs(2);
@@ -44,7 +45,7 @@ pub(super) enum CallError {
 /// The way to the cloud, shared by both loops.
 #[derive(Debug)]
 pub(super) struct Cloud {
-    to_hub: Sender<Message>,
+    to_hub: Sender<ToCloud>,
     /// Who waits for which answer. Leaf data, never locked across an await; bounded by the requests in flight.
     waiting: Mutex<HashMap<String, oneshot::Sender<Box<Message>>>>,
     connected: watch::Sender<bool>,
@@ -54,7 +55,7 @@ pub(super) struct Cloud {
 }
 
 impl Cloud {
-    pub(super) fn new(config: &Config, to_hub: Sender<Message>, clock: Clock, rng: Rng) -> Self {
+    pub(super) fn new(config: &Config, to_hub: Sender<ToCloud>, clock: Clock, rng: Rng) -> Self {
         let (connected, _) = watch::channel(false);
         Self { to_hub, waiting: Mutex::default(), connected, clock, rng, timeout: config.query_timeout }
     }
@@ -94,7 +95,16 @@ impl Cloud {
 
     /// Sends a message that nobody will answer.
     pub(super) async fn send(&self, message: Message) -> Result<(), CallError> {
-        self.to_hub.send(message).await.map_err(|_| CallError::Offline)
+        self.hand_over(ToCloud::Message(Box::new(message))).await
+    }
+
+    /// Tells what became of pushes.
+    pub(super) async fn acknowledge(&self, acks: Acks) -> Result<(), CallError> {
+        self.hand_over(ToCloud::Acks(acks)).await
+    }
+
+    async fn hand_over(&self, what: ToCloud) -> Result<(), CallError> {
+        self.to_hub.send(what).await.map_err(|_| CallError::Offline)
     }
 
     /// Asks in edged's name and waits for the answer.

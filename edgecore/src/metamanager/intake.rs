@@ -1,14 +1,19 @@
 //! What comes down from the cloud: stored, then acknowledged, then told.
 
+use std::fmt;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
-use proto::{Message, ObjectPath, Operation, Resource, ResourceKind, Source};
+use proto::codec::binary::{Acks, Push, Refused};
+use proto::hello::Held;
+use proto::message::ContentError;
+use proto::{Content, Message, ObjectPath, Operation, Resource, ResourceKind, Source};
 use serde::Deserialize;
+use tokio::sync::oneshot;
 
-use super::cloud::Cloud;
+use super::cloud::{CallError, Cloud};
 use crate::flow::{ConfigKind, FromCloud, HubFeed, PodChange, PodFeed, PodKey};
-use crate::store::{Change, Object, Store, StoreError};
+use crate::store::{Change, Object, Store};
 
 /// Messages in one transaction; the same reason as for the store's own batches.
 const BATCH: usize = 64;
@@ -31,6 +36,20 @@ pub(super) struct Plan {
     pub(super) notice: Option<Notice>,
 }
 
+/// Something to take in.
+#[derive(Debug)]
+enum Arrived {
+    Message(Box<Message>),
+    Push(Box<Push>),
+}
+
+/// What the cloud is told of one batch.
+#[derive(Debug, Default)]
+struct Answers {
+    messages: Vec<Message>,
+    acks: Acks,
+}
+
 /// What edged is told.
 #[derive(Debug, PartialEq)]
 pub(super) enum Notice {
@@ -47,10 +66,8 @@ pub(super) enum Notice {
 pub(super) enum IntakeError {
     #[error("{resource}: operation {operation} on this resource is not understood")]
     NotUnderstood { operation: Operation, resource: Resource },
-    #[error("{resource}: the content is not such an object: {reason}")]
-    Malformed { resource: Resource, reason: String },
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    #[error("{path}: the content is not such an object: {reason}")]
+    Malformed { path: ObjectPath, reason: String },
 }
 
 /// The part of any object that we need to file it.
@@ -76,11 +93,27 @@ impl Intake {
             let mut batch = Vec::new();
             let mut next = Some(first);
             while let Some(event) = next.take() {
-                match event {
-                    FromCloud::Connected => self.cloud.connected(),
-                    FromCloud::Disconnected => self.cloud.disconnected(),
-                    FromCloud::Message(message) => batch.extend(self.sort(message)),
-                }
+                let arrived = match event {
+                    FromCloud::Connected(None) => {
+                        self.cloud.connected();
+                        None
+                    }
+                    FromCloud::Connected(Some(hello)) => {
+                        // What came on the last link counts as held, so it has to be in the store first.
+                        if self.take_in(std::mem::take(&mut batch)).await.is_err() {
+                            return self.cloud.disconnected();
+                        }
+                        self.say_what_is_held(hello).await;
+                        None
+                    }
+                    FromCloud::Disconnected => {
+                        self.cloud.disconnected();
+                        None
+                    }
+                    FromCloud::Message(message) => self.sort(message).map(Arrived::Message),
+                    FromCloud::Push(push) => Some(Arrived::Push(push)),
+                };
+                batch.extend(arrived);
                 if batch.len() < BATCH {
                     next = self.inbox.try_recv();
                 }
@@ -92,11 +125,22 @@ impl Intake {
         self.cloud.disconnected();
     }
 
+    /// A store that cannot be read holds nothing that counts: then everything is sent, and nothing is removed.
+    async fn say_what_is_held(&self, hello: oneshot::Sender<Vec<Held>>) {
+        let held = self.store.held().await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the cloud is told that nothing is held");
+            Vec::new()
+        });
+        // Without a receiver the link is gone already; its end is the next event.
+        drop(hello.send(held));
+        self.cloud.connected();
+    }
+
     /// Answers go to who asked; what is left is for us. An answer that nobody waits for any more is dropped, as is
     /// a bare acknowledgement.
-    fn sort(&self, message: Box<Message>) -> Option<Message> {
+    fn sort(&self, message: Box<Message>) -> Option<Box<Message>> {
         if message.header.parent_id.is_none() {
-            return Some(*message);
+            return Some(message);
         }
         if let Err(late) = self.cloud.answered(message) {
             tracing::debug!(resource = %late.route.resource, "an answer that nobody waits for");
@@ -105,27 +149,29 @@ impl Intake {
     }
 
     /// Writes the batch in one transaction, acknowledges it, tells edged. An error means that edged has ended.
-    async fn take_in(&self, batch: Vec<Message>) -> Result<(), ()> {
+    async fn take_in(&self, batch: Vec<Arrived>) -> Result<(), ()> {
+        let mut answers = Answers::default();
         let mut planned = Vec::with_capacity(batch.len());
-        for message in batch {
-            match plan(&message) {
-                Ok(plan) => planned.push((message, self.complete(plan).await)),
-                Err(error) => self.refuse(&message, &error).await,
+        for arrived in batch {
+            match arrived.plan() {
+                Ok(plan) => planned.push((arrived, self.complete(plan).await)),
+                Err(error) => answers.refuse(&arrived, &error, &self.cloud),
             }
         }
         let changes = planned.iter().map(|(_, plan)| plan.change.clone()).collect();
-        if let Err(error) = self.store.apply(changes).await {
-            let error = IntakeError::Store(error);
-            for (message, _) in &planned {
-                self.refuse(message, &error).await;
+        let stored = self.store.apply(changes).await;
+        match &stored {
+            Ok(_) => planned.iter().for_each(|(arrived, _)| answers.accept(arrived, &self.cloud)),
+            Err(error) => {
+                planned.iter().for_each(|(arrived, _)| answers.refuse(arrived, &error, &self.cloud));
             }
-            return Ok(());
         }
-        for (message, _) in &planned {
-            // Without a link the ack is lost; the cloud then sends the object again.
-            if self.cloud.send(message.ack(self.cloud.stamp())).await.is_err() {
-                tracing::debug!(resource = %message.route.resource, "ack not sent");
-            }
+        if answers.send(&self.cloud).await.is_err() {
+            // The cloud sends again what it was not told of.
+            tracing::debug!("the cloud was not told what was stored");
+        }
+        if stored.is_err() {
+            return Ok(());
         }
         for notice in planned.into_iter().filter_map(|(_, plan)| plan.notice) {
             self.feed.tell(notice.into()).await.map_err(|_| ())?;
@@ -145,15 +191,70 @@ impl Intake {
         }
         plan
     }
+}
 
-    async fn refuse(&self, message: &Message, error: &IntakeError) {
-        tracing::error!(resource = %message.route.resource, msg = message.header.id, %error, "not taken in");
-        let answer = message
-            .error(self.cloud.stamp(), error.to_string())
-            .from_module(Source::MetaManager, message.route.group.clone());
-        if self.cloud.send(answer).await.is_err() {
-            tracing::debug!("the cloud was not told");
+// === impl Answers ===
+
+impl Answers {
+    fn accept(&mut self, arrived: &Arrived, cloud: &Cloud) {
+        match arrived {
+            Arrived::Message(message) => self.messages.push(message.ack(cloud.stamp())),
+            Arrived::Push(push) => self.acks.stored.push(push.seq),
         }
+    }
+
+    fn refuse(&mut self, arrived: &Arrived, error: &dyn std::error::Error, cloud: &Cloud) {
+        tracing::error!(%error, "not taken in: {arrived}");
+        match arrived {
+            Arrived::Message(message) => {
+                let answer = message.error(cloud.stamp(), error.to_string());
+                self.messages.push(answer.from_module(Source::MetaManager, message.route.group.clone()));
+            }
+            Arrived::Push(push) => {
+                self.acks.refused.push(Refused { seq: push.seq, reason: error.to_string() });
+            }
+        }
+    }
+
+    async fn send(self, cloud: &Cloud) -> Result<(), CallError> {
+        for message in self.messages {
+            cloud.send(message).await?;
+        }
+        if self.acks != Acks::default() {
+            cloud.acknowledge(self.acks).await?;
+        }
+        Ok(())
+    }
+}
+
+// === impl Arrived ===
+
+impl Arrived {
+    fn plan(&self) -> Result<Plan, IntakeError> {
+        match self {
+            Self::Message(message) => plan(message),
+            Self::Push(push) => plan_push(push),
+        }
+    }
+}
+
+impl fmt::Display for Arrived {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Message(message) => {
+                write!(f, "message {} on {}", message.header.id, message.route.resource)
+            }
+            Self::Push(push) => write!(f, "push {} of {}", push.seq, push.path),
+        }
+    }
+}
+
+/// Works out what a push means for the store and for edged. Pure.
+pub(super) fn plan_push(push: &Push) -> Result<Plan, IntakeError> {
+    let name = push.path.name.as_deref().unwrap_or_default();
+    match &push.object {
+        Some(object) => put(&push.path, name, object, push.digest),
+        None => Ok(remove(&push.path, name, push.uid.clone())),
     }
 }
 
@@ -166,40 +267,45 @@ pub(super) fn plan(message: &Message) -> Result<Plan, IntakeError> {
     };
     let Resource::Object(path) = resource else { return Err(not_understood()) };
     let Some(name) = path.name.as_deref() else { return Err(not_understood()) };
-    let malformed = |reason: String| IntakeError::Malformed { resource: resource.clone(), reason };
     match message.route.operation {
-        Operation::Insert | Operation::Update | Operation::Patch => {
-            let filed: Filed = message.content.decode().map_err(|error| malformed(error.to_string()))?;
-            let notice = match path.kind {
-                ResourceKind::Pod => {
-                    let pod: Pod = message.content.decode().map_err(|error| malformed(error.to_string()))?;
-                    Some(Notice::Pod(Box::new(pod)))
-                }
-                _ => config_notice(path, name),
-            };
-            let object = Object {
-                key: resource.to_string(),
-                kind: path.kind.to_string(),
-                uid: filed.metadata.uid,
-                value: message.content.data().into_owned(),
-            };
-            Ok(Plan { change: Change::PutObject(object), notice })
-        }
+        Operation::Insert | Operation::Update | Operation::Patch => put(path, name, &message.content, 0),
         Operation::Delete => {
             // The content of a delete may be empty or only a name.
             let uid = message.content.decode::<Filed>().map(|filed| filed.metadata.uid).unwrap_or_default();
-            let notice = match path.kind {
-                ResourceKind::Pod => Some(Notice::PodDeleted(PodKey {
-                    namespace: path.namespace.clone().unwrap_or_default(),
-                    name: name.to_owned(),
-                    uid: uid.clone(),
-                })),
-                _ => config_notice(path, name),
-            };
-            Ok(Plan { change: Change::DeleteObject { key: resource.to_string(), uid }, notice })
+            Ok(remove(path, name, uid))
         }
         _ => Err(not_understood()),
     }
+}
+
+fn put(path: &ObjectPath, name: &str, content: &Content, digest: u64) -> Result<Plan, IntakeError> {
+    let malformed =
+        |error: ContentError| IntakeError::Malformed { path: path.clone(), reason: error.to_string() };
+    let filed: Filed = content.decode().map_err(malformed)?;
+    let notice = match path.kind {
+        ResourceKind::Pod => Some(Notice::Pod(content.decode().map_err(malformed)?)),
+        _ => config_notice(path, name),
+    };
+    let object = Object {
+        key: path.to_string(),
+        kind: path.kind.to_string(),
+        uid: filed.metadata.uid,
+        value: content.data().into_owned(),
+        digest,
+    };
+    Ok(Plan { change: Change::PutObject(object), notice })
+}
+
+fn remove(path: &ObjectPath, name: &str, uid: String) -> Plan {
+    let notice = match path.kind {
+        ResourceKind::Pod => Some(Notice::PodDeleted(PodKey {
+            namespace: path.namespace.clone().unwrap_or_default(),
+            name: name.to_owned(),
+            uid: uid.clone(),
+        })),
+        _ => config_notice(path, name),
+    };
+    Plan { change: Change::DeleteObject { key: path.to_string(), uid }, notice }
 }
 
 fn config_notice(path: &ObjectPath, name: &str) -> Option<Notice> {

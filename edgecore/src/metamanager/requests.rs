@@ -336,8 +336,13 @@ impl Answers {
     ) -> Result<(), MetaError> {
         let value = serde_json::to_vec(object).map_err(|error| MetaError::Store(error.to_string()))?;
         let kind = resource.kind().map(ToString::to_string).unwrap_or_default();
-        let object =
-            Object { key: resource.to_string(), kind, uid: uid.unwrap_or_default().to_owned(), value };
+        let object = Object {
+            key: resource.to_string(),
+            kind,
+            uid: uid.unwrap_or_default().to_owned(),
+            value,
+            digest: 0,
+        };
         self.apply(Change::PutObject(object)).await
     }
 

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{Config, MetaManager, Wires};
-use crate::flow::{FromCloud, MetaClient, MetaError, PodChange, PodFeed, PodInbox, PodKey};
+use crate::flow::{FromCloud, MetaClient, MetaError, PodChange, PodFeed, PodInbox, PodKey, ToCloud};
 use crate::store::{self, Change, Object, QueueKind, Store};
 
 const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -32,7 +32,7 @@ fn now() -> Timestamp {
 
 struct Rig {
     from_cloud: Sender<FromCloud>,
-    to_cloud: Receiver<Message>,
+    to_cloud: Receiver<ToCloud>,
     edged: MetaClient,
     pods: PodInbox,
     store: Store,
@@ -85,7 +85,7 @@ impl Rig {
     }
 
     async fn connect(&self) {
-        self.from_cloud.send(FromCloud::Connected).await.unwrap();
+        self.from_cloud.send(FromCloud::Connected(None)).await.unwrap();
     }
 
     async fn disconnect(&self) {
@@ -99,7 +99,10 @@ impl Rig {
     /// The next message to the cloud.
     async fn said(&mut self) -> Message {
         let message = tokio::time::timeout(3 * QUERY_TIMEOUT, self.to_cloud.recv()).await;
-        message.expect("nothing is said to the cloud").expect("MetaManager has ended")
+        match message.expect("nothing is said to the cloud").expect("MetaManager has ended") {
+            ToCloud::Message(message) => *message,
+            acks @ ToCloud::Acks(_) => panic!("{acks:?}"),
+        }
     }
 
     /// The next message to the cloud, which must be this operation on this resource.
@@ -150,6 +153,7 @@ fn ballast() -> Object {
         kind: "configmap".to_owned(),
         uid: "b".to_owned(),
         value: json!({"data": {"x": "x".repeat(4 * LARGE)}}).to_string().into_bytes(),
+        digest: 0,
     }
 }
 
@@ -174,6 +178,7 @@ fn stored_pod() -> Object {
         kind: "pod".to_owned(),
         uid: "u1".to_owned(),
         value: pod_json("").to_string().into_bytes(),
+        digest: 0,
     }
 }
 
@@ -428,3 +433,5 @@ async fn the_last_token_serves_while_the_cloud_is_away() {
     assert_eq!(text(ask(rig.edged.clone()).await.unwrap().unwrap()), "new");
     rig.is_quiet(Duration::from_secs(60)).await;
 }
+
+mod native;

@@ -1,5 +1,6 @@
 //! Questions to the store. Each is one short query on the readers' connection.
 
+use proto::hello::Held;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use std::sync::{Arc, PoisonError};
 
@@ -14,7 +15,7 @@ impl Store {
         let key = key.to_owned();
         self.read(move |connection| {
             connection
-                .prepare_cached("SELECT key, kind, uid, value FROM objects WHERE key = ?1")?
+                .prepare_cached("SELECT key, kind, uid, value, digest FROM objects WHERE key = ?1")?
                 .query_row([key], object)
                 .optional()
         })
@@ -29,8 +30,29 @@ impl Store {
         let kind = kind.to_owned();
         self.read(move |connection| {
             connection
-                .prepare_cached("SELECT key, kind, uid, value FROM objects WHERE kind = ?1 ORDER BY key")?
+                .prepare_cached(
+                    "SELECT key, kind, uid, value, digest FROM objects WHERE kind = ?1 ORDER BY key",
+                )?
                 .query_map([kind], object)?
+                .collect()
+        })
+        .await
+    }
+
+    /// What there is of the kinds that the cloud sends, without the objects themselves.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn held(&self) -> Result<Vec<Held>, StoreError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached(
+                    "SELECT key, uid, text ->> '$.metadata.resourceVersion', digest
+                     FROM (SELECT *, CAST(value AS TEXT) AS text FROM objects
+                           WHERE kind IN ('pod', 'configmap', 'secret', 'node'))
+                     WHERE json_valid(text) ORDER BY key",
+                )?
+                .query_map([], held)?
                 .collect()
         })
         .await
@@ -99,7 +121,25 @@ impl Store {
 }
 
 fn object(row: &Row<'_>) -> rusqlite::Result<Object> {
-    Ok(Object { key: row.get(0)?, kind: row.get(1)?, uid: row.get(2)?, value: row.get(3)? })
+    let digest: i64 = row.get(4)?;
+    Ok(Object {
+        key: row.get(0)?,
+        kind: row.get(1)?,
+        uid: row.get(2)?,
+        value: row.get(3)?,
+        digest: digest.cast_unsigned(),
+    })
+}
+
+fn held(row: &Row<'_>) -> rusqlite::Result<Held> {
+    let digest: i64 = row.get(3)?;
+    let version: Option<String> = row.get(2)?;
+    Ok(Held {
+        path: row.get(0)?,
+        uid: row.get(1)?,
+        version: version.unwrap_or_default(),
+        digest: digest.cast_unsigned(),
+    })
 }
 
 fn queued(row: &Row<'_>) -> rusqlite::Result<Queued> {

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Transaction};
 
 /// One step per version: `STEPS[n]` takes a file from version `n` to `n + 1` (`PRAGMA user_version`). Steps are
 /// never changed once released, only added.
-const STEPS: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] = &[first];
+const STEPS: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] = &[first, digests];
 
 /// The version that this EdgeCore writes.
 pub(super) const VERSION: i64 = STEPS.len() as i64;
@@ -55,6 +55,11 @@ fn first(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
          ) WITHOUT ROWID;",
     )?;
     if has_table(transaction, "meta")? { take_over_stock(transaction) } else { Ok(()) }
+}
+
+/// What the cloud said of an object's content (native links), to be said back in the hello.
+fn digests(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch("ALTER TABLE objects ADD COLUMN digest INTEGER NOT NULL DEFAULT 0;")
 }
 
 /// Copies what a stock EdgeCore knew (spec edge-keadm-mapper 2.1). Rows that are no objects (the stock edge stores

@@ -33,7 +33,13 @@ impl Running {
 }
 
 fn pod(name: &str, uid: &str, value: &str) -> Object {
-    Object { key: format!("default/pod/{name}"), kind: "pod".into(), uid: uid.into(), value: value.into() }
+    Object {
+        key: format!("default/pod/{name}"),
+        kind: "pod".into(),
+        uid: uid.into(),
+        value: value.into(),
+        digest: 0,
+    }
 }
 
 #[tokio::test]
@@ -92,6 +98,34 @@ async fn what_changes_nothing_is_not_written() {
     assert_eq!(running.store.apply(put("1")).await.unwrap(), [Outcome::Changed]);
     assert_eq!(running.store.apply(put("1")).await.unwrap(), [Outcome::Unchanged]);
     assert_eq!(running.store.apply(put("2")).await.unwrap(), [Outcome::Changed]);
+    running.close().await;
+}
+
+#[tokio::test]
+async fn what_is_held_is_told_without_the_objects() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::open(&dir.path().join("e.db"));
+    let store = &running.store;
+    let full = r#"{"metadata":{"resourceVersion":"12"}}"#;
+    let web = Object { digest: u64::MAX, ..pod("web", "u1", full) };
+    let own = Object { kind: "lease".into(), key: "x/lease/y".into(), ..pod("", "", full) };
+    let objects = [web.clone(), pod("bare", "u2", "{}"), pod("broken", "u3", "{"), own];
+    store.apply(objects.into_iter().map(Change::PutObject).collect()).await.unwrap();
+    let told: Vec<(String, String, String, u64)> = store
+        .held()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|held| (held.path, held.uid, held.version, held.digest))
+        .collect();
+    let held = |name: &str, uid: &str, version: &str, digest| {
+        (format!("default/pod/{name}"), uid.to_owned(), version.to_owned(), digest)
+    };
+    assert_eq!(told, [held("bare", "u2", "", 0), held("web", "u1", "12", u64::MAX)]);
+    // The same object with another digest is written, else the cloud would send it for ever.
+    assert_eq!(store.apply(vec![Change::PutObject(web.clone())]).await.unwrap(), [Outcome::Unchanged]);
+    let newer = Change::PutObject(Object { digest: 1, ..web });
+    assert_eq!(store.apply(vec![newer]).await.unwrap(), [Outcome::Changed]);
     running.close().await;
 }
 

@@ -195,12 +195,13 @@ fn touches_objects(changes: &[Change], outcomes: &[Outcome]) -> bool {
 
 fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<Outcome> {
     let rows = match change {
-        Change::PutObject(Object { key, kind, uid, value }) => connection
+        Change::PutObject(Object { key, kind, uid, value, digest }) => connection
             .prepare_cached(
-                "INSERT INTO objects (key, kind, uid, value) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (key) DO UPDATE SET kind = ?2, uid = ?3, value = ?4 WHERE value <> ?4",
+                "INSERT INTO objects (key, kind, uid, value, digest) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (key) DO UPDATE SET kind = ?2, uid = ?3, value = ?4, digest = ?5
+                 WHERE value <> ?4 OR digest <> ?5",
             )?
-            .execute(params![key, kind, uid, value])?,
+            .execute(params![key, kind, uid, value, digest.cast_signed()])?,
         Change::DeleteObject { key, uid } => connection
             .prepare_cached("DELETE FROM objects WHERE key = ?1 AND (?2 = '' OR uid = ?2)")?
             .execute(params![key, uid])?,

@@ -1,0 +1,93 @@
+//! Native links: pushes, batched acknowledgements, and what the hello says.
+
+use proto::codec::binary::{Acks, Push};
+use proto::hello::Held;
+use proto::{ObjectPath, ResourceKind};
+use tokio::sync::oneshot;
+
+use super::*;
+
+const DIGEST: u64 = u64::MAX - 1;
+
+fn path(kind: ResourceKind, name: &str) -> ObjectPath {
+    ObjectPath { namespace: Some("default".to_owned()), kind, name: Some(name.to_owned()) }
+}
+
+fn push(seq: u64, object: Option<Content>) -> FromCloud {
+    let path = path(ResourceKind::Pod, "web");
+    FromCloud::Push(Box::new(Push {
+        seq,
+        path,
+        uid: "u1".into(),
+        version: "7".into(),
+        digest: DIGEST,
+        object,
+    }))
+}
+
+impl Rig {
+    async fn acks(&mut self) -> Acks {
+        let said = tokio::time::timeout(3 * QUERY_TIMEOUT, self.to_cloud.recv()).await;
+        match said.expect("nothing is said to the cloud").expect("MetaManager has ended") {
+            ToCloud::Acks(acks) => acks,
+            message @ ToCloud::Message(_) => panic!("{message:?}"),
+        }
+    }
+
+    async fn hello(&self) -> Vec<Held> {
+        let (hello, held) = oneshot::channel();
+        self.from_cloud.send(FromCloud::Connected(Some(hello))).await.unwrap();
+        held.await.unwrap()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pushes_are_stored_then_acknowledged_then_told() {
+    let mut rig = Rig::start(Vec::new()).await;
+    rig.restored().await;
+    assert_eq!(rig.hello().await, []);
+    rig.from_cloud.send(push(1, Some(content(&pod_json("new"))))).await.unwrap();
+    assert_eq!(rig.acks().await, Acks { stored: vec![1], refused: Vec::new() });
+    assert_eq!(rig.store.object("default/pod/web").await.unwrap().unwrap().digest, DIGEST);
+    assert!(matches!(rig.next_change().await, PodChange::Upsert(_)));
+
+    rig.from_cloud.send(push(2, None)).await.unwrap();
+    assert_eq!(rig.acks().await.stored, [2]);
+    assert!(matches!(rig.next_change().await, PodChange::Delete(key) if key == web()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_before_the_hello_counts_as_held() {
+    let mut rig = Rig::start(Vec::new()).await;
+    rig.restored().await;
+    let mut pod = pod_json("new");
+    pod["metadata"]["resourceVersion"] = json!("7");
+    rig.from_cloud.send(push(1, Some(content(&pod)))).await.unwrap();
+    rig.disconnect().await;
+    let held = Held { path: "default/pod/web".into(), uid: "u1".into(), version: "7".into(), digest: DIGEST };
+    assert_eq!(rig.hello().await, [held]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_that_cannot_be_taken_in_is_refused_by_its_number() {
+    let mut rig = Rig::start(Vec::new()).await;
+    rig.restored().await;
+    rig.hello().await;
+    rig.from_cloud.send(push(9, Some(Content::text("no pod")))).await.unwrap();
+    let acks = rig.acks().await;
+    assert_eq!((acks.stored.len(), acks.refused[0].seq), (0, 9));
+    assert!(acks.refused[0].reason.contains("default/pod/web"), "{}", acks.refused[0].reason);
+}
+
+/// A node that was powered off in the middle of an object's life must not remove the new one of the same name.
+#[tokio::test(start_paused = true)]
+async fn a_push_that_removes_another_incarnation_leaves_this_one() {
+    let mut rig = Rig::start(vec![stored_pod()]).await;
+    rig.restored().await;
+    rig.hello().await;
+    let path = path(ResourceKind::Pod, "web");
+    let removal = Push { seq: 1, path, uid: "u0".into(), version: String::new(), digest: 0, object: None };
+    rig.from_cloud.send(FromCloud::Push(Box::new(removal))).await.unwrap();
+    assert_eq!(rig.acks().await.stored, [1]);
+    assert!(rig.store.object("default/pod/web").await.unwrap().is_some());
+}
