@@ -8,11 +8,13 @@
 //! [`authority`], which lie in Kubernetes ([`secrets`]).
 
 pub mod authority;
+mod greeting;
 pub mod httpserver;
 mod identity;
 mod metrics;
 pub mod secrets;
 mod session;
+mod writing;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,7 +22,7 @@ use std::time::Duration;
 use chassis::admin::Board;
 use chassis::channel::{self, ChannelMetrics};
 use chassis::clock::Clock;
-use chassis::link::{Acceptor, CloseReason, Link};
+use chassis::link::{Acceptor, CloseReason, Dialect, Link};
 use chassis::module::Module;
 use chassis::readiness::ReadyGuard;
 use chassis::rng::Rng;
@@ -34,7 +36,7 @@ use tokio::task::JoinSet;
 use self::identity::Refusal;
 pub use self::metrics::Metrics;
 use self::session::Session;
-use crate::flow::{NodeName, NodeSession, Outbox, Replies, Sessions};
+use crate::flow::{NodeName, NodeSession, Outbox, Pace, Replies, Sessions};
 
 /// Requests of one node that wait for EdgeController. When they are this many the hub stops reading from the
 /// node, so that it feels the delay; a stock edge sends 60 at once at most (`messageBurst`).
@@ -77,6 +79,8 @@ pub struct Environment {
 pub struct Connected {
     /// The node's end of the connection.
     address: String,
+    /// What it speaks.
+    dialect: &'static str,
     since: Timestamp,
 }
 
@@ -218,14 +222,23 @@ impl Running {
         }
         environment.metrics.connected(self.current.len());
         let address = link.peer.address.clone();
-        environment.board.set(&node, Connected { address, since: environment.clock.now() });
+        let dialect = match link.peer.dialect {
+            Dialect::Stock => "stock",
+            Dialect::Native => "native",
+        };
+        environment.board.set(&node, Connected { address, dialect, since: environment.clock.now() });
 
         let (requests_tx, requests) =
             channel::bounded_with("cloudhub_requests", REQUESTS, &environment.channels);
         let (replies_tx, replies) = channel::bounded_with("cloudhub_replies", REPLIES, &environment.channels);
-        let (outbox, reader) = Outbox::new();
+        let pace = match link.peer.dialect {
+            Dialect::Stock => Pace::STOCK,
+            Dialect::Native => Pace::NATIVE,
+        };
+        let (outbox, reader) = Outbox::new(pace);
         let replies_tx = Replies::new(replies_tx);
-        let announcement = NodeSession { node: node.clone(), requests, replies: replies_tx.clone(), outbox };
+        let announcement =
+            NodeSession { node: node.clone(), requests, replies: replies_tx.clone(), outbox, held: None };
         let session = Session {
             link,
             requests: requests_tx,

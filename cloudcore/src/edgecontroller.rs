@@ -17,7 +17,7 @@ mod upstream;
 mod view;
 mod watches;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,7 +29,8 @@ use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
 use chassis::task;
 use futures::StreamExt as _;
-use tokio::sync::{Semaphore, watch};
+use proto::hello::Held;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use self::desired::Outgoing;
@@ -42,6 +43,10 @@ use crate::flow::{NodeName, NodeSession, Outbox};
 /// Calls to the API server under way for all nodes together. A kube-apiserver admits 400 reads and 200 writes at
 /// once (`--max-requests-inflight`, `--max-mutating-requests-inflight`); nodes shall not take all of them.
 const CALLS: usize = 64;
+
+/// Nodes that are brought up to date at a time. A fleet that comes back at once must not fill the memory with its
+/// snapshots; the answers to leases and reports do not wait for this.
+const RESYNCS: usize = 256;
 
 /// What the module needs of the world.
 #[derive(Clone)]
@@ -65,8 +70,19 @@ pub struct EdgeController {
     context: Arc<Context>,
     desired: DesiredWriter,
     ready: Option<ReadyGuard>,
+    /// Of nodes that have been brought up to date, or are being so.
     outboxes: HashMap<NodeName, Outbox>,
+    /// Nodes that wait for that, in the order in which they came. No longer than the hub's limit of nodes.
+    resyncs: VecDeque<Resync>,
     workers: JoinSet<(NodeName, Outbox)>,
+}
+
+/// A node that has connected and was not told yet what it should have.
+#[derive(Debug)]
+struct Resync {
+    node: NodeName,
+    outbox: Outbox,
+    held: Option<Vec<Held>>,
 }
 
 /// What all workers share.
@@ -115,20 +131,43 @@ impl EdgeController {
             metrics,
         };
         let context = Arc::new(context);
-        let (outboxes, workers) = (HashMap::new(), JoinSet::new());
-        Self { sessions, context, desired, ready: Some(ready), outboxes, workers }
+        Self {
+            sessions,
+            context,
+            desired,
+            ready: Some(ready),
+            outboxes: HashMap::new(),
+            resyncs: VecDeque::new(),
+            workers: JoinSet::new(),
+        }
     }
 
-    fn connect(&mut self, session: NodeSession, synced: watch::Receiver<bool>) {
+    fn connect(&mut self, mut session: NodeSession, synced: watch::Receiver<bool>) {
         let node = session.node.clone();
-        session.outbox.push(self.context.desired.read().snapshot(&node));
-        self.outboxes.insert(node.clone(), session.outbox.clone());
+        let (outbox, held) = (session.outbox.clone(), session.held.take());
+        self.resyncs.push_back(Resync { node: node.clone(), outbox, held });
         let span = tracing::info_span!("upstream", %node);
         task::spawn_in(
             &mut self.workers,
             span,
             Worker::new(session, Arc::clone(&self.context), synced).run(),
         );
+    }
+
+    /// Brings the node that waited longest up to date. From now on it gets every change.
+    fn resync(&mut self, permit: OwnedSemaphorePermit) {
+        // A session that has ended meanwhile needs nothing, and its permit goes to the next one.
+        self.resyncs.retain(|resync| !resync.outbox.is_closed());
+        let Some(Resync { node, outbox, held }) = self.resyncs.pop_front() else { return };
+        let desired = self.context.desired.read();
+        let changes = match held {
+            Some(held) => desired.delta(&node, held),
+            None => desired.snapshot(&node),
+        };
+        drop(desired);
+        self.context.metrics.resynced(changes.len());
+        outbox.resync(changes, permit);
+        self.outboxes.insert(node, outbox);
     }
 
     /// Forgets the outbox of an ended session, unless a newer session of that node has taken its place.
@@ -150,6 +189,9 @@ impl EdgeController {
         self.distribute(changes);
         for outbox in gone.iter().filter_map(|node| self.outboxes.get(node)) {
             outbox.node_deleted();
+        }
+        for resync in self.resyncs.iter().filter(|resync| gone.contains(&resync.node)) {
+            resync.outbox.node_deleted();
         }
     }
 
@@ -178,8 +220,12 @@ impl Module for EdgeController {
         let mut watches = watches::start(&self.context.client);
         let mut seen = Synced::default();
         let (synced, is_synced) = watch::channel(false);
+        let permits = Arc::new(Semaphore::new(RESYNCS));
         loop {
+            // Before the watches have brought what exists, nobody knows what a node lacks, nor what it should not have.
+            let may_resync = self.ready.is_none() && !self.resyncs.is_empty();
             tokio::select! {
+                Ok(permit) = Arc::clone(&permits).acquire_owned(), if may_resync => self.resync(permit),
                 session = self.sessions.recv() => match session {
                     Some(session) => self.connect(session, is_synced.clone()),
                     None => return self.drain().await,

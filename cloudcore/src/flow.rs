@@ -15,8 +15,9 @@ use std::fmt;
 
 use chassis::channel::{Receiver, Sender};
 use proto::Message;
+use proto::hello::Held;
 
-pub use outbox::state::{Change, Transmission};
+pub use outbox::state::{Change, Pace, Transmission};
 pub use outbox::{Outbox, OutboxReader};
 
 /// Name of a node, as its certificate proves it.
@@ -36,6 +37,8 @@ pub struct NodeSession {
     pub replies: Replies,
     /// What the node should have.
     pub outbox: Outbox,
+    /// What the node says it holds; `None` from a stock edge, which does not say.
+    pub held: Option<Vec<Held>>,
 }
 
 /// Answers on their way to one node. Capacity: `cloudhub::session::REPLIES`. Waits when it is full, which holds

@@ -2,16 +2,22 @@
 //! so that a node that sends much and a node that takes little cannot stop each other.
 
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use chassis::channel::{Receiver, Sender};
-use chassis::link::{CloseReason, Frame, Link, LinkError, LinkReceiver, LinkSender};
+use chassis::link::{CloseReason, Dialect, Link, LinkError, LinkReceiver};
 use chassis::shutdown::Shutdown;
+use proto::codec::binary::{Acks, Frame as Native, Refused};
 use proto::codec::{self, CodecError};
-use proto::{Content, Group, Message, Operation, Resource, Route, Stamp};
+use proto::hello::HelloError;
+use proto::{Content, Message, Operation, Stamp};
+use tokio::sync::Notify;
 
+use super::greeting::greet;
+use super::writing::Writing;
 use super::{Config, Environment, GOODBYE};
-use crate::flow::{Ended, NodeSession, OutboxReader, Replies, Sessions, Transmission};
+use crate::flow::{Ended, NodeSession, OutboxReader, Replies, Sessions};
 
 /// Everything that a connection needs.
 pub(super) struct Session {
@@ -34,6 +40,10 @@ pub(super) enum End {
     Lost(LinkError),
     /// The node sent something that is no message.
     Garbage(CodecError),
+    /// The node sent something that it has no business to send.
+    Unexpected { what: &'static str },
+    /// The node's hello cannot be answered.
+    Unfit(HelloError),
     /// The node said nothing for too long.
     Silent { limit: Duration },
     /// The node took nothing for too long.
@@ -68,18 +78,25 @@ impl Session {
         end
     }
 
-    async fn serve(&mut self, controller: Sessions, announcement: NodeSession) -> End {
+    async fn serve(&mut self, controller: Sessions, mut announcement: NodeSession) -> End {
+        announcement.held = match greet(&mut self.link, &self.environment).await {
+            Ok(held) => held,
+            Err(end) => return end,
+        };
         if controller.announce(announcement).await.is_err() {
             return End::ShuttingDown;
         }
         // So that the hub's end, and not this session's, is what closes EdgeController's queue.
         drop(controller);
         let Self { link, requests, replies, own_replies, outbox, config, environment } = self;
-        let reading = Reading { requests, own_replies, outbox, config, environment };
-        let writing = Writing { tx: &mut link.tx, replies, outbox, config, environment };
+        let dialect = link.peer.dialect;
+        let echo = Notify::new();
+        let reading = Reading { requests, own_replies, outbox, config, environment, dialect, echo: &echo };
+        let writing =
+            Writing { outbox, config, environment, dialect, echo: &echo, pushes: AtomicU64::new(0) };
         let end = tokio::select! {
             end = reading.run(&mut link.rx) => end,
-            end = writing.run() => end,
+            end = writing.run(&mut link.tx, link.side.as_mut(), replies) => end,
         };
         match end {
             Ok(never) => match never {},
@@ -89,7 +106,7 @@ impl Session {
 }
 
 /// Runs until the session ends.
-type Until = Result<std::convert::Infallible, End>;
+pub(super) type Until = Result<std::convert::Infallible, End>;
 
 struct Reading<'a> {
     requests: &'a Sender<Message>,
@@ -97,14 +114,9 @@ struct Reading<'a> {
     outbox: &'a OutboxReader,
     config: &'a Config,
     environment: &'a Environment,
-}
-
-struct Writing<'a> {
-    tx: &'a mut LinkSender,
-    replies: &'a mut Receiver<Message>,
-    outbox: &'a OutboxReader,
-    config: &'a Config,
-    environment: &'a Environment,
+    dialect: Dialect,
+    /// A native keepalive waits for its answer.
+    echo: &'a Notify,
 }
 
 // === impl Reading ===
@@ -119,9 +131,36 @@ impl Reading<'_> {
             let frame =
                 received.map_err(|_| End::Silent { limit })?.map_err(End::Lost)?.ok_or(End::Goodbye)?;
             self.environment.metrics.received();
-            let message = codec::decode(frame.data()).map_err(End::Garbage)?;
-            self.dispatch(message).await?;
+            match self.dialect {
+                Dialect::Stock => {
+                    self.dispatch(codec::decode(frame.data()).map_err(End::Garbage)?).await?;
+                }
+                Dialect::Native => {
+                    self.take(codec::binary::decode(frame.data()).map_err(End::Garbage)?).await?;
+                }
+            }
         }
+    }
+
+    async fn take(&self, frame: Native) -> Result<(), End> {
+        match frame {
+            Native::Message(message) => self.dispatch(*message).await?,
+            Native::Acks(Acks { stored, refused }) => {
+                for seq in stored {
+                    self.outbox.acknowledged(&seq.to_string());
+                }
+                for Refused { seq, reason } in refused {
+                    self.refused(&seq.to_string(), &reason);
+                }
+            }
+            Native::Keepalive => self.echo.notify_one(),
+            // The same hello once more: some transports repeat what they are not sure of.
+            Native::Hello(_) => {}
+            Native::Welcome(_) | Native::Push(_) => {
+                return Err(End::Unexpected { what: "a frame that only a cloud sends" });
+            }
+        }
+        Ok(())
     }
 
     async fn dispatch(&self, message: Message) -> Result<(), End> {
@@ -134,7 +173,10 @@ impl Reading<'_> {
             Operation::Error => self.rejected(&message),
             Operation::Config | Operation::Ping | Operation::Pong => {
                 let stamp = self.environment.stamp();
-                self.own_replies.send(message.reply(stamp, Content::text("ack"))).await.map_err(ended)?;
+                self.own_replies
+                    .send(message.reply(stamp, Content::text("ack")))
+                    .await
+                    .map_err(|Ended| End::ShuttingDown)?;
             }
             _ => self.requests.send(message).await.map_err(|_| End::ShuttingDown)?,
         }
@@ -147,82 +189,18 @@ impl Reading<'_> {
         tracing::trace!(msg = message.header.parent_id, known, "acknowledged");
     }
 
-    /// The message stays under way and goes out again: what the node lacks (space, most likely) may come.
     fn rejected(&self, message: &Message) {
+        let text = String::from_utf8_lossy(&message.content.data()).into_owned();
+        self.refused(message.header.parent_id.as_deref().unwrap_or_default(), &text);
+    }
+
+    /// It goes out again: what the node lacks (space, most likely) may come.
+    fn refused(&self, id: &str, reason: &str) {
         self.environment.metrics.rejected();
-        let resource = &message.route.resource;
-        let text = String::from_utf8_lossy(&message.content.data()).chars().take(200).collect::<String>();
-        tracing::warn!(msg = message.header.parent_id, %resource, "the node could not store it: {text}");
+        self.outbox.refused(id);
+        let reason = reason.chars().take(200).collect::<String>();
+        tracing::warn!(msg = id, "the node could not store it: {reason}");
     }
-}
-
-// === impl Writing ===
-
-impl Writing<'_> {
-    async fn run(mut self) -> Until {
-        loop {
-            // Answers first: the node waits for them. Each round sends one of either, so that neither starves.
-            let reply = self.replies.try_recv();
-            let push = self.outbox.next(|| self.environment.rng.uuid().to_string());
-            if self.outbox.is_node_deleted() {
-                return Err(End::NodeDeleted);
-            }
-            let is_idle = reply.is_none() && push.is_none();
-            if let Some(reply) = reply {
-                self.send(&reply, false).await?;
-            }
-            if let Some(Transmission { id, change, again }) = push {
-                let message = to_message(id, self.environment.clock.now_ms(), &change);
-                self.send(&message, again).await?;
-            }
-            if is_idle {
-                self.wait().await?;
-            }
-        }
-    }
-
-    /// Until there may be something to send.
-    async fn wait(&mut self) -> Result<(), End> {
-        let due = async {
-            match self.outbox.deadline() {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            reply = self.replies.recv() => match reply {
-                Some(reply) => self.send(&reply, false).await?,
-                None => return Err(End::ShuttingDown),
-            },
-            () = self.outbox.changed() => {}
-            () = due => {}
-        }
-        Ok(())
-    }
-
-    async fn send(&mut self, message: &Message, again: bool) -> Result<(), End> {
-        let limit = self.config.write_timeout;
-        let frame = Frame::Text(codec::encode(message));
-        let sent = tokio::time::timeout(limit, self.tx.send(frame)).await;
-        sent.map_err(|_| End::Stuck { limit })?.map_err(End::Lost)?;
-        self.environment.metrics.sent(again);
-        Ok(())
-    }
-}
-
-fn to_message(id: String, timestamp: i64, change: &crate::flow::Change) -> Message {
-    let route = Route {
-        source: change.source.clone(),
-        group: Group::Resource,
-        operation: change.operation.clone(),
-        resource: Resource::Object(change.path.clone()),
-    };
-    Message::new(Stamp { id, timestamp }, route, change.content.clone())
-        .with_resource_version(Some(change.resource_version.clone()))
-}
-
-fn ended(Ended: Ended) -> End {
-    End::ShuttingDown
 }
 
 // === impl End ===
@@ -234,7 +212,8 @@ impl End {
             Self::Goodbye => "goodbye",
             Self::Lost(LinkError::TooLarge { .. }) => "too_large",
             Self::Lost(_) => "lost",
-            Self::Garbage(_) => "garbage",
+            Self::Garbage(_) | Self::Unexpected { .. } => "garbage",
+            Self::Unfit(_) => "unfit",
             Self::Silent { .. } => "silent",
             Self::Stuck { .. } => "stuck",
             Self::Replaced => "replaced",
@@ -250,7 +229,7 @@ impl End {
                 CloseReason::TOO_LARGE
             }
             Self::Lost(_) | Self::Stuck { .. } => return None,
-            Self::Garbage(_) => CloseReason::PROTOCOL,
+            Self::Garbage(_) | Self::Unexpected { .. } | Self::Unfit(_) => CloseReason::PROTOCOL,
             Self::Goodbye | Self::Replaced => CloseReason::NORMAL,
             Self::Silent { .. } | Self::NodeDeleted => CloseReason::POLICY,
             Self::ShuttingDown => CloseReason::GOING_AWAY,
@@ -265,6 +244,8 @@ impl fmt::Display for End {
             Self::Goodbye => f.write_str("the node said goodbye"),
             Self::Lost(error) => write!(f, "link: {}", error.explained()),
             Self::Garbage(error) => error.fmt(f),
+            Self::Unexpected { what } => write!(f, "the node sent {what}"),
+            Self::Unfit(error) => error.fmt(f),
             Self::Silent { limit } => write!(f, "no keepalive for {} s", limit.as_secs()),
             Self::Stuck { limit } => write!(f, "took no data for {} s", limit.as_secs()),
             Self::Replaced => f.write_str("replaced by a newer connection of the node"),
@@ -277,7 +258,7 @@ impl fmt::Display for End {
 // === impl Environment ===
 
 impl Environment {
-    fn stamp(&self) -> Stamp {
+    pub(super) fn stamp(&self) -> Stamp {
         Stamp { id: self.rng.uuid().to_string(), timestamp: self.clock.now_ms() }
     }
 }

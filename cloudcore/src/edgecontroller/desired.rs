@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret};
+use proto::hello::Held;
 use proto::{ObjectPath, Operation, ResourceKind};
 
 use super::references::{self, Reference};
@@ -35,7 +36,8 @@ type Key = (String, String);
 #[derive(Debug)]
 struct KnownPod {
     node: NodeName,
-    pod: Arc<Pod>,
+    /// Whether it has a deletionTimestamp.
+    ends: bool,
     change: Arc<Change>,
     uses: BTreeSet<ObjectPath>,
     service_account: String,
@@ -71,6 +73,30 @@ impl Desired {
         all
     }
 
+    /// What has to be sent to a node that holds these objects: what it lacks, in the order of [`Self::snapshot`], and
+    /// the removal of what it should not have.
+    pub(crate) fn delta(&self, node: &NodeName, held: Vec<Held>) -> Vec<Arc<Change>> {
+        let mut held: HashMap<String, Held> =
+            held.into_iter().map(|object| (object.path.clone(), object)).collect();
+        let mut all = Vec::new();
+        for wanted in self.snapshot(node) {
+            match held.remove(&wanted.path.to_string()) {
+                Some(object) if wanted.is_held_as(&object) => {}
+                Some(object) => {
+                    let is_other = object.uid != wanted.uid && !object.uid.is_empty();
+                    let removal = is_other.then(|| shape::removal_of(&object)).flatten();
+                    all.extend(removal.map(Arc::new));
+                    all.push(wanted);
+                }
+                None => all.push(wanted),
+            }
+        }
+        let mut gone: Vec<_> = held.values().filter_map(shape::removal_of).map(Arc::new).collect();
+        gone.sort_by(|a, b| a.path.cmp(&b.path));
+        all.extend(gone);
+        all
+    }
+
     /// The pod, if it is bound to `node`.
     pub(crate) fn pod_on(&self, node: &NodeName, namespace: &str, name: &str) -> Option<BoundPod> {
         let pod = self.pods.get(&(namespace.to_owned(), name.to_owned())).filter(|pod| pod.node == *node)?;
@@ -98,7 +124,7 @@ impl Desired {
 impl Desired {
     /// A pod is new or has changed.
     pub(crate) fn pod_applied(&mut self, pod: Pod) -> Vec<Outgoing> {
-        let Some(known) = KnownPod::new(pod) else { return Vec::new() };
+        let Some(known) = KnownPod::new(&pod) else { return Vec::new() };
         let key = known.key();
         let mut out = Vec::new();
         let before = match self.pods.remove(&key) {
@@ -109,7 +135,7 @@ impl Desired {
             }
             before => before,
         };
-        let is_news = before.as_ref().is_none_or(|before| !shape::is_same_for_edge(&before.pod, &known.pod));
+        let is_news = before.as_ref().is_none_or(|before| before.change.digest != known.change.digest);
         self.link(&key, &known, before.as_ref(), &mut out);
         if is_news {
             out.push((known.node.clone(), known.to_change(before.is_some())));
@@ -248,7 +274,11 @@ impl Desired {
         let mut out = Vec::new();
         match self.configs.get(&path) {
             Some(before) if before.uid != change.uid => out = self.config_deleted(&path),
-            Some(before) if before.resource_version == change.resource_version => return out,
+            Some(before) if before.digest == change.digest => {
+                // Another version with nothing new in it: whoever asks gets it, nobody is sent it.
+                self.configs.insert(path, Arc::new(change));
+                return out;
+            }
             Some(_) => change.operation = Operation::Update,
             None => {}
         }
@@ -270,8 +300,9 @@ impl Desired {
     pub(crate) fn node_applied(&mut self, node: &Node) -> Option<Outgoing> {
         let change = Arc::new(shape::node(node)?);
         let name = NodeName::new(change.path.name.clone()?);
-        self.nodes.insert(name.clone(), Arc::clone(&change));
-        Some((name, change))
+        let before = self.nodes.insert(name.clone(), Arc::clone(&change));
+        let is_news = before.is_none_or(|before| before.uid != change.uid || before.digest != change.digest);
+        is_news.then_some((name, change))
     }
 
     /// A Node is gone. Whether it was known.
@@ -283,9 +314,9 @@ impl Desired {
     pub(crate) fn nodes_replaced(&mut self, nodes: &[Node]) -> (Vec<Outgoing>, Vec<NodeName>) {
         let mut gone: BTreeSet<NodeName> = self.nodes.keys().cloned().collect();
         let mut out = Vec::new();
-        for change in nodes.iter().filter_map(|node| self.node_applied(node)) {
-            gone.remove(&change.0);
-            out.push(change);
+        for node in nodes {
+            gone.remove(&NodeName::new(node.metadata.name.clone().unwrap_or_default()));
+            out.extend(self.node_applied(node));
         }
         for name in &gone {
             self.nodes.remove(name);
@@ -298,16 +329,17 @@ impl Desired {
 
 impl KnownPod {
     /// `None` when the pod is bound to no node yet.
-    fn new(pod: Pod) -> Option<Self> {
+    fn new(pod: &Pod) -> Option<Self> {
         let spec = pod.spec.as_ref()?;
         let node = NodeName::new(spec.node_name.clone().filter(|node| !node.is_empty())?);
-        let change = Arc::new(shape::pod(&pod)?);
+        let change = Arc::new(shape::pod(pod)?);
         let namespace = change.path.namespace.clone();
         let in_namespace =
             |Reference { kind, name }| ObjectPath { namespace: namespace.clone(), kind, name: Some(name) };
         let uses = references::of_pod(spec).into_iter().map(in_namespace).collect();
         let service_account = references::service_account(spec).to_owned();
-        Some(Self { node, pod: Arc::new(pod), change, uses, service_account })
+        let ends = pod.metadata.deletion_timestamp.is_some();
+        Some(Self { node, ends, change, uses, service_account })
     }
 
     fn key(&self) -> Key {
@@ -318,7 +350,7 @@ impl KnownPod {
     /// As it goes to a node that knows the pod already, or (a new pod that is being deleted counts as known, as
     /// in stock) does not.
     fn to_change(&self, known: bool) -> Arc<Change> {
-        if !known && self.pod.metadata.deletion_timestamp.is_none() {
+        if !known && !self.ends {
             return Arc::clone(&self.change);
         }
         Arc::new(Change { operation: Operation::Update, ..(*self.change).clone() })

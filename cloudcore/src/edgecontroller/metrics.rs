@@ -12,6 +12,8 @@ use super::watches::Kind;
 pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     changes: Counter,
+    resyncs: Counter,
+    resynced_objects: Counter,
     watch_failures: Family<WatchLabels, Counter>,
 }
 
@@ -52,6 +54,16 @@ impl Metrics {
             metrics.changes.clone(),
         );
         registry.register(
+            "edgecontroller_resyncs",
+            "Nodes brought up to date after they connected",
+            metrics.resyncs.clone(),
+        );
+        registry.register(
+            "edgecontroller_resynced_objects",
+            "Objects that nodes lacked, or held without need, when they connected",
+            metrics.resynced_objects.clone(),
+        );
+        registry.register(
             "edgecontroller_watch_failures",
             "Watches of the Kubernetes API that were interrupted",
             metrics.watch_failures.clone(),
@@ -65,6 +77,11 @@ impl Metrics {
 
     pub(super) fn change_pushed(&self) {
         self.changes.inc();
+    }
+
+    pub(super) fn resynced(&self, objects: usize) {
+        self.resyncs.inc();
+        self.resynced_objects.inc_by(u64::try_from(objects).unwrap_or(u64::MAX));
     }
 
     pub(super) fn watch_failed(&self, kind: Kind) {

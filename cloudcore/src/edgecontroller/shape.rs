@@ -4,29 +4,38 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use proto::{Content, ObjectPath, Operation, ResourceKind, Source};
+use proto::hello::Held;
+use proto::{Content, ObjectPath, Operation, Resource, ResourceKind, Source};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::flow::Change;
 
 /// A pod: new ones are inserted.
 pub(crate) fn pod(pod: &Pod) -> Option<Change> {
-    change(ResourceKind::Pod, Operation::Insert, &pod.metadata, pod)
+    change(ResourceKind::Pod, Operation::Insert, &pod.metadata, pod, &pod.spec)
 }
 
 /// A config map: new ones are inserted.
 pub(crate) fn config_map(map: &ConfigMap) -> Option<Change> {
-    change(ResourceKind::ConfigMap, Operation::Insert, &map.metadata, map)
+    change(
+        ResourceKind::ConfigMap,
+        Operation::Insert,
+        &map.metadata,
+        map,
+        &(&map.data, &map.binary_data, map.immutable),
+    )
 }
 
 /// A secret: always an update, as in stock.
 pub(crate) fn secret(secret: &Secret) -> Option<Change> {
-    change(ResourceKind::Secret, Operation::Update, &secret.metadata, secret)
+    let essence = (&secret.data, &secret.string_data, &secret.type_, secret.immutable);
+    change(ResourceKind::Secret, Operation::Update, &secret.metadata, secret, &essence)
 }
 
 /// A node: always an update, as in stock.
 pub(crate) fn node(node: &Node) -> Option<Change> {
-    change(ResourceKind::Node, Operation::Update, &node.metadata, node)
+    change(ResourceKind::Node, Operation::Update, &node.metadata, node, &node.spec)
 }
 
 /// The removal of what `change` put there. It carries the object as last seen, because the edge looks for the
@@ -44,27 +53,31 @@ pub(crate) fn removal_of_pod(namespace: &str, name: &str, uid: &str) -> Option<C
         ..ObjectMeta::default()
     };
     let gone = Pod { metadata, ..Pod::default() };
-    change(ResourceKind::Pod, Operation::Delete, &gone.metadata, &gone)
+    change(ResourceKind::Pod, Operation::Delete, &gone.metadata, &gone, &())
 }
 
-/// Whether nothing changed that the edge acts on. Status comes from the edge itself, and the bookkeeping in the
-/// metadata moves with every write of it: sending those back would echo each report.
-pub(crate) fn is_same_for_edge(before: &Pod, now: &Pod) -> bool {
-    let essence = |metadata: &ObjectMeta| ObjectMeta {
-        resource_version: None,
-        generation: None,
-        managed_fields: None,
-        ..metadata.clone()
-    };
-    before.spec == now.spec && essence(&before.metadata) == essence(&now.metadata)
+/// What a native edge holds without its object being wanted any more. `None` for what is no object path.
+pub(crate) fn removal_of(held: &Held) -> Option<Change> {
+    let Resource::Object(path) = Resource::from(held.path.as_str()) else { return None };
+    Some(Change {
+        source: Source::EdgeController,
+        operation: Operation::Delete,
+        path,
+        uid: held.uid.clone(),
+        resource_version: String::new(),
+        digest: held.digest,
+        content: Content::Null,
+    })
 }
 
-/// `None` for an object without a name, which the API server never sends.
-fn change<T: Serialize>(
+/// `essence` is what the edge acts on beside the metadata. Status comes from the edge itself: sending it back would
+/// echo each report. `None` for an object without a name, which the API server never sends.
+fn change<T: Serialize, E: Serialize>(
     kind: ResourceKind,
     operation: Operation,
     metadata: &ObjectMeta,
     object: &T,
+    essence: &E,
 ) -> Option<Change> {
     let path = ObjectPath { namespace: metadata.namespace.clone(), kind, name: Some(metadata.name.clone()?) };
     Some(Change {
@@ -73,6 +86,18 @@ fn change<T: Serialize>(
         path,
         uid: metadata.uid.clone().unwrap_or_default(),
         resource_version: metadata.resource_version.clone().unwrap_or_default(),
+        digest: digest(metadata, essence)?,
         content: Content::object(object).ok()?,
     })
+}
+
+/// The first eight bytes of SHA-256 over the JSON of what counts; never 0, which stands for "none". The bookkeeping in
+/// the metadata moves with every write of a status, so it does not count.
+fn digest<E: Serialize>(metadata: &ObjectMeta, essence: &E) -> Option<u64> {
+    let metadata =
+        ObjectMeta { resource_version: None, generation: None, managed_fields: None, ..metadata.clone() };
+    let text = serde_json::to_vec(&(metadata, essence)).ok()?;
+    let hash = Sha256::digest(&text);
+    let first = hash.first_chunk::<8>()?;
+    Some(u64::from_le_bytes(*first).max(1))
 }

@@ -57,7 +57,7 @@ type Outcomes = Result<Done, Box<Status>>;
 
 impl Worker {
     pub(super) fn new(session: NodeSession, context: Arc<Context>, synced: watch::Receiver<bool>) -> Self {
-        let NodeSession { node, requests, replies, outbox } = session;
+        let NodeSession { node, requests, replies, outbox, held: _ } = session;
         Self { caller: Caller { node, outbox, context }, requests, replies, synced }
     }
 

@@ -3,18 +3,20 @@
 //! EdgeController writes, the session of the node reads; neither waits for the other. The lock is a leaf: it is
 //! held for one operation on a map and never across an `await`.
 //!
-//! In this cut nothing is kept from one connection to the next: on connect everything that the node should have
-//! is put in, and the node drops what it has already (stock edges compare versions). The `ObjectSync` records of
-//! stock KubeEdge are neither read nor written yet.
+//! Nothing is kept from one connection to the next: on connect EdgeController puts in what the node lacks. A native
+//! edge says what it holds; a stock edge is sent everything, and drops what it has already.
 
 pub(crate) mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
-use self::state::{Change, OutboxState, Transmission};
+use proto::Lane;
+
+use self::state::{Change, OutboxState, Pace, Transmission};
 
 /// The writing end. Clones write to the same outbox.
 #[derive(Debug, Clone)]
@@ -31,25 +33,32 @@ pub struct OutboxReader {
 #[derive(Debug)]
 struct Shared {
     inner: Mutex<Inner>,
-    changed: Notify,
+    /// Told of every change: each stream of a session looks for itself.
+    changed: watch::Sender<()>,
     /// `state` counts time from here.
     start: Instant,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
     state: OutboxState,
     closed: bool,
     node_deleted: bool,
+    /// Held from the snapshot until the node has it, but no longer than the time says: see [`Outbox::resync`].
+    resync: Option<(OwnedSemaphorePermit, Instant)>,
 }
+
+/// A node that takes longer than this for its snapshot makes way for others, and goes on beside them.
+const RESYNC_PATIENCE: Duration = Duration::from_secs(10);
 
 // === impl Outbox ===
 
 impl Outbox {
     /// An empty outbox and its reading end.
-    pub fn new() -> (Self, OutboxReader) {
-        let inner = Mutex::new(Inner::default());
-        let shared = Arc::new(Shared { inner, changed: Notify::new(), start: Instant::now() });
+    pub fn new(pace: Pace) -> (Self, OutboxReader) {
+        let state = OutboxState::new(pace);
+        let inner = Mutex::new(Inner { state, closed: false, node_deleted: false, resync: None });
+        let shared = Arc::new(Shared { inner, changed: watch::Sender::new(()), start: Instant::now() });
         (Self { shared: Arc::clone(&shared) }, OutboxReader { shared })
     }
 
@@ -61,14 +70,27 @@ impl Outbox {
                 inner.state.push(change);
             }
             drop(inner);
-            self.shared.changed.notify_one();
+            self.shared.changed.send_replace(());
         }
+    }
+
+    /// Everything that the node lacks, at the start of a session. `permit` is one of those that bound how many nodes
+    /// are brought up to date at a time.
+    pub fn resync(&self, changes: impl IntoIterator<Item = Arc<Change>>, permit: OwnedSemaphorePermit) {
+        {
+            let mut inner = self.shared.lock();
+            if inner.closed {
+                return;
+            }
+            inner.resync = Some((permit, Instant::now() + RESYNC_PATIENCE));
+        }
+        self.push(changes);
     }
 
     /// The Node object is gone: the session ends.
     pub fn node_deleted(&self) {
         self.shared.lock().node_deleted = true;
-        self.shared.changed.notify_one();
+        self.shared.changed.send_replace(());
     }
 
     /// Whether the session has ended.
@@ -86,29 +108,45 @@ impl Outbox {
 
 impl OutboxReader {
     /// What to send now, if anything may be sent. `new_id` makes the id of a message that goes out first time.
-    pub fn next(&self, new_id: impl FnOnce() -> String) -> Option<Transmission> {
+    pub fn next(&self, lanes: &[Lane], new_id: impl FnOnce() -> String) -> Option<Transmission> {
         let now = self.shared.start.elapsed();
-        self.shared.lock().state.next(now, new_id)
+        let mut inner = self.shared.lock();
+        let is_in_sync = inner.state.len() == 0;
+        inner.resync.take_if(|(_, until)| is_in_sync || Instant::now() >= *until);
+        inner.state.next(now, lanes, new_id)
     }
 
     /// The node has stored message `id`. Whether anybody waited for that.
     pub fn acknowledged(&self, id: &str) -> bool {
         let known = self.shared.lock().state.acknowledged(id);
         if known {
-            self.shared.changed.notify_one();
+            self.shared.changed.send_replace(());
+        }
+        known
+    }
+
+    /// The node could not store message `id`. Whether it was under way.
+    pub fn refused(&self, id: &str) -> bool {
+        let now = self.shared.start.elapsed();
+        let known = self.shared.lock().state.refused(now, id);
+        if known {
+            // Its time to go out again has changed.
+            self.shared.changed.send_replace(());
         }
         known
     }
 
     /// When the next unacknowledged message falls due, if any is under way.
     pub fn deadline(&self) -> Option<Instant> {
-        let due = self.shared.lock().state.deadline()?;
-        Some(self.shared.start + due)
+        let inner = self.shared.lock();
+        let due = inner.state.deadline().map(|due| self.shared.start + due);
+        let resync = inner.resync.as_ref().map(|(_, until)| *until);
+        due.into_iter().chain(resync).min()
     }
 
-    /// Ends when something may have changed since the last call of `next`.
-    pub async fn changed(&self) {
-        self.shared.changed.notified().await;
+    /// Changes whenever there may be something new to send.
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.shared.changed.subscribe()
     }
 
     /// Whether the Node object is gone.
@@ -131,7 +169,8 @@ impl Drop for OutboxReader {
     fn drop(&mut self) {
         let mut inner = self.shared.lock();
         inner.closed = true;
-        inner.state = OutboxState::default();
+        inner.resync = None;
+        inner.state = OutboxState::new(Pace::STOCK);
     }
 }
 

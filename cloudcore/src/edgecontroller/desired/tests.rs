@@ -23,6 +23,7 @@ fn pod(name: &str, uid: &str, version: u64, on: &str, maps: &[&str]) -> Pod {
 fn config_map(name: &str, uid: &str, version: u64) -> ConfigMap {
     serde_json::from_value(json!({
         "metadata": {"namespace": "default", "name": name, "uid": uid, "resourceVersion": version.to_string()},
+        "data": {"version": version.to_string()},
     }))
     .unwrap()
 }
@@ -189,4 +190,88 @@ proptest! {
         desired.pods_replaced(Vec::new());
         prop_assert!(desired.on_node.is_empty() && desired.users.is_empty(), "nothing is remembered");
     }
+}
+
+// === what a node lacks when it connects ===
+
+fn held(change: &Change) -> Held {
+    Held {
+        path: change.path.to_string(),
+        uid: change.uid.clone(),
+        version: change.resource_version.clone(),
+        digest: change.digest,
+    }
+}
+
+fn told(delta: &[Arc<Change>]) -> Vec<String> {
+    delta.iter().map(|change| format!("{} {} {}", change.operation, change.path, change.uid)).collect()
+}
+
+#[test]
+fn a_node_that_holds_everything_is_sent_nothing() {
+    let mut desired = Desired::default();
+    desired.config_map_applied(&config_map("cfg", "c", 1));
+    desired.pod_applied(pod("web", "a", 2, "edge-1", &["cfg"]));
+    let all: Vec<Held> = desired.snapshot(&node("edge-1")).iter().map(|change| held(change)).collect();
+    assert_eq!(all.len(), 2);
+    assert!(desired.delta(&node("edge-1"), all.clone()).is_empty());
+
+    // A report of the pod's status makes a new version of it, in which nothing is new for the edge.
+    let mut reported = pod("web", "a", 9, "edge-1", &["cfg"]);
+    reported.status = serde_json::from_value(json!({"phase": "Running"})).unwrap();
+    assert!(desired.pod_applied(reported).is_empty());
+    assert!(desired.delta(&node("edge-1"), all.clone()).is_empty());
+
+    // What came from a stock cloud has no digest: then the version decides.
+    let undigested = |held: &Held| Held { digest: 0, ..held.clone() };
+    let delta = desired.delta(&node("edge-1"), all.iter().map(undigested).collect());
+    assert_eq!(told(&delta), ["insert default/pod/web a"]);
+}
+
+#[test]
+fn a_node_is_sent_what_it_lacks_and_told_what_has_to_go() {
+    let mut desired = Desired::default();
+    desired.config_map_applied(&config_map("cfg", "c", 1));
+    desired.pod_applied(pod("web", "b", 2, "edge-1", &["cfg"]));
+    let object =
+        |path: &str, uid: &str| Held { path: path.into(), uid: uid.into(), version: "1".into(), digest: 5 };
+    let held = vec![
+        object("default/pod/web", "a"),
+        object("default/pod/gone", "g"),
+        object("default/secret/old", "s"),
+        object("no path", "x"),
+    ];
+    assert_eq!(
+        told(&desired.delta(&node("edge-1"), held)),
+        [
+            "insert default/configmap/cfg c",
+            "delete default/pod/web a",
+            "insert default/pod/web b",
+            "delete default/pod/gone g",
+            "delete default/secret/old s",
+        ]
+    );
+    assert_eq!(told(&desired.delta(&node("edge-2"), Vec::new())), Vec::<String>::new());
+}
+
+#[test]
+fn an_object_with_nothing_new_in_it_is_not_sent_and_its_version_is_known() {
+    let mut desired = Desired::default();
+    desired.pod_applied(pod("web", "a", 2, "edge-1", &["cfg"]));
+    desired.config_map_applied(&config_map("cfg", "c", 3));
+    let mut relabelled = config_map("cfg", "c", 3);
+    relabelled.metadata.resource_version = Some("4".to_owned());
+    assert!(desired.config_map_applied(&relabelled).is_empty());
+    let known = desired.config(&path(ResourceKind::ConfigMap, "cfg")).unwrap();
+    assert_eq!(known.resource_version, "4");
+
+    let heartbeat = |version: &str, time: &str| -> Node {
+        serde_json::from_value(json!({
+            "metadata": {"name": "edge-1", "uid": "n", "resourceVersion": version},
+            "status": {"conditions": [{"type": "Ready", "status": "True", "lastHeartbeatTime": time}]},
+        }))
+        .unwrap()
+    };
+    assert!(desired.node_applied(&heartbeat("5", "2026-01-01T00:00:00Z")).is_some());
+    assert!(desired.node_applied(&heartbeat("6", "2026-01-01T00:05:00Z")).is_none());
 }

@@ -4,19 +4,46 @@
 //! most one message is under way, and a removal goes before the put of a new object of the same name: so an edge
 //! that acknowledges late can never take the new one for the old.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::{Content, ObjectPath, Operation, Source};
+use proto::hello::Held;
+use proto::lane::BULK_BYTES;
+use proto::{Content, Lane, ObjectPath, Operation, Source};
 
-/// Messages under way to one node. Stock sends one at a time, so that an edge 100 ms away takes 10 objects a
-/// second; an edge handles them in order, so more only moves the waiting from here to its queue (stock: 100,
-/// then the oldest are dropped, so it must stay well below that).
-pub(crate) const WINDOW: usize = 16;
+/// How much may be under way to a node, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Messages under way that are not bulk.
+    pub window: usize,
+    /// Bulk messages under way: each may be as large as an object can be.
+    pub bulk_window: usize,
+    /// A message that is not acknowledged in this time is sent again.
+    pub resend_after: Duration,
+    /// A message that the node refused is sent again after this.
+    pub retry_after: Duration,
+}
 
-/// A message that is not acknowledged in this time is sent again (spec cloud-and-wire 2.6).
-pub(crate) const RESEND_AFTER: Duration = Duration::from_secs(5);
+impl Pace {
+    /// For a stock edge. Stock itself sends one at a time, so that an edge 100 ms away takes 10 objects a second; an
+    /// edge handles them in order, so more only moves the waiting from here to its queue (100, then the oldest are
+    /// dropped, so it must stay well below that). It is sent again as stock does (spec cloud-and-wire 2.6).
+    pub const STOCK: Self = Self {
+        window: 12,
+        bulk_window: 4,
+        resend_after: Duration::from_secs(5),
+        retry_after: Duration::from_secs(5),
+    };
+    /// For an edge that acknowledges many at once and drops nothing. What is lost is lost with the link, and comes with
+    /// the next one; a link that is only slow must not carry everything twice.
+    pub const NATIVE: Self = Self {
+        window: 256,
+        bulk_window: 4,
+        resend_after: Duration::from_secs(60),
+        retry_after: Duration::from_secs(5),
+    };
+}
 
 /// One thing that a node should have, or should no longer have.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +58,8 @@ pub struct Change {
     pub uid: String,
     /// Its version.
     pub resource_version: String,
+    /// Stands for everything of the object that an edge acts on; the same again after a restart.
+    pub digest: u64,
     /// The object, with apiVersion and kind.
     pub content: Content,
 }
@@ -44,18 +73,31 @@ pub struct Transmission {
     pub change: Arc<Change>,
     /// Whether it was sent before.
     pub again: bool,
+    /// How urgent it is.
+    pub lane: Lane,
 }
 
 /// See the module's documentation.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct OutboxState {
+    pace: Pace,
     slots: HashMap<ObjectPath, Slot>,
-    /// Paths with something to send and nothing under way, in the order in which they got something to send.
-    queue: VecDeque<ObjectPath>,
-    /// Paths with a message under way, by message id.
-    under_way: HashMap<String, ObjectPath>,
-    /// Ids under way, in the order in which they fall due. Those that were acknowledged are skipped.
-    due: VecDeque<(Duration, String)>,
+    /// Paths with something to send and nothing under way, by lane (removals are control, most urgent), each in the
+    /// order in which they got something to send.
+    queues: [VecDeque<ObjectPath>; Lane::ALL.len()],
+    /// What is under way, by message id.
+    under_way: HashMap<String, UnderWay>,
+    /// How many of those are bulk.
+    bulk_under_way: usize,
+    /// When what is under way is sent again.
+    due: BTreeSet<(Duration, String)>,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    path: ObjectPath,
+    lane: Lane,
+    due: Duration,
 }
 
 /// Objects of one name that wait to be removed. More than one is rare (an edge that missed a removal, and a pod
@@ -82,48 +124,75 @@ struct Pending {
 // === impl OutboxState ===
 
 impl OutboxState {
-    /// The node should have this, or should no longer have it.
-    pub(crate) fn push(&mut self, change: Arc<Change>) {
-        let slot = self.slots.entry(change.path.clone()).or_default();
-        let was_idle = slot.is_idle();
-        let path = change.path.clone();
-        slot.push(change);
-        if was_idle && !slot.is_idle() {
-            self.queue.push_back(path);
+    pub(crate) fn new(pace: Pace) -> Self {
+        Self {
+            pace,
+            slots: HashMap::new(),
+            queues: Default::default(),
+            under_way: HashMap::new(),
+            bulk_under_way: 0,
+            due: BTreeSet::new(),
         }
     }
 
-    /// What to send at `now`, if the window has room and anything waits.
-    pub(crate) fn next(&mut self, now: Duration, new_id: impl FnOnce() -> String) -> Option<Transmission> {
+    /// The node should have this, or should no longer have it.
+    pub(crate) fn push(&mut self, change: Arc<Change>) {
+        let path = change.path.clone();
+        let slot = self.slots.entry(path.clone()).or_default();
+        let before = slot.lane();
+        slot.push(change);
+        let now = slot.lane();
+        self.requeue(path, before, now);
+    }
+
+    /// What to send at `now` on one of `lanes`, if the window has room and anything waits; most urgent first.
+    pub(crate) fn next(
+        &mut self,
+        now: Duration,
+        lanes: &[Lane],
+        new_id: impl FnOnce() -> String,
+    ) -> Option<Transmission> {
         self.expire(now);
-        if self.under_way.len() >= WINDOW {
-            return None;
-        }
-        let path = self.queue.pop_front()?;
+        let lane =
+            *lanes.iter().find(|lane| self.has_room(**lane) && !self.queues[index(**lane)].is_empty())?;
+        let path = self.queues[index(lane)].pop_front()?;
         let slot = self.slots.get_mut(&path)?;
         let mut pending = slot.removals.pop_front().or_else(|| slot.put.take())?;
         let again = pending.id.is_some();
         let id = pending.id.get_or_insert_with(new_id).clone();
         let change = Arc::clone(&pending.change);
         slot.under_way = Some(pending);
-        self.under_way.insert(id.clone(), path);
-        self.due.push_back((now + RESEND_AFTER, id.clone()));
-        Some(Transmission { id, change, again })
+        let due = now + self.pace.resend_after;
+        self.under_way.insert(id.clone(), UnderWay { path, lane, due });
+        self.bulk_under_way += usize::from(lane == Lane::Bulk);
+        self.due.insert((due, id.clone()));
+        Some(Transmission { id, change, again, lane })
     }
 
     /// The node has stored message `id`. Whether it was one of ours that nobody had acknowledged.
     pub(crate) fn acknowledged(&mut self, id: &str) -> bool {
-        if let Some(path) = self.under_way.remove(id) {
-            self.due.retain(|(_, due)| due != id);
-            self.settle(path);
-            return true;
+        let Some(path) = self.landed(id) else { return self.acknowledged_late(id) };
+        let Some(slot) = self.slots.get_mut(&path) else { return true };
+        slot.under_way = None;
+        match slot.lane() {
+            Some(lane) => self.queues[index(lane)].push_back(path),
+            None => drop(self.slots.remove(&path)),
         }
-        self.acknowledged_late(id)
+        true
+    }
+
+    /// The node could not store message `id`: it goes out again after a while. Whether it was under way.
+    pub(crate) fn refused(&mut self, now: Duration, id: &str) -> bool {
+        let Some(under_way) = self.under_way.get_mut(id) else { return false };
+        self.due.remove(&(under_way.due, id.to_owned()));
+        under_way.due = now + self.pace.retry_after;
+        self.due.insert((under_way.due, id.to_owned()));
+        true
     }
 
     /// When the first message under way falls due.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        self.due.front().map(|(due, _)| *due)
+        self.due.first().map(|(due, _)| *due)
     }
 
     /// Objects that wait or are under way.
@@ -131,28 +200,46 @@ impl OutboxState {
         self.slots.len()
     }
 
-    /// The message is acknowledged: what waits behind it may go.
-    fn settle(&mut self, path: ObjectPath) {
-        let Some(slot) = self.slots.get_mut(&path) else { return };
-        slot.under_way = None;
-        if slot.is_idle() {
-            self.slots.remove(&path);
-        } else {
-            self.queue.push_back(path);
+    fn has_room(&self, lane: Lane) -> bool {
+        match lane {
+            Lane::Bulk => self.bulk_under_way < self.pace.bulk_window,
+            _ => self.under_way.len() - self.bulk_under_way < self.pace.window,
         }
+    }
+
+    /// Moves a path whose lane has changed from one queue to the other.
+    fn requeue(&mut self, path: ObjectPath, before: Option<Lane>, now: Option<Lane>) {
+        if before == now {
+            return;
+        }
+        if let Some(lane) = before {
+            self.queues[index(lane)].retain(|queued| *queued != path);
+        }
+        if let Some(lane) = now {
+            self.queues[index(lane)].push_back(path);
+        }
+    }
+
+    /// The message is under way no longer. Whose it was.
+    fn landed(&mut self, id: &str) -> Option<ObjectPath> {
+        let UnderWay { path, lane, due } = self.under_way.remove(id)?;
+        self.bulk_under_way -= usize::from(lane == Lane::Bulk);
+        self.due.remove(&(due, id.to_owned()));
+        Some(path)
     }
 
     /// Messages that were not acknowledged in time go to the back of the queue: an object that the edge cannot
     /// store must not stop those behind it.
     fn expire(&mut self, now: Duration) {
-        while let Some((due, _)) = self.due.front()
+        while let Some((due, id)) = self.due.first()
             && *due <= now
         {
-            let Some((_, id)) = self.due.pop_front() else { return };
-            let Some(path) = self.under_way.remove(&id) else { continue };
+            let id = id.clone();
+            let Some(path) = self.landed(&id) else { return };
             let Some(slot) = self.slots.get_mut(&path) else { continue };
             slot.take_back();
-            self.queue.push_back(path);
+            let lane = slot.lane();
+            self.requeue(path, None, lane);
         }
     }
 
@@ -161,23 +248,39 @@ impl OutboxState {
         let Some((path, slot)) = self.slots.iter_mut().find(|(_, slot)| slot.waits_with(id)) else {
             return false;
         };
+        let (path, before) = (path.clone(), slot.lane());
         slot.removals.retain(|pending| !pending.has_id(id));
         slot.put.take_if(|pending| pending.has_id(id));
-        if slot.is_idle() && slot.under_way.is_none() {
-            let path = path.clone();
+        let now = slot.lane();
+        if now.is_none() && slot.under_way.is_none() {
             self.slots.remove(&path);
-            self.queue.retain(|queued| *queued != path);
         }
+        self.requeue(path, before, now);
         true
+    }
+}
+
+fn index(lane: Lane) -> usize {
+    match lane {
+        Lane::Control => 0,
+        Lane::State => 1,
+        Lane::Bulk => 2,
     }
 }
 
 // === impl Slot ===
 
 impl Slot {
-    /// Whether nothing waits to be sent, or it cannot be sent because something else is under way.
-    fn is_idle(&self) -> bool {
-        self.under_way.is_some() || self.removals.is_empty() && self.put.is_none()
+    /// The lane of what can be sent now; none when nothing waits, or something else is under way.
+    fn lane(&self) -> Option<Lane> {
+        if self.under_way.is_some() {
+            return None;
+        }
+        if !self.removals.is_empty() {
+            return Some(Lane::Control);
+        }
+        let put = self.put.as_ref()?;
+        Some(if put.change.content.len() >= BULK_BYTES { Lane::Bulk } else { Lane::State })
     }
 
     fn waits_with(&self, id: &str) -> bool {
@@ -241,6 +344,15 @@ impl Pending {
 // === impl Change ===
 
 impl Change {
+    /// Whether a node that says it holds `object` has this already.
+    pub(crate) fn is_held_as(&self, object: &Held) -> bool {
+        let is_same = match object.digest {
+            0 => object.version == self.resource_version,
+            digest => digest == self.digest,
+        };
+        object.uid == self.uid && is_same
+    }
+
     /// Whether this replaces `other`, which came before it. Versions of one object are compared as numbers, as
     /// the API server writes them; where they are none, what came last wins.
     fn supersedes(&self, other: &Self) -> bool {

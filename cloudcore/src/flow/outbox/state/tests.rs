@@ -15,6 +15,7 @@ fn change(operation: Operation, name: &str, uid: &str, version: u64) -> Arc<Chan
         path,
         uid: uid.to_owned(),
         resource_version: version.to_string(),
+        digest: version,
         content: Content::Null,
     })
 }
@@ -36,12 +37,12 @@ struct Harness {
 
 impl Harness {
     fn new() -> Self {
-        Self { state: OutboxState::default(), ids: 0, now: Duration::ZERO }
+        Self { state: OutboxState::new(Pace::STOCK), ids: 0, now: Duration::ZERO }
     }
 
     fn next(&mut self) -> Option<Transmission> {
         let ids = &mut self.ids;
-        self.state.next(self.now, || {
+        self.state.next(self.now, &Lane::ALL, || {
             *ids += 1;
             ids.to_string()
         })
@@ -75,11 +76,11 @@ fn the_newest_version_wins_and_nothing_goes_before_its_ack() {
 #[test]
 fn the_window_bounds_what_is_under_way() {
     let mut outbox = Harness::new();
-    for n in 0..WINDOW + 5 {
+    for n in 0..Pace::STOCK.window + 5 {
         outbox.state.push(put(&n.to_string(), "a", 1));
     }
     let sent = outbox.drain();
-    assert_eq!(sent.len(), WINDOW);
+    assert_eq!(sent.len(), Pace::STOCK.window);
     outbox.state.acknowledged(&sent[3].id);
     assert_eq!(outbox.drain().len(), 1);
 }
@@ -90,12 +91,12 @@ fn what_is_not_acknowledged_is_sent_again_with_the_same_id() {
     outbox.state.push(put("web", "a", 1));
     let first = outbox.next().unwrap();
     assert!(!first.again);
-    assert_eq!(outbox.state.deadline(), Some(RESEND_AFTER));
-    outbox.now = RESEND_AFTER;
+    assert_eq!(outbox.state.deadline(), Some(Pace::STOCK.resend_after));
+    outbox.now = Pace::STOCK.resend_after;
     let second = outbox.next().unwrap();
     assert!(second.again);
     assert_eq!(second.id, first.id);
-    assert_eq!(outbox.state.deadline(), Some(2 * RESEND_AFTER));
+    assert_eq!(outbox.state.deadline(), Some(2 * Pace::STOCK.resend_after));
 }
 
 #[test]
@@ -104,7 +105,7 @@ fn a_newer_version_takes_the_place_of_one_that_was_not_acknowledged() {
     outbox.state.push(put("web", "a", 1));
     let first = outbox.next().unwrap();
     outbox.state.push(put("web", "a", 2));
-    outbox.now = RESEND_AFTER;
+    outbox.now = Pace::STOCK.resend_after;
     let second = outbox.next().unwrap();
     assert_eq!((second.change.resource_version.as_str(), second.again), ("2", false));
     assert_ne!(second.id, first.id);
@@ -114,26 +115,26 @@ fn a_newer_version_takes_the_place_of_one_that_was_not_acknowledged() {
 fn an_object_that_the_edge_cannot_store_does_not_stop_the_others() {
     let mut outbox = Harness::new();
     outbox.state.push(put("poison", "a", 1));
-    for n in 0..WINDOW {
+    for n in 0..Pace::STOCK.window {
         outbox.state.push(put(&n.to_string(), "a", 1));
     }
-    assert_eq!(outbox.drain().len(), WINDOW);
-    outbox.now = RESEND_AFTER;
-    assert_eq!(outbox.drain()[0].change.path.name.as_deref(), Some("15"), "the one that waited goes first");
+    assert_eq!(outbox.drain().len(), Pace::STOCK.window);
+    outbox.now = Pace::STOCK.resend_after;
+    assert_eq!(outbox.drain()[0].change.path.name.as_deref(), Some("11"), "the one that waited goes first");
 }
 
 #[test]
 fn an_acknowledgement_that_comes_late_still_counts() {
     let mut outbox = Harness::new();
-    for n in 0..=WINDOW {
+    for n in 0..=Pace::STOCK.window {
         outbox.state.push(put(&n.to_string(), "a", 1));
     }
     let sent = outbox.drain();
-    outbox.now = RESEND_AFTER;
-    // The one that waited goes, then fifteen of the old ones: the last of those waits for room.
+    outbox.now = Pace::STOCK.resend_after;
+    // The one that waited goes, then the old ones: the last of those waits for room.
     outbox.drain();
-    assert!(outbox.state.acknowledged(&sent[WINDOW - 1].id));
-    assert_eq!(outbox.state.len(), WINDOW);
+    assert!(outbox.state.acknowledged(&sent[Pace::STOCK.window - 1].id));
+    assert_eq!(outbox.state.len(), Pace::STOCK.window);
 }
 
 #[test]
@@ -167,6 +168,43 @@ fn removals_of_one_name_are_bounded() {
         outbox.state.push(removal("web", &n.to_string()));
     }
     assert_eq!(outbox.state.slots.values().map(|slot| slot.removals.len()).sum::<usize>(), MAX_REMOVALS);
+}
+
+#[test]
+fn removals_go_first_and_what_is_large_goes_last() {
+    let mut outbox = Harness::new();
+    let large = |n: usize| {
+        let change = put(&format!("large-{n}"), "a", 1);
+        Arc::new(Change { content: Content::text("x".repeat(BULK_BYTES)), ..(*change).clone() })
+    };
+    (0..10).for_each(|n| outbox.state.push(large(n)));
+    outbox.state.push(put("small", "a", 1));
+    outbox.state.push(removal("gone", "a"));
+    let sent = outbox.drain();
+    let lanes: Vec<Lane> = sent.iter().map(|sent| sent.lane).collect();
+    let bulk = Pace::STOCK.bulk_window;
+    assert_eq!(lanes[..3], [Lane::Control, Lane::State, Lane::Bulk]);
+    assert_eq!(lanes.len(), 2 + bulk, "bulk has a window of its own");
+    // A full bulk window leaves room for everything else, and one that is removed is not large any more.
+    outbox.state.push(removal("large-9", "a"));
+    assert_eq!(outbox.next().unwrap().lane, Lane::Control);
+    assert!(outbox.state.acknowledged(&sent[2].id));
+    assert_eq!(outbox.next().unwrap().lane, Lane::Bulk);
+    assert_eq!(outbox.next(), None);
+}
+
+#[test]
+fn what_the_node_refused_goes_out_again_soon() {
+    let mut outbox = Harness { state: OutboxState::new(Pace::NATIVE), ids: 0, now: Duration::ZERO };
+    outbox.state.push(put("web", "a", 1));
+    let sent = outbox.next().unwrap();
+    assert!(outbox.state.refused(outbox.now, &sent.id));
+    assert!(!outbox.state.refused(outbox.now, "unheard of"));
+    assert_eq!(outbox.state.deadline(), Some(Pace::NATIVE.retry_after));
+    assert_eq!(outbox.next(), None);
+    outbox.now = Pace::NATIVE.retry_after;
+    let again = outbox.next().unwrap();
+    assert_eq!((again.id, again.again), (sent.id, true));
 }
 
 // === properties ===
@@ -253,9 +291,9 @@ proptest! {
                     outbox.state.acknowledged(&world.unacknowledged.remove(at));
                 }
                 Step::Ack(_) => {}
-                Step::Wait => outbox.now += RESEND_AFTER,
+                Step::Wait => outbox.now += Pace::STOCK.resend_after,
             }
-            prop_assert!(outbox.state.under_way.len() <= WINDOW);
+            prop_assert!(outbox.state.under_way.len() <= Pace::STOCK.window);
             prop_assert!(outbox.state.len() <= 4, "bounded by the number of objects");
         }
         // Now the edge acknowledges everything.
@@ -265,7 +303,7 @@ proptest! {
                 world.receive(sent);
                 outbox.state.acknowledged(&id);
             }
-            outbox.now += RESEND_AFTER;
+            outbox.now += Pace::STOCK.resend_after;
         }
         prop_assert_eq!(outbox.state.len(), 0);
         let desired: BTreeMap<String, (u64, u64)> =

@@ -1,0 +1,229 @@
+//! The sending half of a session. What is urgent goes first; where the transport has lanes, a lane that is stuck
+//! stops no other.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chassis::channel::Receiver;
+use chassis::link::{Dialect, Frame, LinkSender, SideLanes};
+use proto::codec::binary::{self, Frame as Native, Push};
+use proto::{Group, Lane, Message, Operation, Resource, Route, Stamp, codec};
+use tokio::sync::{Notify, mpsc, watch};
+
+use super::session::{End, Until};
+use super::{Config, Environment, REPLIES};
+use crate::flow::{Change, OutboxReader, Transmission};
+
+/// What all streams of a session share.
+pub(super) struct Writing<'a> {
+    pub(super) outbox: &'a OutboxReader,
+    pub(super) config: &'a Config,
+    pub(super) environment: &'a Environment,
+    pub(super) dialect: Dialect,
+    /// A native keepalive waits for its answer.
+    pub(super) echo: &'a Notify,
+    /// Pushes so far: the next one's number on a native link.
+    pub(super) pushes: AtomicU64,
+}
+
+/// One stream, and what it carries.
+struct Stream<'a, 'w, R> {
+    writing: &'w Writing<'a>,
+    tx: &'w mut LinkSender,
+    lanes: &'static [Lane],
+    replies: R,
+    /// Where answers go that are too large for this stream.
+    large: Option<mpsc::Sender<Message>>,
+}
+
+/// Where a stream's answers come from.
+trait Answers {
+    /// The next one, if it is there.
+    fn try_next(&mut self) -> Option<Message>;
+    /// The next one; `None` when there will be no more.
+    async fn next(&mut self) -> Option<Message>;
+}
+
+/// A stream that carries no answers.
+struct NoAnswers;
+
+// === impl Writing ===
+
+impl Writing<'_> {
+    pub(super) async fn run(
+        &self,
+        tx: &mut LinkSender,
+        side: Option<&mut SideLanes>,
+        replies: &mut Receiver<Message>,
+    ) -> Until {
+        let Some(side) = side else {
+            return Stream { writing: self, tx, lanes: &Lane::ALL, replies, large: None }.run().await;
+        };
+        let (large, larges) = mpsc::channel(REPLIES);
+        let control = Stream { writing: self, tx, lanes: &[Lane::Control], replies, large: Some(large) };
+        let state = Stream {
+            writing: self,
+            tx: &mut side.state,
+            lanes: &[Lane::State],
+            replies: NoAnswers,
+            large: None,
+        };
+        let bulk =
+            Stream { writing: self, tx: &mut side.bulk, lanes: &[Lane::Bulk], replies: larges, large: None };
+        tokio::select! {
+            end = control.run() => end,
+            end = state.run() => end,
+            end = bulk.run() => end,
+        }
+    }
+
+    fn push_frame(&self, Transmission { id, change, .. }: &Transmission) -> Frame {
+        match self.dialect {
+            Dialect::Stock => {
+                let message = to_message(id.clone(), self.environment.clock.now_ms(), change);
+                Frame::Text(codec::encode(&message))
+            }
+            Dialect::Native => {
+                let object = (change.operation != Operation::Delete).then(|| change.content.clone());
+                let push = Push {
+                    // Our own number comes back as it was given out.
+                    seq: id.parse().unwrap_or_default(),
+                    path: change.path.clone(),
+                    uid: change.uid.clone(),
+                    version: change.resource_version.clone(),
+                    digest: change.digest,
+                    object,
+                };
+                Frame::Binary(binary::encode(&Native::Push(Box::new(push))))
+            }
+        }
+    }
+
+    fn message_frame(&self, message: Message) -> Frame {
+        match self.dialect {
+            Dialect::Stock => Frame::Text(codec::encode(&message)),
+            Dialect::Native => Frame::Binary(binary::encode(&Native::Message(Box::new(message)))),
+        }
+    }
+
+    /// The id of a push: a number where the edge acknowledges by number.
+    fn new_id(&self) -> String {
+        match self.dialect {
+            Dialect::Stock => self.environment.rng.uuid().to_string(),
+            Dialect::Native => (self.pushes.fetch_add(1, Ordering::Relaxed) + 1).to_string(),
+        }
+    }
+}
+
+// === impl Stream ===
+
+impl<R: Answers> Stream<'_, '_, R> {
+    async fn run(mut self) -> Until {
+        let mut news = self.writing.outbox.news();
+        loop {
+            news.mark_unchanged();
+            // Answers first: the node waits for them. Each round sends one of either, so that neither starves.
+            let reply = self.replies.try_next();
+            let push = self.writing.outbox.next(self.lanes, || self.writing.new_id());
+            if self.writing.outbox.is_node_deleted() {
+                return Err(End::NodeDeleted);
+            }
+            let is_idle = reply.is_none() && push.is_none();
+            if let Some(reply) = reply {
+                self.answer(reply).await?;
+            }
+            if let Some(push) = push {
+                let frame = self.writing.push_frame(&push);
+                self.send(frame, push.again).await?;
+            }
+            if is_idle {
+                self.wait(&mut news).await?;
+            }
+        }
+    }
+
+    /// Until there may be something to send.
+    async fn wait(&mut self, news: &mut watch::Receiver<()>) -> Result<(), End> {
+        let outbox = self.writing.outbox;
+        let due = async {
+            match outbox.deadline() {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        let echoes = self.lanes.contains(&Lane::Control);
+        tokio::select! {
+            () = self.writing.echo.notified(), if echoes => {
+                let frame = Frame::Binary(binary::encode(&Native::Keepalive));
+                self.send(frame, false).await
+            }
+            reply = self.replies.next() => match reply {
+                Some(reply) => self.answer(reply).await,
+                None => Err(End::ShuttingDown),
+            },
+            // The outbox holds the other end, and this stream the outbox.
+            _ = news.changed() => Ok(()),
+            () = due => Ok(()),
+        }
+    }
+
+    async fn answer(&mut self, reply: Message) -> Result<(), End> {
+        if let Some(large) = &self.large
+            && Lane::of(&reply) == Lane::Bulk
+        {
+            return large.send(reply).await.map_err(|_| End::ShuttingDown);
+        }
+        let frame = self.writing.message_frame(reply);
+        self.send(frame, false).await
+    }
+
+    async fn send(&mut self, frame: Frame, again: bool) -> Result<(), End> {
+        let limit = self.writing.config.write_timeout;
+        let sent = tokio::time::timeout(limit, self.tx.send(frame)).await;
+        sent.map_err(|_| End::Stuck { limit })?.map_err(End::Lost)?;
+        self.writing.environment.metrics.sent(again);
+        Ok(())
+    }
+}
+
+// === impl Answers ===
+
+impl Answers for &mut Receiver<Message> {
+    fn try_next(&mut self) -> Option<Message> {
+        self.try_recv()
+    }
+
+    async fn next(&mut self) -> Option<Message> {
+        self.recv().await
+    }
+}
+
+impl Answers for mpsc::Receiver<Message> {
+    fn try_next(&mut self) -> Option<Message> {
+        self.try_recv().ok()
+    }
+
+    async fn next(&mut self) -> Option<Message> {
+        self.recv().await
+    }
+}
+
+impl Answers for NoAnswers {
+    fn try_next(&mut self) -> Option<Message> {
+        None
+    }
+
+    async fn next(&mut self) -> Option<Message> {
+        std::future::pending().await
+    }
+}
+
+fn to_message(id: String, timestamp: i64, change: &Change) -> Message {
+    let route = Route {
+        source: change.source.clone(),
+        group: Group::Resource,
+        operation: change.operation.clone(),
+        resource: Resource::Object(change.path.clone()),
+    };
+    Message::new(Stamp { id, timestamp }, route, change.content.clone())
+        .with_resource_version(Some(change.resource_version.clone()))
+}
