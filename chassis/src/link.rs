@@ -4,6 +4,8 @@
 //! `memory` (feature `testing`) joins cloud and edges inside one process, on tokio's paused clock.
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -100,6 +102,20 @@ pub trait Dialer: Send + Sync + 'static {
     /// # Errors
     /// Why there is no link; [`LinkError::is_transient`] says whether trying again can help.
     fn dial(&self) -> BoxFuture<'_, Result<Link, LinkError>>;
+}
+
+/// Says whether a peer that has proven who it is may have a link. Asked before the link is open, and must not block.
+pub type Gate = Arc<dyn Fn(&Peer) -> Result<(), Rejection> + Send + Sync>;
+
+/// Why a peer may not have a link, as an HTTP answer (RFC 9110 section 15).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// HTTP status, 4xx or 5xx.
+    pub status: u16,
+    /// When it may try again (`Retry-After`).
+    pub retry_after: Option<Duration>,
+    /// A few words for its log.
+    pub reason: String,
 }
 
 /// Takes links that peers open.

@@ -36,10 +36,23 @@ pub enum LinkError {
     #[error("TLS failed")]
     Tls(#[source] io::Error),
     /// The peer answered the upgrade request with an HTTP status other than 101.
-    #[error("refused with HTTP status {status}")]
+    #[error("refused with HTTP status {status}{}{reason}", if reason.is_empty() { "" } else { ": " })]
     Refused {
         /// The status.
         status: u16,
+        /// The peer's words, cut short.
+        reason: String,
+        /// When the peer wants to be asked again.
+        retry_after: Option<Duration>,
+    },
+    /// The HTTP exchange that opens a WebSocket failed.
+    #[error("the upgrade to WebSocket failed")]
+    Upgrade(#[source] hyper::Error),
+    /// The answer to the upgrade request is not what RFC 6455 section 4.2.2 asks for.
+    #[error("not a WebSocket: {problem}")]
+    NotWebSocket {
+        /// What is wrong with it.
+        problem: &'static str,
     },
     /// The peer sent, or announced, a message that is larger than it may be.
     #[error("a message is larger than {limit} bytes")]
@@ -76,6 +89,7 @@ impl LinkError {
             Self::TimedOut { .. } => "timed_out",
             Self::Tls(_) => "tls",
             Self::Refused { .. } => "refused",
+            Self::Upgrade(_) | Self::NotWebSocket { .. } => "upgrade",
             Self::TooLarge { .. } => "too_large",
             Self::Protocol(_) => "protocol",
             Self::Lost(_) => "lost",
@@ -109,13 +123,29 @@ impl LinkError {
     }
 }
 
+impl From<hyper::Error> for LinkError {
+    fn from(error: hyper::Error) -> Self {
+        // A connection that breaks while it is opened is a lost one, whoever noticed.
+        let io = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<io::Error>());
+        match io {
+            Some(io) if io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+                Self::Tls(io::Error::other(error))
+            }
+            Some(io) => Self::Lost(Some(io.kind().into())),
+            None => Self::Upgrade(error),
+        }
+    }
+}
+
 impl From<tungstenite::Error> for LinkError {
     fn from(error: tungstenite::Error) -> Self {
         use tungstenite::error::{CapacityError, ProtocolError};
         match error {
             tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => Self::Closed,
             tungstenite::Error::Io(error) => Self::from_io(error),
-            tungstenite::Error::Http(response) => Self::Refused { status: response.status().as_u16() },
+            tungstenite::Error::Http(response) => {
+                Self::Refused { status: response.status().as_u16(), reason: String::new(), retry_after: None }
+            }
             tungstenite::Error::Capacity(CapacityError::MessageTooLong { max_size, .. }) => {
                 Self::TooLarge { limit: max_size }
             }

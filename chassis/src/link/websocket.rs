@@ -1,5 +1,5 @@
-//! Links over WebSocket (RFC 6455) and TLS, as stock KubeEdge speaks them: no subprotocol, no compression, the path
-//! means nothing, identity is in the certificate and the headers.
+//! Links over WebSocket (RFC 6455) and TLS, as stock KubeEdge speaks them: no compression, the path means nothing,
+//! identity is in the certificate and the headers. Two Skerry peers find each other by a subprotocol.
 
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ mod dialer;
 mod metered;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 /// What KubeEdge's own packer allows (it is unchecked on its WebSockets), so no stock peer sends more. An object of
 /// a Kubernetes API is at most 1.5 MiB.

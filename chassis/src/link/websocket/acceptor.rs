@@ -1,5 +1,6 @@
 //! Takes WebSocket links.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,6 +8,8 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use http::header::{CONTENT_LENGTH, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
+use http::{HeaderValue, StatusCode};
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -16,7 +19,9 @@ use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, 
 
 use super::metered::Metered;
 use super::{WebSocketLimits, in_time, link};
-use crate::link::{Acceptor, AcceptorMetrics, Link, LinkError, Peer};
+use crate::link::{
+    Acceptor, AcceptorMetrics, Dialect, Gate, Link, LinkError, NATIVE_PROTOCOL, Peer, Rejection,
+};
 use crate::task;
 
 /// After the system could give no connection (most often: no file descriptor is free), it is asked again this much
@@ -24,13 +29,19 @@ use crate::task;
 const RETRY_ACCEPT: Duration = Duration::from_millis(500);
 
 /// Listens on one address. Whoever fails the handshake (no certificate, no WebSocket, too slow) is logged and dropped.
-#[derive(Debug)]
 pub struct WebSocketAcceptor {
     listener: TcpListener,
     tls: Arc<ServerConfig>,
     limits: WebSocketLimits,
     metrics: AcceptorMetrics,
+    gate: Option<Gate>,
     handshakes: JoinSet<Result<Link, LinkError>>,
+}
+
+impl fmt::Debug for WebSocketAcceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocketAcceptor").field("listener", &self.listener).finish_non_exhaustive()
+    }
 }
 
 impl WebSocketAcceptor {
@@ -44,13 +55,21 @@ impl WebSocketAcceptor {
         limits: WebSocketLimits,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self { listener, tls, limits, metrics: AcceptorMetrics::default(), handshakes: JoinSet::new() })
+        let metrics = AcceptorMetrics::default();
+        Ok(Self { listener, tls, limits, metrics, gate: None, handshakes: JoinSet::new() })
     }
 
     /// Counts in `metrics` from now on.
     #[must_use]
     pub fn with_metrics(mut self, metrics: AcceptorMetrics) -> Self {
         self.metrics = metrics;
+        self
+    }
+
+    /// Lets in only whom `gate` admits; others get its answer in place of the upgrade.
+    #[must_use]
+    pub fn with_gate(mut self, gate: Gate) -> Self {
+        self.gate = Some(gate);
         self
     }
 
@@ -88,9 +107,11 @@ impl WebSocketAcceptor {
 
     fn begin(&mut self, stream: TcpStream, address: SocketAddr) {
         let (tls, limits) = (TlsAcceptor::from(self.tls.clone()), self.limits);
+        let gate = self.gate.clone();
         let span = tracing::info_span!("handshake", peer = %address);
         task::spawn_in(&mut self.handshakes, span, async move {
-            let opened = in_time("the handshake", limits.handshake, open(stream, address, tls, limits)).await;
+            let opened =
+                in_time("the handshake", limits.handshake, open(stream, address, tls, limits, gate)).await;
             if let Err(error) = &opened {
                 let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
                 tracing::warn!(kind = error.kind(), cause, "refused a connection: {error}");
@@ -111,16 +132,41 @@ async fn open(
     address: SocketAddr,
     tls: TlsAcceptor,
     limits: WebSocketLimits,
+    gate: Option<Gate>,
 ) -> Result<Link, LinkError> {
     stream.set_nodelay(true).map_err(LinkError::from_io)?;
     let (stream, written) = Metered::new(stream);
     let stream = tls.accept(stream).await.map_err(LinkError::from_io)?;
     let mut peer = Peer::proven(address.to_string(), stream.get_ref().1.peer_certificates());
     #[expect(clippy::result_large_err, reason = "the shape of the callback is tungstenite's")]
-    let keep_headers = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
+    let answer = |request: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
         peer.headers = request.headers().clone();
-        Ok(response)
+        if offers_native(&peer) {
+            peer.dialect = Dialect::Native;
+            response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(NATIVE_PROTOCOL));
+        }
+        match &gate {
+            Some(gate) => gate(&peer).map(|()| response).map_err(|rejection| refusal(&rejection)),
+            None => Ok(response),
+        }
     };
-    let stream = accept_hdr_async_with_config(stream, keep_headers, Some(limits.protocol())).await?;
+    let stream = accept_hdr_async_with_config(stream, answer, Some(limits.protocol())).await?;
     Ok(link(stream, peer, written, &limits))
+}
+
+/// RFC 6455 section 4.1: the client lists what it speaks, in one header or several, separated by commas.
+fn offers_native(peer: &Peer) -> bool {
+    let offers = peer.headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    offers.flat_map(|value| value.split(',')).any(|offer| offer.trim() == NATIVE_PROTOCOL)
+}
+
+fn refusal(rejection: &Rejection) -> ErrorResponse {
+    let mut response = ErrorResponse::new(Some(rejection.reason.clone()));
+    *response.status_mut() =
+        StatusCode::from_u16(rejection.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(rejection.reason.len()));
+    if let Some(wait) = rejection.retry_after {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+    }
+    response
 }

@@ -10,12 +10,13 @@ use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_tungstenite::client_async_with_config;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::metered::Metered;
+use super::upgrade::{Upgraded, upgrade};
 use super::{WebSocketLimits, in_time, link};
-use crate::link::{Dialer, Link, LinkError, Peer};
+use crate::link::{Dialer, Link, LinkError, NATIVE_PROTOCOL, Peer};
 
 /// RFC 6455 section 3.
 const DEFAULT_PORT: u16 = 443;
@@ -32,6 +33,7 @@ pub struct WebSocketDialer {
     headers: HeaderMap,
     tls: ClientTls,
     limits: WebSocketLimits,
+    offers_native: bool,
 }
 
 impl WebSocketDialer {
@@ -55,7 +57,14 @@ impl WebSocketDialer {
         let server_name =
             ServerName::try_from(host.clone()).map_err(|_| wrong("its host is no DNS name or IP address"))?;
         let port = uri.port_u16().unwrap_or(DEFAULT_PORT);
-        Ok(Self { uri, host, port, server_name, headers, tls, limits })
+        Ok(Self { uri, host, port, server_name, headers, tls, limits, offers_native: false })
+    }
+
+    /// Offers the native dialect. A peer that does not know it speaks the stock one, as if it had not been offered.
+    #[must_use]
+    pub fn offering_native(mut self) -> Self {
+        self.offers_native = true;
+        self
     }
 
     async fn open(&self) -> Result<Link, LinkError> {
@@ -69,11 +78,13 @@ impl WebSocketDialer {
         let stream = connector.connect(self.server_name.clone(), stream).await.map_err(LinkError::from_io)?;
         let mut peer = Peer::proven(address(), stream.get_ref().1.peer_certificates());
 
-        let mut request = self.uri.clone().into_client_request()?;
-        request.headers_mut().extend(self.headers.clone());
-        let (stream, answer) =
-            client_async_with_config(request, stream, Some(self.limits.protocol())).await?;
-        peer.headers = answer.into_parts().0.headers;
+        let offer = self.offers_native.then_some(NATIVE_PROTOCOL);
+        let Upgraded { stream, early, headers, dialect } =
+            upgrade(stream, &self.uri, &self.headers, offer).await?;
+        (peer.headers, peer.dialect) = (headers, dialect);
+        let stream =
+            WebSocketStream::from_partially_read(stream, early, Role::Client, Some(self.limits.protocol()))
+                .await;
         Ok(link(stream, peer, written, &self.limits))
     }
 }

@@ -363,7 +363,7 @@ async fn a_plain_http_answer_is_a_refusal() {
         stream
     };
     let (dialled, _stream) = tokio::join!(dialer.dial(), answer);
-    assert!(matches!(dialled.unwrap_err(), LinkError::Refused { status: 503 }));
+    assert!(matches!(dialled.unwrap_err(), LinkError::Refused { status: 503, .. }));
 }
 
 #[tokio::test]
@@ -417,3 +417,5 @@ async fn a_peer_that_takes_nothing_is_given_up() {
     assert_eq!(error.kind(), "timed_out");
     assert!(start.elapsed() <= WRITE_TIMEOUT * 2);
 }
+
+mod upgrade;
