@@ -35,7 +35,7 @@ use proto::config::cloudcore::{self, CloudCore, Embedded, KubeApiConfig};
 use crate::cloudhub::authority::{Authority, CaFiles, TokenRefresher};
 use crate::cloudhub::httpserver::{HttpServer, Issuer, router};
 use crate::cloudhub::secrets::KubeSecrets;
-use crate::cloudhub::{self, CloudHub};
+use crate::cloudhub::{self, CloudHub, Door};
 use crate::edgecontroller::{self, EdgeController};
 use crate::embedded::{Controllers, EmbeddedApi, server};
 use crate::flow::Sessions;
@@ -97,6 +97,7 @@ struct Builder {
     rng: Rng,
     readiness: Readiness,
     registry: SharedRegistry,
+    hub_metrics: cloudhub::Metrics,
     debug: DebugSources,
     supervisor: Supervisor,
 }
@@ -134,12 +135,14 @@ impl App {
     /// What could not be opened.
     pub async fn build(config: CloudCore, environment: Environment) -> anyhow::Result<Self> {
         let Environment { clock, rng, log, simulated } = environment;
+        let registry = SharedRegistry::new();
         let mut builder = Builder {
             config,
             clock,
             rng,
             readiness: Readiness::new(),
-            registry: SharedRegistry::new(),
+            hub_metrics: registry.register(cloudhub::Metrics::register),
+            registry,
             debug: DebugSources::default(),
             supervisor: Supervisor::new(GRACE),
         };
@@ -150,12 +153,14 @@ impl App {
             Some(Simulated { acceptor, client, root_pem }) => {
                 let api = Api { client, root_pem };
                 builder.start_controllers(&api);
-                builder.start_hub(acceptor, api);
+                let door = builder.door();
+                builder.start_hub(acceptor, door, api);
             }
             None => {
                 let api = builder.start_api().await?;
-                let acceptor = builder.start_doors(&api.client).await?;
-                builder.start_hub(Box::new(acceptor), api);
+                let door = builder.door();
+                let acceptor = builder.start_doors(&api.client, &door).await?;
+                builder.start_hub(Box::new(acceptor), door, api);
             }
         }
         complete.ready();
@@ -204,6 +209,11 @@ impl Builder {
         Ok(api)
     }
 
+    fn door(&self) -> Door {
+        let limit = usize::try_from(self.config.modules.cloud_hub.node_limit).unwrap_or(usize::MAX);
+        Door::new(limit, self.hub_metrics.clone())
+    }
+
     fn start_controllers(&mut self, api: &Api) {
         let ready = self.readiness.register(Controllers::NAME);
         let (client, root) = (api.client.clone(), api.root_pem.clone());
@@ -211,7 +221,7 @@ impl Builder {
     }
 
     /// Certificates, the HTTPS server that nodes join at, and the socket that they connect to.
-    async fn start_doors(&mut self, client: &Client) -> anyhow::Result<WebSocketAcceptor> {
+    async fn start_doors(&mut self, client: &Client, door: &Door) -> anyhow::Result<WebSocketAcceptor> {
         let hub = self.config.modules.cloud_hub.clone();
         let secrets = KubeSecrets::new(client.clone());
         let files =
@@ -233,7 +243,8 @@ impl Builder {
         let acceptor = WebSocketAcceptor::bind(channel, tls, limits(&hub))
             .await
             .with_context(|| format!("listen on {channel} (modules.cloudHub.websocket)"))?
-            .with_metrics(self.registry.register(AcceptorMetrics::new));
+            .with_metrics(self.registry.register(AcceptorMetrics::new))
+            .with_gate(door.gate());
 
         let period = Duration::from_secs(u64::from(hub.token_refresh_duration) * 3600);
         let (clock, rng) = (self.clock.clone(), self.rng.clone());
@@ -242,7 +253,7 @@ impl Builder {
         Ok(acceptor)
     }
 
-    fn start_hub(&mut self, acceptor: Box<dyn Acceptor>, api: Api) {
+    fn start_hub(&mut self, acceptor: Box<dyn Acceptor>, door: Door, api: Api) {
         let hub = &self.config.modules.cloud_hub;
         let channels = self.registry.register(ChannelMetrics::register);
         let (sessions, announced) = bounded_with("edgecontroller_sessions", SESSIONS, &channels);
@@ -252,8 +263,9 @@ impl Builder {
             clock: self.clock.clone(),
             rng: self.rng.clone(),
             channels,
-            metrics: self.registry.register(cloudhub::Metrics::register),
+            metrics: self.hub_metrics.clone(),
             board,
+            door,
         };
         let ready = self.readiness.register(CloudHub::NAME);
         self.supervisor.start(CloudHub::new(

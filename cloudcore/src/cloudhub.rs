@@ -8,6 +8,7 @@
 //! [`authority`], which lie in Kubernetes ([`secrets`]).
 
 pub mod authority;
+mod door;
 mod greeting;
 pub mod httpserver;
 mod identity;
@@ -33,6 +34,7 @@ use proto::config::cloudcore;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
+pub use self::door::Door;
 use self::identity::Refusal;
 pub use self::metrics::Metrics;
 use self::session::Session;
@@ -55,8 +57,6 @@ pub struct Config {
     pub keepalive_interval: Duration,
     /// A node that takes nothing for this long is cut off.
     pub write_timeout: Duration,
-    /// Nodes connected at once.
-    pub node_limit: usize,
 }
 
 /// What the module needs of the world.
@@ -72,6 +72,8 @@ pub struct Environment {
     pub metrics: Metrics,
     /// The nodes that are connected, for `/debug/state`.
     pub board: Board<Connected>,
+    /// Who may come in.
+    pub door: Door,
 }
 
 /// A connected node, as operators see it.
@@ -117,7 +119,6 @@ impl From<&cloudcore::CloudHub> for Config {
         Self {
             keepalive_interval: Duration::from_secs(file.keepalive_interval.into()),
             write_timeout: Duration::from_secs(file.write_timeout.into()),
-            node_limit: usize::try_from(file.node_limit).unwrap_or(usize::MAX),
         }
     }
 }
@@ -177,7 +178,7 @@ impl Running {
         controller: &Sessions,
         shutdown: &Shutdown,
     ) {
-        match self.check(&link, config) {
+        match environment.door.check(&link.peer) {
             Ok(node) => self.start(node, link, config, environment, controller, shutdown),
             Err(refusal) => {
                 tracing::warn!(peer = link.peer.address, "connection refused: {refusal}");
@@ -185,15 +186,6 @@ impl Running {
                 self.refuse(link, &refusal);
             }
         }
-    }
-
-    fn check(&self, link: &Link, config: &Config) -> Result<NodeName, Refusal> {
-        let node = identity::check(&link.peer)?;
-        // A node that is here already takes its own place.
-        if self.current.len() >= config.node_limit && !self.current.contains_key(&node) {
-            return Err(Refusal::TooManyNodes { limit: config.node_limit });
-        }
-        Ok(node)
     }
 
     fn refuse(&mut self, mut link: Link, refusal: &Refusal) {
@@ -220,6 +212,7 @@ impl Running {
         if let Some(older) = self.current.insert(node.clone(), Current { connection, end }) {
             older.end.request();
         }
+        environment.door.enter(&node);
         environment.metrics.connected(self.current.len());
         let address = link.peer.address.clone();
         let dialect = match link.peer.dialect {
@@ -262,6 +255,7 @@ impl Running {
         let Some(Ended { node, connection }) = ended else { return };
         if self.current.get(&node).is_some_and(|current| current.connection == connection) {
             self.current.remove(&node);
+            environment.door.leave(&node);
             environment.board.remove(&node);
         }
         environment.metrics.connected(self.current.len());

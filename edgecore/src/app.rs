@@ -183,7 +183,7 @@ async fn dial(
         supervisor.start(rotation);
     }
     let tls: ClientTls = Arc::new(move || credentials.client_config());
-    Ok(Arc::new(WebSocketDialer::new(&link.url, link.headers, tls, link.limits)?))
+    Ok(Arc::new(WebSocketDialer::new(&link.url, link.headers, tls, link.limits)?.offering_native()))
 }
 
 fn connect(config: &edged::Config) -> Runtime {

@@ -112,7 +112,8 @@ impl EdgeHub {
             let delay = match dialed {
                 Ok(link) => return Some(link),
                 Err(error) => {
-                    let (error, delay) = (error.explained(), backoff.next_delay());
+                    let asked = error.retry_after().unwrap_or_default();
+                    let (error, delay) = (error.explained(), backoff.next_delay().max(asked));
                     tracing::warn!(error, retry_in = ?delay, "no connection to CloudCore");
                     self.show(format!("not connected: {error}"));
                     delay

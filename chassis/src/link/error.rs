@@ -79,6 +79,9 @@ pub enum LinkError {
     Closed,
 }
 
+/// A peer that is wrong about itself, or about the time, must not silence a node for days.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
 impl LinkError {
     /// One word, as a metric label or log field.
     #[must_use]
@@ -108,6 +111,15 @@ impl LinkError {
             cause = error.source();
         }
         text
+    }
+
+    /// When the peer wants to be asked again, if it said so; never more than five minutes.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => retry_after.map(|wait| wait.min(LONGEST_WAIT)),
+            _ => None,
+        }
     }
 
     /// Whether the same attempt can succeed later with nothing changed on this side.

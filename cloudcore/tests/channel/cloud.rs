@@ -44,13 +44,16 @@ impl Cloud {
         let (net, registry, readiness) =
             (MemoryNet::new(rng.clone()), SharedRegistry::new(), Readiness::new());
         let (sessions_tx, sessions) = channel::bounded("sessions", 16);
+        let metrics = registry.register(cloudhub::Metrics::register);
+        let node_limit = usize::try_from(config.node_limit).unwrap();
         let hub = cloudhub::CloudHub::new(
             cloudhub::Config::from(&config),
             cloudhub::Environment {
                 clock: clock.clone(),
                 rng: rng.clone(),
                 channels: ChannelMetrics::default(),
-                metrics: registry.register(cloudhub::Metrics::register),
+                door: cloudhub::Door::new(node_limit, metrics.clone()),
+                metrics,
                 board: Board::default(),
             },
             Box::new(net.listen()),

@@ -25,6 +25,7 @@ use anyhow::Context as _;
 use apiserver::store::Database;
 use apiserver::{ApiServer, Options, User};
 use chassis::clock::Clock;
+use chassis::link::Dialect;
 use chassis::link::memory::MemoryNet;
 use chassis::rng::Rng;
 use jiff::Timestamp;
@@ -89,6 +90,14 @@ impl World {
     /// # Errors
     /// What could not be started.
     pub async fn start(seed: u64, nodes: &[&str]) -> anyhow::Result<Self> {
+        Self::start_speaking(Dialect::Native, seed, nodes).await
+    }
+
+    /// The same, with nodes that speak `dialect`.
+    ///
+    /// # Errors
+    /// What could not be started.
+    pub async fn start_speaking(dialect: Dialect, seed: u64, nodes: &[&str]) -> anyhow::Result<Self> {
         let clock = Clock::fixed(BEGIN);
         let rng = Rng::seeded(seed);
         let net = MemoryNet::new(rng.clone());
@@ -99,7 +108,7 @@ impl World {
         cloud.start().await?;
         let mut world = Self { cloud, edges: Vec::new(), client, clock };
         for name in nodes {
-            let mut edge = Edge::new(name, &net, &world.clock, &rng)?;
+            let mut edge = Edge::new(name, &net, dialect, &world.clock, &rng)?;
             edge.start().await?;
             world.edges.push(edge);
         }

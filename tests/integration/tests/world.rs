@@ -1,5 +1,6 @@
 //! What a cluster with edge nodes does, on a clock that jumps: see `integration::world`.
 
+use chassis::link::Dialect;
 use std::time::Duration;
 
 use integration::world::{PodFixture as _, World, config_map, pod, secret};
@@ -209,7 +210,9 @@ async fn a_cloud_that_is_killed_is_missed_by_nobody() -> anyhow::Result<()> {
 /// Pods come, change and go over a link that delays, reorders, repeats and now and then breaks; in the end cloud and node
 /// must agree.
 async fn weather(seed: u64) -> anyhow::Result<()> {
-    let world = World::start(seed, &[EDGE]).await?;
+    // Both dialects have to weather the same.
+    let dialect = if seed % 2 == 0 { Dialect::Native } else { Dialect::Stock };
+    let world = World::start_speaking(dialect, seed, &[EDGE]).await?;
     world.until_node(EDGE, "True").await?;
     let wire = world.edge(EDGE).wire();
     wire.delay(Duration::from_millis(700));

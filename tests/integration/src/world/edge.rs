@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use chassis::clock::Clock;
-use chassis::link::Peer;
 use chassis::link::memory::{MemoryNet, Wire};
+use chassis::link::{Dialect, Peer};
 use chassis::rng::Rng;
 use edgecore::app::{App, Environment};
 use edgecore::edged::Machine;
@@ -33,10 +33,17 @@ pub struct Edge {
     clock: Clock,
     rng: Rng,
     running: Option<Running>,
+    dialect: Dialect,
 }
 
 impl Edge {
-    pub(super) fn new(name: &str, net: &MemoryNet, clock: &Clock, rng: &Rng) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        name: &str,
+        net: &MemoryNet,
+        dialect: Dialect,
+        clock: &Clock,
+        rng: &Rng,
+    ) -> anyhow::Result<Self> {
         let disk = TempDir::new()?;
         let cgroups = disk.path().join("cgroup");
         std::fs::create_dir(&cgroups)?;
@@ -54,6 +61,7 @@ impl Edge {
             clock: clock.clone(),
             rng: rng.clone(),
             running: None,
+            dialect,
         })
     }
 
@@ -175,6 +183,7 @@ impl Edge {
             organizations: vec!["system:nodes".to_owned()],
             address: self.name.clone(),
             headers,
+            dialect: self.dialect,
             certificate: None,
         })
     }
