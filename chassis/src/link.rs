@@ -1,6 +1,6 @@
 //! A two-way connection that carries whole messages between cloud and edge, whatever it runs over.
 //!
-//! Hubs know [`Dialer`], [`Acceptor`] and [`Link`] only. [`websocket`] is what goes over the network;
+//! Hubs know [`Dialer`], [`Acceptor`] and [`Link`] only. [`websocket`] and [`quic`] are what goes over the network;
 //! `memory` (feature `testing`) joins cloud and edges inside one process, on tokio's paused clock.
 
 use std::fmt;
@@ -9,17 +9,25 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use tokio::time::timeout;
 
 pub use error::LinkError;
 pub use metrics::AcceptorMetrics;
 pub use peer::Peer;
 
+#[cfg(test)]
+mod authority;
 mod error;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
 mod metrics;
 mod peer;
+pub mod quic;
 pub mod websocket;
+
+/// A control frame of WebSocket holds 125 bytes, of which two are the close code (RFC 6455 section 5.5). Whatever is
+/// said over one transport can be said over each.
+const MAX_CLOSE_TEXT: usize = 123;
 
 /// One message, as the peer framed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +136,15 @@ pub trait Acceptor: Send + 'static {
     fn accept(&mut self) -> BoxFuture<'_, Result<Link, LinkError>>;
 }
 
+/// Runs one step of opening a link for no longer than it may take.
+async fn in_time<T>(
+    step: &'static str,
+    limit: Duration,
+    work: impl Future<Output = Result<T, LinkError>>,
+) -> Result<T, LinkError> {
+    timeout(limit, work).await.unwrap_or(Err(LinkError::TimedOut { step, limit }))
+}
+
 // === impl CloseReason ===
 
 impl CloseReason {
@@ -146,6 +163,15 @@ impl CloseReason {
     #[must_use]
     pub fn new(code: u16, text: impl Into<String>) -> Self {
         Self { code, text: text.into() }
+    }
+
+    /// As much of the text as is sent.
+    fn words(&self) -> &str {
+        let mut end = self.text.len().min(MAX_CLOSE_TEXT);
+        while !self.text.is_char_boundary(end) {
+            end -= 1;
+        }
+        &self.text[..end]
     }
 }
 
@@ -166,7 +192,8 @@ impl LinkSender {
         self.0.send(frame).await
     }
 
-    /// Says goodbye; nothing can be sent afterwards. What the peer still sends can be received.
+    /// Says goodbye; nothing can be sent afterwards. What the peer has sent before it heard so can be received, over QUIC
+    /// as far as it has arrived.
     ///
     /// # Errors
     /// When the link was lost already.

@@ -60,9 +60,9 @@ pub enum LinkError {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// The peer broke the WebSocket protocol.
+    /// The peer broke the protocol of the link, or this side was asked to.
     #[error("protocol broken")]
-    Protocol(#[source] Box<tungstenite::Error>),
+    Protocol(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The connection ended without a goodbye.
     #[error("connection lost")]
     Lost(#[source] Option<io::Error>),

@@ -41,8 +41,6 @@ const MAX_HANDSHAKES: usize = 64;
 const READ_BUFFER: usize = 4 * 1024;
 /// Below this many bytes messages are gathered before they are written. Every send flushes, so more would only cost.
 const WRITE_BUFFER: usize = 4 * 1024;
-/// A control frame holds 125 bytes, of which two are the close code (RFC 6455 section 5.5).
-const MAX_CLOSE_TEXT: usize = 123;
 
 /// What a WebSocket link may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,15 +76,6 @@ impl WebSocketLimits {
             .max_message_size(Some(self.max_message))
             .max_frame_size(Some(self.max_message))
     }
-}
-
-/// Runs one step of opening a link for no longer than it may take.
-async fn in_time<T>(
-    step: &'static str,
-    limit: Duration,
-    work: impl Future<Output = Result<T, LinkError>>,
-) -> Result<T, LinkError> {
-    timeout(limit, work).await.unwrap_or(Err(LinkError::TimedOut { step, limit }))
 }
 
 /// The link over an upgraded connection, whose bytes `written` counts.
@@ -145,19 +134,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> FrameSink for Sink<S> {
     }
 
     fn close(&mut self, reason: CloseReason) -> BoxFuture<'_, Result<(), LinkError>> {
-        let frame =
-            CloseFrame { code: CloseCode::from(reason.code), reason: close_text(&reason.text).into() };
+        let frame = CloseFrame { code: CloseCode::from(reason.code), reason: reason.words().into() };
         async move { self.write(Message::Close(Some(frame))).await }.boxed()
     }
-}
-
-/// As much of `text` as fits into a close frame.
-fn close_text(text: &str) -> &str {
-    let mut end = text.len().min(MAX_CLOSE_TEXT);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 /// Whether a close code says that something is wrong, rather than that all is done (RFC 6455 section 7.4.1).
@@ -167,7 +146,7 @@ fn is_complaint(code: CloseCode) -> bool {
 
 /// The bytes of a text message, checked: RFC 6455 section 8.1 allows nothing but UTF-8.
 fn text(data: Bytes) -> Result<Utf8Bytes, LinkError> {
-    Utf8Bytes::try_from(data).map_err(|error| LinkError::Protocol(Box::new(error.into())))
+    Utf8Bytes::try_from(data).map_err(|error| LinkError::Protocol(Box::new(error)))
 }
 
 // === impl Source ===

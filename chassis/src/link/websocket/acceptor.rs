@@ -18,9 +18,9 @@ use tokio_tungstenite::accept_hdr_async_with_config;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 
 use super::metered::Metered;
-use super::{WebSocketLimits, in_time, link};
+use super::{WebSocketLimits, link};
 use crate::link::{
-    Acceptor, AcceptorMetrics, Dialect, Gate, Link, LinkError, NATIVE_PROTOCOL, Peer, Rejection,
+    Acceptor, AcceptorMetrics, Dialect, Gate, Link, LinkError, NATIVE_PROTOCOL, Peer, Rejection, in_time,
 };
 use crate::task;
 

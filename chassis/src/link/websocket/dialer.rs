@@ -15,8 +15,8 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::metered::Metered;
 use super::upgrade::{Upgraded, upgrade};
-use super::{WebSocketLimits, in_time, link};
-use crate::link::{Dialer, Link, LinkError, NATIVE_PROTOCOL, Peer};
+use super::{WebSocketLimits, link};
+use crate::link::{Dialer, Link, LinkError, NATIVE_PROTOCOL, Peer, in_time};
 
 /// RFC 6455 section 3.
 const DEFAULT_PORT: u16 = 443;
