@@ -14,6 +14,7 @@ use tokio::time::timeout;
 pub use error::LinkError;
 pub use metrics::AcceptorMetrics;
 pub use peer::Peer;
+pub use several::Several;
 
 #[cfg(test)]
 mod authority;
@@ -23,6 +24,7 @@ pub mod memory;
 mod metrics;
 mod peer;
 pub mod quic;
+mod several;
 pub mod websocket;
 
 /// A control frame of WebSocket holds 125 bytes, of which two are the close code (RFC 6455 section 5.5). Whatever is

@@ -18,8 +18,9 @@ use certs::tls::{ClientAuth, server_config};
 use chassis::admin::{Admin, AdminState, Board, DebugSources};
 use chassis::channel::{ChannelMetrics, bounded_with};
 use chassis::clock::Clock;
+use chassis::link::quic::{QuicAcceptor, QuicLimits};
 use chassis::link::websocket::{WebSocketAcceptor, WebSocketLimits};
-use chassis::link::{Acceptor, AcceptorMetrics};
+use chassis::link::{Acceptor, AcceptorMetrics, Several};
 use chassis::metrics::SharedRegistry;
 use chassis::module::Module as _;
 use chassis::readiness::Readiness;
@@ -46,6 +47,8 @@ const GRACE: Duration = Duration::from_secs(20);
 
 /// Sessions that wait for EdgeController: a fleet that comes back at once is taken in at its pace.
 const SESSIONS: usize = 64;
+/// A node may be on a slow line, and a fleet may come at once; the node itself gives up when it likes.
+const QUIC_HANDSHAKE: Duration = Duration::from_secs(10);
 /// Life of a node certificate is counted in days.
 const HOURS_A_DAY: i64 = 24;
 
@@ -221,7 +224,7 @@ impl Builder {
     }
 
     /// Certificates, the HTTPS server that nodes join at, and the socket that they connect to.
-    async fn start_doors(&mut self, client: &Client, door: &Door) -> anyhow::Result<WebSocketAcceptor> {
+    async fn start_doors(&mut self, client: &Client, door: &Door) -> anyhow::Result<Several> {
         let hub = self.config.modules.cloud_hub.clone();
         let secrets = KubeSecrets::new(client.clone());
         let files =
@@ -237,20 +240,37 @@ impl Builder {
         let routes = router(issuer, client.clone());
         self.supervisor.start(HttpServer::bind(https, tls, routes).await?);
 
+        let metrics = self.registry.register(AcceptorMetrics::new);
         let channel = socket(&hub.websocket.address, hub.websocket.port)
             .context("modules.cloudHub.websocket.address")?;
         let tls = Arc::new(server_config(ca.cert_der(), &server, ClientAuth::Required)?);
-        let acceptor = WebSocketAcceptor::bind(channel, tls, limits(&hub))
+        let acceptor = WebSocketAcceptor::bind(channel, Arc::clone(&tls), limits(&hub))
             .await
             .with_context(|| format!("listen on {channel} (modules.cloudHub.websocket)"))?
-            .with_metrics(self.registry.register(AcceptorMetrics::new))
+            .with_metrics(metrics.clone())
             .with_gate(door.gate());
+        let mut acceptors: Vec<Box<dyn Acceptor>> = Vec::new();
+        if hub.websocket.enable {
+            acceptors.push(Box::new(acceptor));
+        }
+        if hub.quic.enable {
+            let address =
+                socket(&hub.quic.address, hub.quic.port).context("modules.cloudHub.quic.address")?;
+            let limits = QuicLimits {
+                write: Duration::from_secs(hub.write_timeout.into()),
+                handshake: QUIC_HANDSHAKE,
+                ..QuicLimits::default()
+            };
+            let acceptor = QuicAcceptor::bind(address, tls, limits)
+                .with_context(|| format!("listen on {address}/udp (modules.cloudHub.quic)"))?;
+            acceptors.push(Box::new(acceptor.with_metrics(metrics)));
+        }
 
         let period = Duration::from_secs(u64::from(hub.token_refresh_duration) * 3600);
         let (clock, rng) = (self.clock.clone(), self.rng.clone());
         let ready = self.readiness.register(TokenRefresher::<KubeSecrets>::NAME);
         self.supervisor.start(TokenRefresher { store: secrets, ca, period, clock, rng, ready });
-        Ok(acceptor)
+        Ok(Several::new(acceptors))
     }
 
     fn start_hub(&mut self, acceptor: Box<dyn Acceptor>, door: Door, api: Api) {

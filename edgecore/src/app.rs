@@ -19,6 +19,7 @@ use chassis::admin::{Admin, AdminState, DebugSources};
 use chassis::channel::{ChannelMetrics, bounded_with};
 use chassis::clock::Clock;
 use chassis::link::Dialer;
+use chassis::link::quic::QuicDialer;
 use chassis::link::websocket::{ClientTls, WebSocketDialer};
 use chassis::metrics::SharedRegistry;
 use chassis::module::Module as _;
@@ -30,11 +31,11 @@ use chassis::telemetry::{self, LogHandle};
 use crate::edged::runtime::Runtime;
 use crate::edged::runtime::cri::CriRuntime;
 use crate::edged::{self, Edged, Machine};
-use crate::edgehub::EdgeHub;
 use crate::edgehub::bootstrap::{Rotation, load_or_join};
+use crate::edgehub::{EdgeHub, Way};
 use crate::flow::{MetaClient, PodFeed};
 use crate::metamanager::{MetaManager, Wires};
-use crate::settings::{LinkSettings, Settings};
+use crate::settings::{LinkSettings, Settings, TransportSettings};
 use crate::store;
 
 /// Time to finish what is under way when told to stop. Pods keep running and what matters is in the store, so this is
@@ -130,9 +131,9 @@ impl App {
         })?;
         supervisor.start(writer);
 
-        let dialer = match dialer {
-            Some(dialer) => dialer,
-            None => dial(settings.link, &mut supervisor, &clock, &rng).await?,
+        let ways = match dialer {
+            Some(dialer) => vec![Way { name: "simulated", dialer }],
+            None => ways(settings.link, &mut supervisor, &clock, &rng).await?,
         };
         let (from_hub, hub_feed) = bounded_with("edgehub_down", HUB_QUEUE, &metrics);
         let (to_hub, hub_inbox) = bounded_with("edgehub_up", HUB_QUEUE, &metrics);
@@ -140,7 +141,7 @@ impl App {
         let (to_edged, pods) = bounded_with("edged_changes", POD_QUEUE, &metrics);
 
         let sources = (clock.clone(), rng.clone());
-        let hub = EdgeHub::new(settings.hub, dialer, hub_inbox, from_hub, sources, hub_ready);
+        let hub = EdgeHub::new(settings.hub, ways, hub_inbox, from_hub, sources, hub_ready);
         debug.show(EdgeHub::NAME, hub.board());
         supervisor.start(hub);
         let wires = Wires { from_hub: hub_feed, to_hub, from_edged, to_edged: PodFeed::new(to_edged) };
@@ -170,20 +171,33 @@ impl App {
     }
 }
 
-/// The WebSocket dialer with the node's certificate, which a module of its own renews.
-async fn dial(
+/// The ways to the cloud, with the node's certificate, which a module of its own renews.
+async fn ways(
     link: LinkSettings,
     supervisor: &mut Supervisor,
     clock: &Clock,
     rng: &Rng,
-) -> anyhow::Result<Arc<dyn Dialer>> {
+) -> anyhow::Result<Vec<Way>> {
     let joined = load_or_join(&link.bootstrap, clock, rng).await?;
     let (rotation, credentials) = Rotation::new(link.bootstrap, joined, clock.clone(), rng.clone())?;
     if link.rotate {
         supervisor.start(rotation);
     }
     let tls: ClientTls = Arc::new(move || credentials.client_config());
-    Ok(Arc::new(WebSocketDialer::new(&link.url, link.headers, tls, link.limits)?.offering_native()))
+    let mut ways = Vec::new();
+    for transport in link.transports {
+        ways.push(match transport {
+            TransportSettings::Quic { host, port, limits } => {
+                let dialer = QuicDialer::new(&host, port, tls.clone(), limits)?;
+                Way { name: "quic", dialer: Arc::new(dialer) }
+            }
+            TransportSettings::WebSocket { url, headers, limits } => {
+                let dialer = WebSocketDialer::new(&url, headers, tls.clone(), limits)?.offering_native();
+                Way { name: "websocket", dialer: Arc::new(dialer) }
+            }
+        });
+    }
+    Ok(ways)
 }
 
 fn connect(config: &edged::Config) -> Runtime {

@@ -9,19 +9,18 @@
 
 pub mod bootstrap;
 mod greeting;
+mod preference;
 mod session;
 #[cfg(test)]
 mod tests;
 mod throttle;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::admin::Board;
 use chassis::backoff::{Backoff, BackoffPolicy};
 use chassis::channel::Sender;
 use chassis::clock::Clock;
-use chassis::link::{Dialer, Link};
 use chassis::module::Module;
 use chassis::readiness::ReadyGuard;
 use chassis::rng::Rng;
@@ -29,6 +28,8 @@ use chassis::shutdown::Shutdown;
 use jiff::Timestamp;
 use serde::Serialize;
 
+pub use self::preference::Way;
+use self::preference::{Opened, Ways};
 use self::session::{Ended, Session};
 use crate::flow::{FromCloud, HubInbox};
 
@@ -55,7 +56,7 @@ pub struct Config {
 /// The module.
 pub struct EdgeHub {
     config: Config,
-    dialer: Arc<dyn Dialer>,
+    ways: Ways,
     inbox: HubInbox,
     up: Sender<FromCloud>,
     clock: Clock,
@@ -82,13 +83,14 @@ impl EdgeHub {
     /// `inbox` is what MetaManager sends, `up` is where to put what arrives; `ready` is let go at the first link.
     pub fn new(
         config: Config,
-        dialer: Arc<dyn Dialer>,
+        ways: Vec<Way>,
         inbox: HubInbox,
         up: Sender<FromCloud>,
         (clock, rng): (Clock, Rng),
         ready: ReadyGuard,
     ) -> Self {
-        Self { config, dialer, inbox, up, clock, rng, ready: Some(ready), board: Board::default() }
+        let ways = Ways::new(ways, rng.clone());
+        Self { config, ways, inbox, up, clock, rng, ready: Some(ready), board: Board::default() }
     }
 
     /// The connection to the cloud, for `/debug/state`.
@@ -101,16 +103,16 @@ impl EdgeHub {
     }
 
     /// Dials until there is a link; `None` when told to stop.
-    async fn connect(&self, backoff: &mut Backoff, shutdown: &Shutdown) -> Option<Link> {
+    async fn connect(&mut self, backoff: &mut Backoff, shutdown: &Shutdown) -> Option<Opened> {
         loop {
             // In this order: a link that is ready at once must not win against being told to stop.
             let dialed = tokio::select! {
                 biased;
                 () = shutdown.requested() => return None,
-                dialed = self.dialer.dial() => dialed,
+                dialed = self.ways.dial() => dialed,
             };
             let delay = match dialed {
-                Ok(link) => return Some(link),
+                Ok(opened) => return Some(opened),
                 Err(error) => {
                     let asked = error.retry_after().unwrap_or_default();
                     let (error, delay) = (error.explained(), backoff.next_delay().max(asked));
@@ -133,16 +135,35 @@ impl Module for EdgeHub {
     async fn run(mut self, shutdown: Shutdown) -> anyhow::Result<()> {
         let policy = BackoffPolicy { initial: RETRY_FIRST, max: RETRY_MOST, factor: 2.0, jitter: 0.5 };
         let mut backoff = Backoff::new(policy, self.rng.clone());
-        while let Some(link) = self.connect(&mut backoff, &shutdown).await {
-            tracing::info!(cloud = %link.peer.address, "connected to CloudCore");
-            self.show(format!("connected to {}", link.peer.address));
+        let mut better = None;
+        loop {
+            let opened = match better.take() {
+                Some(opened) => opened,
+                None => match self.connect(&mut backoff, &shutdown).await {
+                    Some(opened) => opened,
+                    None => break,
+                },
+            };
+            let Opened { link, name: way, index } = opened;
+            tracing::info!(cloud = %link.peer.address, way, "connected to CloudCore");
+            self.show(format!("connected to {} by {way}", link.peer.address));
             if let Some(ready) = self.ready.take() {
                 ready.ready();
             }
             let session = Session::new(&self.config, &self.clock, &self.rng);
-            match session.run(link, &mut self.inbox, &self.up, &shutdown).await {
+            let ended = tokio::select! {
+                ended = session.run(link, &mut self.inbox, &self.up, &shutdown) => ended,
+                found = self.ways.better_than(index) => {
+                    tracing::info!(way = found.name, "a better way to CloudCore is open");
+                    better = Some(found);
+                    Ended::Broken { reason: "moved to a better way".to_owned(), lived: true }
+                }
+            };
+            match ended {
                 Ended::Broken { reason, lived } => {
-                    tracing::warn!(reason, "connection to CloudCore lost");
+                    if better.is_none() {
+                        tracing::warn!(reason, "connection to CloudCore lost");
+                    }
                     self.show(format!("not connected: {reason}"));
                     if lived {
                         backoff.reset();

@@ -8,11 +8,12 @@ use certs::identity::NodeIdentity;
 use certs::token::JoinToken;
 use chassis::config::{self, ConfigError};
 use chassis::host;
+use chassis::link::quic::QuicLimits;
 use chassis::link::websocket::WebSocketLimits;
 use chassis::telemetry::LogFormat;
 use http::{HeaderMap, HeaderValue};
 use proto::config::LogFormat as FileLogFormat;
-use proto::config::edgecore::EdgeCore;
+use proto::config::edgecore::{EdgeCore, EdgeHub, Transport};
 
 use crate::args::Args;
 use crate::edgehub::bootstrap;
@@ -47,12 +48,31 @@ pub struct LinkSettings {
     pub bootstrap: bootstrap::Config,
     /// Whether the certificate is renewed before it ends.
     pub rotate: bool,
-    /// `wss://` address.
-    pub url: String,
-    /// What the upgrade request carries (spec cloud-and-wire 1.2).
-    pub headers: HeaderMap,
-    /// Times and sizes.
-    pub limits: WebSocketLimits,
+    /// The ways to the cloud, best first.
+    pub transports: Vec<TransportSettings>,
+}
+
+/// One way to the cloud.
+#[derive(Debug, Clone)]
+pub enum TransportSettings {
+    /// `modules.edgeHub.quic`
+    Quic {
+        /// DNS name or IP address.
+        host: String,
+        /// UDP port.
+        port: u16,
+        /// Times and sizes.
+        limits: QuicLimits,
+    },
+    /// `modules.edgeHub.websocket`
+    WebSocket {
+        /// `wss://` address.
+        url: String,
+        /// What the upgrade request carries (spec cloud-and-wire 1.2).
+        headers: HeaderMap,
+        /// Times and sizes.
+        limits: WebSocketLimits,
+    },
 }
 
 /// What `--defaultconfig` or `--minconfig` print; none when neither was given.
@@ -142,12 +162,35 @@ fn link(file: &EdgeCore, node: &str, token: Option<String>) -> Result<LinkSettin
         key_file: hub.tls_private_key_file.clone().into(),
         retry: bootstrap::RETRY,
     };
+    let mut transports = Vec::new();
+    for transport in &hub.preference {
+        match transport {
+            Transport::Quic if hub.quic.enable => transports.push(quic(hub)?),
+            Transport::WebSocket if hub.websocket.enable => transports.push(websocket(hub, node)?),
+            _ => {}
+        }
+    }
+    Ok(LinkSettings { bootstrap, rotate: hub.rotate_certificates, transports })
+}
+
+fn quic(hub: &EdgeHub) -> Result<TransportSettings, (String, String)> {
+    let wrong = |why: &str| ("modules.edgeHub.quic.server".to_owned(), why.to_owned());
+    let (host, port) = hub.quic.server.rsplit_once(':').ok_or_else(|| wrong("expected host:port"))?;
+    let mut limits =
+        QuicLimits { write: Duration::from_secs(hub.quic.write_deadline.into()), ..QuicLimits::default() };
+    let handshake = Duration::from_secs(hub.quic.handshake_timeout.into());
+    // Where there is another way, it must not wait for long: QUIC's own default is made for that.
+    limits.handshake = if hub.websocket.enable { handshake.min(limits.handshake) } else { handshake };
+    let port = port.parse().map_err(|_| wrong("the port is no number from 1 to 65535"))?;
+    Ok(TransportSettings::Quic { host: host.to_owned(), port, limits })
+}
+
+fn websocket(hub: &EdgeHub, node: &str) -> Result<TransportSettings, (String, String)> {
+    let headers = headers(node, &hub.project_id);
     let socket = &hub.websocket;
-    Ok(LinkSettings {
-        bootstrap,
-        rotate: hub.rotate_certificates,
+    Ok(TransportSettings::WebSocket {
         url: format!("wss://{}/{}/{node}/events", socket.server, hub.project_id),
-        headers: headers(node, &hub.project_id).map_err(|error| (at("projectID"), error))?,
+        headers: headers.map_err(|error| ("modules.edgeHub.projectID".to_owned(), error))?,
         limits: WebSocketLimits {
             handshake: Duration::from_secs(socket.handshake_timeout.into()),
             write: Duration::from_secs(socket.write_deadline.into()),

@@ -22,9 +22,8 @@ pub(super) async fn greet(link: &mut Link, environment: &Environment) -> Result<
     let received = tokio::time::timeout(PATIENCE, link.rx.recv()).await;
     let frame =
         received.map_err(|_| End::Silent { limit: PATIENCE })?.map_err(End::Lost)?.ok_or(End::Goodbye)?;
-    let hello = match binary::decode(frame.data()).map_err(End::Garbage)? {
-        Native::Hello(hello) => hello,
-        _ => return Err(End::Unexpected { what: "a first frame that is no hello" }),
+    let Native::Hello(hello) = binary::decode(frame.data()).map_err(End::Garbage)? else {
+        return Err(End::Unexpected { what: "a first frame that is no hello" });
     };
     let version = hello.check().map_err(End::Unfit)?;
     let Hello { held, software, time, .. } = hello;

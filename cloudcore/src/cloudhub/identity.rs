@@ -1,6 +1,6 @@
 //! Who is at the other end. The certificate says it; what the headers say must agree.
 
-use chassis::link::{CloseReason, Peer};
+use chassis::link::{CloseReason, Dialect, Peer};
 
 use crate::flow::NodeName;
 
@@ -47,6 +47,10 @@ pub(super) fn check(peer: &Peer) -> Result<NodeName, Refusal> {
         .strip_prefix(NODE_PREFIX)
         .filter(|node| !node.is_empty())
         .ok_or_else(|| Refusal::NotANode { common_name: common_name.to_owned() })?;
+    if peer.headers.is_empty() && peer.dialect == Dialect::Native {
+        // QUIC: there is nothing to claim with, the certificate alone speaks.
+        return Ok(NodeName::new(node));
+    }
     let claimed = peer.header(NODE_ID).unwrap_or_default();
     if claimed != node {
         return Err(Refusal::WrongNode { node: node.to_owned(), claimed: claimed.to_owned() });

@@ -14,7 +14,7 @@ use chassis::task::AbortOnDrop;
 use proto::{Content, Group, Message, Operation, Resource, Route, Source, Stamp};
 use tokio::time::Instant;
 
-use super::{Config, DEAD_AFTER_HEARTBEATS, EdgeHub};
+use super::{Config, DEAD_AFTER_HEARTBEATS, EdgeHub, Way};
 use crate::flow::{FromCloud, ToCloud};
 
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -43,7 +43,10 @@ impl Rig {
         let clock = Clock::fixed("2026-01-01T00:00:00Z".parse().unwrap());
         let hub = EdgeHub::new(
             config,
-            Arc::new(net.dialer("edge-1", Peer { dialect, ..Peer::default() })),
+            vec![Way {
+                name: "memory",
+                dialer: Arc::new(net.dialer("edge-1", Peer { dialect, ..Peer::default() })),
+            }],
             inbox,
             from_hub,
             (clock, Rng::seeded(1)),
@@ -178,3 +181,4 @@ async fn without_a_cloud_it_keeps_dialling_and_stops_when_told() {
 }
 
 mod native;
+mod preference;

@@ -8,7 +8,7 @@ mod metamanager;
 
 pub use buses::{DeviceTwin, EventBus, EventBusTls, MqttMode, ServiceBus};
 pub use edged::Edged;
-pub use edgehub::{EdgeHub, EdgeStream, Quic, WebSocket};
+pub use edgehub::{EdgeHub, EdgeStream, Quic, Transport, WebSocket};
 pub use kubelet::{
     KubeletConfig, KubeletLogOptions, KubeletLogTextOptions, KubeletLogging, MemoryReservation, MemorySwap,
     ShutdownGracePeriod, Taint,

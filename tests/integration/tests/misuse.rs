@@ -12,6 +12,7 @@ use chassis::link::websocket::{ClientTls, WebSocketDialer, WebSocketLimits};
 use chassis::link::{Dialer as _, Frame, Link, LinkError};
 use chassis::rng::Rng;
 use edgecore::edgehub::bootstrap::load_or_join;
+use edgecore::settings::TransportSettings;
 use http::HeaderValue;
 use integration::kubectl::Kubectl;
 use integration::ports;
@@ -96,13 +97,18 @@ impl Cloud {
     /// The link of a node that has joined as `node` and then says that it is `claims`.
     async fn link(&self, node: &str, claims: &'static str) -> Result<Link, LinkError> {
         let file = write(&self.edge(node), &self.dir.path().join(node));
-        let mut link = edgecore::settings::load(&file).unwrap().link;
+        let link = edgecore::settings::load(&file).unwrap().link;
         let joined = load_or_join(&link.bootstrap, &Clock::system(), &Rng::seeded(1)).await.unwrap();
         let tls = Arc::new(certs::tls::client_config(&joined.ca, Some(&joined.identity)).unwrap());
         let tls: ClientTls = Arc::new(move || tls.clone());
-        link.headers.insert("node_id", HeaderValue::from_static(claims));
-        let limits = WebSocketLimits { max_message: usize::MAX, ..link.limits };
-        WebSocketDialer::new(&link.url, link.headers, tls, limits)?.dial().await
+        let Some(TransportSettings::WebSocket { url, mut headers, limits }) =
+            link.transports.into_iter().next()
+        else {
+            panic!("the default is WebSocket alone")
+        };
+        headers.insert("node_id", HeaderValue::from_static(claims));
+        let limits = WebSocketLimits { max_message: usize::MAX, ..limits };
+        WebSocketDialer::new(&url, headers, tls, limits)?.dial().await
     }
 
     /// Waits for a line of CloudCore's log with all these parts.

@@ -211,7 +211,7 @@ async fn a_cloud_that_is_killed_is_missed_by_nobody() -> anyhow::Result<()> {
 /// must agree.
 async fn weather(seed: u64) -> anyhow::Result<()> {
     // Both dialects have to weather the same.
-    let dialect = if seed % 2 == 0 { Dialect::Native } else { Dialect::Stock };
+    let dialect = if seed.is_multiple_of(2) { Dialect::Native } else { Dialect::Stock };
     let world = World::start_speaking(dialect, seed, &[EDGE]).await?;
     world.until_node(EDGE, "True").await?;
     let wire = world.edge(EDGE).wire();

@@ -193,9 +193,9 @@ impl TryFrom<WirePush> for Push {
     type Error = CodecError;
 
     fn try_from(wire: WirePush) -> Result<Self, CodecError> {
-        let path = match Resource::from(wire.path.as_str()) {
-            Resource::Object(path @ ObjectPath { name: Some(_), .. }) => path,
-            _ => return Err(CodecError::Binary { problem: "a push does not say which object it is" }),
+        let Resource::Object(path @ ObjectPath { name: Some(_), .. }) = Resource::from(wire.path.as_str())
+        else {
+            return Err(CodecError::Binary { problem: "a push does not say which object it is" });
         };
         let object = wire.object.map(|object| WireContent::into_content(Some(object))).transpose()?;
         Ok(Self { seq: wire.seq, path, uid: wire.uid, version: wire.version, digest: wire.digest, object })

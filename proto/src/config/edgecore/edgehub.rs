@@ -1,8 +1,20 @@
 //! `modules.edgeHub` and `modules.edgeStream`: what dials the cloud.
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::Sensitive;
 use crate::config::check::{Check, Validate};
 use crate::config::section::section;
+
+/// A way to the cloud.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// QUIC (RFC 9000).
+    Quic,
+    /// WebSocket (RFC 6455).
+    WebSocket,
+}
 
 section! {
     /// The link to the cloud.
@@ -35,11 +47,14 @@ section! {
         quic: Quic = Quic::default(),
         /// WebSocket to the cloud.
         websocket: WebSocket = WebSocket::default(),
+        /// Which of the two is tried first, of those that are enabled. Not a key of stock KubeEdge, where only one can be
+        /// enabled.
+        preference: Vec<Transport> = vec![Transport::Quic, Transport::WebSocket],
     }
 }
 
 section! {
-    /// QUIC to the cloud. Excludes `websocket`.
+    /// QUIC to the cloud. Spoken with Skerry's CloudCore only: stock's QUIC is a dialect that died.
     pub struct Quic {
         /// On or off.
         enable: bool = false,
@@ -55,7 +70,7 @@ section! {
 }
 
 section! {
-    /// WebSocket to the cloud. Excludes `quic`.
+    /// WebSocket to the cloud.
     pub struct WebSocket {
         /// On or off.
         enable: bool = true,
@@ -101,9 +116,16 @@ impl Validate for EdgeHub {
         check.pair(("tlsCertFile", &self.tls_cert_file), ("tlsPrivateKeyFile", &self.tls_private_key_file));
         check.require(
             "websocket.enable",
-            self.websocket.enable != self.quic.enable,
-            "exactly one of websocket and quic must be enabled",
+            self.websocket.enable || self.quic.enable,
+            "websocket or quic must be enabled",
         );
+        let named = |transport| self.preference.iter().filter(|named| **named == transport).count();
+        for (transport, enabled) in
+            [(Transport::Quic, self.quic.enable), (Transport::WebSocket, self.websocket.enable)]
+        {
+            let holds = named(transport) == 1 || named(transport) == 0 && !enabled;
+            check.require("preference", holds, "must name each transport that is enabled, once");
+        }
         if !self.http_server.is_empty() {
             let holds = self.http_server.starts_with("https://");
             check.require(

@@ -61,7 +61,8 @@ fn every_problem_is_reported_with_its_place() {
         "database: {driverName: mysql}
 modules:
   dbTest: {enable: true}
-  edgeHub: {heartbeat: 0, messageQPS: -1, httpServer: 'http://cloud', quic: {enable: true, server: cloud}}
+  edgeHub: {heartbeat: 0, messageQPS: -1, httpServer: 'http://cloud', quic: {enable: true, server: cloud},
+            websocket: {enable: false}, preference: [websocket]}
   edged:
     hostnameOverride: Edge_1
     tailoredKubeletConfig: {cgroupDriver: magic, containerRuntimeEndpoint: containerd.sock}",
@@ -75,7 +76,7 @@ modules:
             "modules.dbTest.enable",
             "modules.edgeHub.heartbeat",
             "modules.edgeHub.messageQPS",
-            "modules.edgeHub.websocket.enable",
+            "modules.edgeHub.preference",
             "modules.edgeHub.httpServer",
             "modules.edgeHub.quic.server",
             "modules.edged.hostnameOverride",
