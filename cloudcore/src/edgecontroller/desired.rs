@@ -301,8 +301,13 @@ impl Desired {
         let change = Arc::new(shape::node(node)?);
         let name = NodeName::new(change.path.name.clone()?);
         let before = self.nodes.insert(name.clone(), Arc::clone(&change));
-        let is_news = before.is_none_or(|before| before.uid != change.uid || before.digest != change.digest);
-        is_news.then_some((name, change))
+        match before {
+            Some(before) if before.resource_version == change.resource_version => None,
+            Some(before) if before.uid == change.uid && before.digest == change.digest => {
+                Some((name, Arc::new(Change { is_echo: true, ..(*change).clone() })))
+            }
+            _ => Some((name, change)),
+        }
     }
 
     /// A Node is gone. Whether it was known.

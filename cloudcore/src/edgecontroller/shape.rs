@@ -66,6 +66,7 @@ pub(crate) fn removal_of(held: &Held) -> Option<Change> {
         uid: held.uid.clone(),
         resource_version: String::new(),
         digest: held.digest,
+        is_echo: false,
         content: Content::Null,
     })
 }
@@ -87,6 +88,7 @@ fn change<T: Serialize, E: Serialize>(
         uid: metadata.uid.clone().unwrap_or_default(),
         resource_version: metadata.resource_version.clone().unwrap_or_default(),
         digest: digest(metadata, essence)?,
+        is_echo: false,
         content: Content::object(object).ok()?,
     })
 }

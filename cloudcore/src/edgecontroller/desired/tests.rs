@@ -273,5 +273,6 @@ fn an_object_with_nothing_new_in_it_is_not_sent_and_its_version_is_known() {
         .unwrap()
     };
     assert!(desired.node_applied(&heartbeat("5", "2026-01-01T00:00:00Z")).is_some());
+    assert!(desired.node_applied(&heartbeat("6", "2026-01-01T00:05:00Z")).unwrap().1.is_echo);
     assert!(desired.node_applied(&heartbeat("6", "2026-01-01T00:05:00Z")).is_none());
 }

@@ -23,6 +23,8 @@ pub struct Pace {
     pub resend_after: Duration,
     /// A message that the node refused is sent again after this.
     pub retry_after: Duration,
+    /// Whether the node is sent what only echoes its own reports ([`Change::is_echo`]).
+    pub echoes: bool,
 }
 
 impl Pace {
@@ -34,6 +36,7 @@ impl Pace {
         bulk_window: 4,
         resend_after: Duration::from_secs(5),
         retry_after: Duration::from_secs(5),
+        echoes: true,
     };
     /// For an edge that acknowledges many at once and drops nothing. What is lost is lost with the link, and comes with
     /// the next one; a link that is only slow must not carry everything twice.
@@ -42,6 +45,7 @@ impl Pace {
         bulk_window: 4,
         resend_after: Duration::from_secs(60),
         retry_after: Duration::from_secs(5),
+        echoes: false,
     };
 }
 
@@ -60,6 +64,9 @@ pub struct Change {
     pub resource_version: String,
     /// Stands for everything of the object that an edge acts on; the same again after a restart.
     pub digest: u64,
+    /// Nothing in it is new to the node but what the node itself reported. Stock edges (1.23) read their own Node from
+    /// what the cloud sent last, status included, and need it.
+    pub is_echo: bool,
     /// The object, with apiVersion and kind.
     pub content: Content,
 }
@@ -137,6 +144,9 @@ impl OutboxState {
 
     /// The node should have this, or should no longer have it.
     pub(crate) fn push(&mut self, change: Arc<Change>) {
+        if change.is_echo && !self.pace.echoes {
+            return;
+        }
         let path = change.path.clone();
         let slot = self.slots.entry(path.clone()).or_default();
         let before = slot.lane();

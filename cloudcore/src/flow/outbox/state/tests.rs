@@ -16,6 +16,7 @@ fn change(operation: Operation, name: &str, uid: &str, version: u64) -> Arc<Chan
         uid: uid.to_owned(),
         resource_version: version.to_string(),
         digest: version,
+        is_echo: false,
         content: Content::Null,
     })
 }
@@ -205,6 +206,15 @@ fn what_the_node_refused_goes_out_again_soon() {
     outbox.now = Pace::NATIVE.retry_after;
     let again = outbox.next().unwrap();
     assert_eq!((again.id, again.again), (sent.id, true));
+}
+
+#[test]
+fn a_native_edge_is_not_sent_its_own_reports() {
+    for (pace, sent) in [(Pace::STOCK, true), (Pace::NATIVE, false)] {
+        let mut outbox = Harness { state: OutboxState::new(pace), ids: 0, now: Duration::ZERO };
+        outbox.state.push(Arc::new(Change { is_echo: true, ..(*put("web", "a", 1)).clone() }));
+        assert_eq!(outbox.next().is_some(), sent);
+    }
 }
 
 // === properties ===
