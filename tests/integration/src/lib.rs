@@ -4,6 +4,7 @@
 //! [`envtest`] runs a real Kubernetes API server where `KUBEBUILDER_ASSETS` says where to find one.
 
 pub mod bench;
+pub mod daemons;
 pub mod envtest;
 pub mod kubectl;
 pub mod ports;

@@ -146,9 +146,7 @@ impl Site {
     /// # Errors
     /// When it does not answer.
     pub async fn edge_state(&self) -> anyhow::Result<serde_json::Value> {
-        let answer = get(&format!("127.0.0.1:{}", EDGE_ADMIN + self.offset), "/debug/state").await?;
-        let body = answer.split_once("\r\n\r\n").context("no body")?.1;
-        Ok(serde_json::from_str(body)?)
+        crate::daemons::state(&format!("127.0.0.1:{}", EDGE_ADMIN + self.offset)).await
     }
 
     /// A file as a container's process sees it that was started with `argument`.
@@ -245,7 +243,7 @@ pub async fn page(ip: &str, port: u16) -> anyhow::Result<String> {
     get(&format!("{ip}:{port}"), "/").await
 }
 
-async fn get(address: &str, path: &str) -> anyhow::Result<String> {
+pub(crate) async fn get(address: &str, path: &str) -> anyhow::Result<String> {
     let fetched = async {
         let mut stream = TcpStream::connect(address).await?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");

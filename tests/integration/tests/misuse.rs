@@ -1,10 +1,9 @@
 //! Wrong input to the real binaries: what the operator reads, and that nobody else is disturbed.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests may")]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::Output;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use chassis::clock::Clock;
@@ -14,135 +13,13 @@ use chassis::rng::Rng;
 use edgecore::edgehub::bootstrap::load_or_join;
 use edgecore::settings::TransportSettings;
 use http::HeaderValue;
-use integration::kubectl::Kubectl;
-use integration::ports;
-use integration::process::Process;
-use integration::site::binaries;
+use integration::daemons::{Cloud, SOON, command, start, write};
 use integration::wait::until;
 use proto::config::Sensitive;
-use proto::config::cloudcore::CloudCore;
-use proto::config::edgecore::EdgeCore;
 use tempfile::TempDir;
 
-/// For whatever another process does; a machine that also compiles is slow.
-const SOON: Duration = Duration::from_secs(60);
 /// `EX_USAGE` of sysexits.h, after which systemd does not start a unit again.
 const BAD_CONFIG: i32 = 64;
-
-/// A CloudCore with its own control plane, in a folder and on ports of its own.
-struct Cloud {
-    dir: TempDir,
-    process: Process,
-    kubectl: Kubectl,
-    websocket: u16,
-    https: u16,
-    token: String,
-}
-
-impl Cloud {
-    async fn start() -> Self {
-        let dir = TempDir::new().unwrap();
-        let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-        let [admin, api, websocket, https] = ports::free().unwrap();
-        let mut config = CloudCore::default();
-        config.common_config.monitor_server.bind_address = format!("127.0.0.1:{admin}");
-        let hub = &mut config.modules.cloud_hub;
-        hub.advertise_address = vec!["127.0.0.1".to_owned()];
-        (hub.websocket.address, hub.websocket.port) = ("127.0.0.1".to_owned(), websocket);
-        (hub.https.address, hub.https.port) = ("127.0.0.1".to_owned(), https);
-        (hub.tls_ca_file, hub.tls_ca_key_file) = (path("ca.crt"), path("ca.key"));
-        let embedded = &mut config.modules.embedded;
-        (embedded.enable, embedded.data_dir, embedded.port) = (true, path("api"), api);
-        let process = start("cloudcore", &config, dir.path());
-        let kubectl = Kubectl::new(&dir.path().join("api/admin.kubeconfig"));
-        let path = "{.data.tokendata}";
-        let encoded = until("a join token", SOON, || async {
-            kubectl
-                .run(&["-n", "kubeedge", "get", "secret", "tokensecret", "-o", &format!("jsonpath={path}")])
-                .await
-        })
-        .await
-        .unwrap();
-        let token = String::from_utf8(decode(&encoded)).unwrap();
-        Self { dir, process, kubectl, websocket, https, token }
-    }
-
-    /// The configuration of a node of this cloud, with everything in a folder of its own.
-    fn edge(&self, node: &str) -> EdgeCore {
-        let dir = self.dir.path().join(node);
-        std::fs::create_dir_all(&dir).unwrap();
-        let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
-        let [admin] = ports::free().unwrap();
-        let mut config = EdgeCore::default();
-        config.common_config.monitor_server.bind_address = format!("127.0.0.1:{admin}");
-        config.database.data_source = path("edgecore.db");
-        let hub = &mut config.modules.edge_hub;
-        hub.token = Sensitive(self.token.clone());
-        hub.http_server = format!("https://127.0.0.1:{}", self.https);
-        hub.websocket.server = format!("127.0.0.1:{}", self.websocket);
-        (hub.tls_ca_file, hub.tls_cert_file) = (path("ca.crt"), path("node.crt"));
-        hub.tls_private_key_file = path("node.key");
-        config.modules.event_bus.enable = false;
-        config.modules.device_twin.enable = false;
-        let edged = &mut config.modules.edged;
-        edged.hostname_override = node.to_owned();
-        edged.root_directory = path("kubelet");
-        let kubelet = &mut edged.tailored_kubelet_config;
-        (kubelet.pod_logs_dir, kubelet.static_pod_path) = (path("logs"), path("manifests"));
-        kubelet.container_runtime_endpoint = format!("unix://{}", path("containerd.sock"));
-        kubelet.image_service_endpoint = kubelet.container_runtime_endpoint.clone();
-        config
-    }
-
-    /// The link of a node that has joined as `node` and then says that it is `claims`.
-    async fn link(&self, node: &str, claims: &'static str) -> Result<Link, LinkError> {
-        let file = write(&self.edge(node), &self.dir.path().join(node));
-        let link = edgecore::settings::load(&file).unwrap().link;
-        let joined = load_or_join(&link.bootstrap, &Clock::system(), &Rng::seeded(1)).await.unwrap();
-        let tls = Arc::new(certs::tls::client_config(&joined.ca, Some(&joined.identity)).unwrap());
-        let tls: ClientTls = Arc::new(move || tls.clone());
-        let Some(TransportSettings::WebSocket { url, mut headers, limits }) =
-            link.transports.into_iter().next()
-        else {
-            panic!("the default is WebSocket alone")
-        };
-        headers.insert("node_id", HeaderValue::from_static(claims));
-        let limits = WebSocketLimits { max_message: usize::MAX, ..limits };
-        WebSocketDialer::new(&url, headers, tls, limits)?.dial().await
-    }
-
-    /// Waits for a line of CloudCore's log with all these parts.
-    async fn logs(&self, parts: &[&str]) {
-        until("CloudCore says it", SOON, || async {
-            let output = self.process.output()?;
-            let found = output.lines().any(|line| parts.iter().all(|part| line.contains(part)));
-            anyhow::ensure!(found, "no line with {parts:?} in:\n{output}");
-            Ok(())
-        })
-        .await
-        .unwrap();
-    }
-}
-
-fn decode(base64: &str) -> Vec<u8> {
-    serde_json::from_value::<k8s_openapi::ByteString>(base64.into()).unwrap().0
-}
-
-fn write<T: serde::Serialize>(config: &T, dir: &Path) -> PathBuf {
-    let file = dir.join("config.yaml");
-    std::fs::write(&file, chassis::config::to_yaml(config).unwrap()).unwrap();
-    file
-}
-
-fn command(name: &str, config: &Path) -> Command {
-    let mut command = Command::new(binaries().unwrap().join(name));
-    command.arg("--config").arg(config);
-    command
-}
-
-fn start<T: serde::Serialize>(name: &str, config: &T, dir: &Path) -> Process {
-    Process::start(name, &mut command(name, &write(config, dir)), dir).unwrap()
-}
 
 /// What a binary that must end by itself says with this configuration.
 async fn ends(name: &str, config: &Path) -> Output {
@@ -152,6 +29,22 @@ async fn ends(name: &str, config: &Path) -> Output {
 
 fn complaint(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The link of a node that has joined as `node` and then says that it is `claims`.
+async fn link(cloud: &Cloud, node: &str, claims: &'static str) -> Result<Link, LinkError> {
+    let file = write(&cloud.edge(node), &cloud.dir.path().join(node));
+    let link = edgecore::settings::load(&file).unwrap().link;
+    let joined = load_or_join(&link.bootstrap, &Clock::system(), &Rng::seeded(1)).await.unwrap();
+    let tls = Arc::new(certs::tls::client_config(&joined.ca, Some(&joined.identity)).unwrap());
+    let tls: ClientTls = Arc::new(move || tls.clone());
+    let Some(TransportSettings::WebSocket { url, mut headers, limits }) = link.transports.into_iter().next()
+    else {
+        panic!("the default is WebSocket alone")
+    };
+    headers.insert("node_id", HeaderValue::from_static(claims));
+    let limits = WebSocketLimits { max_message: usize::MAX, ..limits };
+    WebSocketDialer::new(&url, headers, tls, limits)?.dial().await
 }
 
 #[tokio::test]
@@ -231,7 +124,7 @@ async fn hostile_connections_are_cut_and_a_node_without_a_runtime_says_so() {
     .await
     .unwrap();
 
-    let refusal = cloud.link("edge-2", "edge-1").await.unwrap_err().explained();
+    let refusal = link(&cloud, "edge-2", "edge-1").await.unwrap_err().explained();
     for part in ["403", "edge-1", "edge-2"] {
         assert!(refusal.contains(part), "no {part} in: {refusal}");
     }
@@ -241,7 +134,7 @@ async fn hostile_connections_are_cut_and_a_node_without_a_runtime_says_so() {
     let large = Bytes::from(vec![b' '; 100 << 20]);
     let garbage = [("garbage", Bytes::from_static(b"garbage")), ("deep", deep.into()), ("large", large)];
     for (what, text) in garbage {
-        let mut link = cloud.link("edge-3", "edge-3").await.unwrap();
+        let mut link = link(&cloud, "edge-3", "edge-3").await.unwrap();
         // Of the large one only a part is taken.
         drop(link.tx.send(Frame::Text(text)).await);
         let end = tokio::time::timeout(SOON, async { while let Ok(Some(_)) = link.rx.recv().await {} });
