@@ -103,6 +103,11 @@ impl Desired {
         Some(BoundPod { uid: pod.change.uid.clone(), service_account: pod.service_account.clone() })
     }
 
+    /// Whether the pod is bound to another node than `node`.
+    pub(crate) fn is_elsewhere(&self, node: &NodeName, namespace: &str, name: &str) -> bool {
+        self.pods.get(&(namespace.to_owned(), name.to_owned())).is_some_and(|pod| pod.node != *node)
+    }
+
     /// Whether a pod on `node` uses the object.
     pub(crate) fn uses(&self, node: &NodeName, path: &ObjectPath) -> bool {
         self.on_node.get(node).is_some_and(|on_node| on_node.uses.contains_key(path))

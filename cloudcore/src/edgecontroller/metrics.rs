@@ -14,6 +14,7 @@ pub struct Metrics {
     changes: Counter,
     resyncs: Counter,
     resynced_objects: Counter,
+    denials: Family<DenialLabels, Counter>,
     watch_failures: Family<WatchLabels, Counter>,
 }
 
@@ -32,6 +33,11 @@ pub(super) enum Outcome {
 struct RequestLabels {
     request: &'static str,
     outcome: Outcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DenialLabels {
+    request: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -64,6 +70,11 @@ impl Metrics {
             metrics.resynced_objects.clone(),
         );
         registry.register(
+            "edgecontroller_denied_requests",
+            "Requests of nodes for what does not belong to them",
+            metrics.denials.clone(),
+        );
+        registry.register(
             "edgecontroller_watch_failures",
             "Watches of the Kubernetes API that were interrupted",
             metrics.watch_failures.clone(),
@@ -73,6 +84,10 @@ impl Metrics {
 
     pub(super) fn request(&self, request: &'static str, outcome: Outcome) {
         self.requests.get_or_create(&RequestLabels { request, outcome }).inc();
+    }
+
+    pub(super) fn denied(&self, request: &'static str) {
+        self.denials.get_or_create(&DenialLabels { request }).inc();
     }
 
     pub(super) fn change_pushed(&self) {

@@ -33,6 +33,9 @@ use crate::flow::{NodeName, NodeSession, Outbox, Replies};
 /// they still get to hear why it failed.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// HTTP's word for "you may not".
+const FORBIDDEN: i32 = 403;
+
 /// Serves one connection.
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -152,6 +155,11 @@ impl Caller {
             Err(status) => {
                 let reason = status.reason.as_deref().unwrap_or_default();
                 let text = status.message.as_deref().unwrap_or_default();
+                if status.code == Some(FORBIDDEN) {
+                    let (verb, resource) = (&message.route.operation, &message.route.resource);
+                    tracing::warn!(node = %self.node, %verb, %resource, "denied: {text}");
+                    self.context.metrics.denied(kind);
+                }
                 tracing::info!(msg = message.header.id, resource = %message.route.resource, reason, "failed: {text}");
                 self.context.metrics.request(kind, Outcome::Failed);
             }
@@ -177,7 +185,7 @@ fn from_controller(answer: Message) -> Message {
 }
 
 fn forbidden(message: impl Into<String>) -> Box<Status> {
-    Box::new(failure_status(403, "Forbidden", message))
+    Box::new(failure_status(FORBIDDEN, "Forbidden", message))
 }
 
 fn not_found(resource: &str, name: &str) -> Box<Status> {

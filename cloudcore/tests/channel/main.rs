@@ -4,6 +4,7 @@
 
 mod cloud;
 mod edge;
+mod native;
 mod objects;
 mod pods;
 mod registration;

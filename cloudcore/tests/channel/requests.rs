@@ -88,6 +88,27 @@ async fn events_are_recorded_in_the_name_of_the_node() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_tells_nothing_of_others_and_trying_is_counted() {
+    let cloud = Cloud::start().await;
+    let mut edge = Edge::join(&cloud, "edge-1").await;
+    cloud.create_pod("theirs", "edge-2").await;
+    let subjects = [
+        json!({"kind": "Pod", "namespace": "default", "name": "theirs"}),
+        json!({"kind": "Node", "name": "edge-2"}),
+    ];
+    for subject in subjects {
+        let event = json!({
+            "metadata": {"name": "lie.1", "namespace": "default"},
+            "involvedObject": subject, "reason": "Lie", "message": "It is gone",
+        });
+        let answer = edge.ask(Operation::Insert, "default/event/lie.1", &event).await;
+        assert!(error_text(&answer).starts_with("Forbidden: "), "{answer:?}");
+    }
+    let denied = cloud.metric(r#"edgecontroller_denied_requests_total{request="event"}"#);
+    assert_eq!(denied.as_deref(), Some("2"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_ca_of_the_api_comes_from_the_hub() {
     let cloud = Cloud::start().await;
     let mut edge = Edge::connect(&cloud, "edge-1").await;

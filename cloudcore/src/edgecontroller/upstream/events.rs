@@ -8,7 +8,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::Value;
 
 use super::answer::Done;
-use super::{Caller, Outcomes, status_of};
+use super::{Caller, Outcomes, forbidden, status_of};
 
 impl Caller {
     fn events(&self, event: &Event) -> Api<Event> {
@@ -17,6 +17,7 @@ impl Caller {
 
     /// An event that is there already came twice.
     pub(super) async fn create_event(&self, event: Event) -> Outcomes {
+        self.check_subject(&event)?;
         let event = self.signed(event);
         match self.events(&event).create(&PostParams::default(), &event).await {
             Ok(_) => Ok(Done::ok()),
@@ -26,6 +27,7 @@ impl Caller {
     }
 
     pub(super) async fn update_event(&self, event: Event) -> Outcomes {
+        self.check_subject(&event)?;
         let event = self.signed(event);
         let name = event.metadata.name.clone().unwrap_or_default();
         self.events(&event).replace(&name, &PostParams::default(), &event).await.map_err(status_of)?;
@@ -34,6 +36,7 @@ impl Caller {
 
     /// More of the same: counts and times. An event that has expired since is made again.
     pub(super) async fn patch_event(&self, event: Event, patch: Value) -> Outcomes {
+        self.check_subject(&event)?;
         let name = event.metadata.name.clone().unwrap_or_default();
         let patched = self
             .events(&event)
@@ -43,6 +46,21 @@ impl Caller {
             Ok(_) => Ok(Done::ok()),
             Err(status) if is_not_found(&status) => self.create_event(event).await,
             Err(status) => Err(status),
+        }
+    }
+
+    /// A node tells of itself and of its pods. Of a pod that nobody knows (any more) it may tell as well: what happened
+    /// last to a pod is often told when the pod is gone.
+    fn check_subject(&self, event: &Event) -> Result<(), Box<Status>> {
+        let subject = &event.involved_object;
+        let (namespace, name) =
+            (subject.namespace.as_deref().unwrap_or_default(), subject.name.as_deref().unwrap_or_default());
+        match subject.kind.as_deref() {
+            Some("Node") => self.check_is_self("events of node", name),
+            Some("Pod") if self.context.desired.read().is_elsewhere(&self.node, namespace, name) => {
+                Err(forbidden(format!("pod {namespace}/{name} is not on node {:?}", self.node.as_str())))
+            }
+            _ => Ok(()),
         }
     }
 
