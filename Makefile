@@ -1,6 +1,6 @@
 # Each verb is one call of the real tool. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help deps build app check test demo demo-down demo-status bench soak fuzz
+.PHONY: help deps build app check test demo demo-down demo-status bench bench-channel soak fuzz
 
 CARGO ?= cargo
 # Where cargo builds to; `make demo` keeps its state below it.
@@ -11,7 +11,7 @@ APP_TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 APP := $(TARGET)/demo-app/$(APP_TARGET)/release/demo-app
 
 help: ## list the verbs
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 deps: ## install what building and testing need (Debian; elsewhere it says what is missing)
 	@build/deps.sh
@@ -47,6 +47,10 @@ demo-status: ## say what of the demo is running
 
 bench: demo ## measure the running demo
 	$(CARGO) run --release --locked -p integration --bin bench -- $(TARGET)/release target/demo
+
+bench-channel: ## measure a CloudCore with many hollow nodes (N=2000 unless told otherwise)
+	$(CARGO) build --release --locked -p cloudcore
+	$(CARGO) run --release --locked -p hollow-edge -- bench --nodes $(or $(N),2000)
 
 soak: ## hundreds of seeds of bad weather between cloud and node, simulated
 	$(CARGO) test --workspace --locked --test world -- --ignored --nocapture soak

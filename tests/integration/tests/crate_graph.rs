@@ -12,7 +12,7 @@ const ROWS: &[&[&str]] = &[
     &["proto", "demo-app"],
     &["certs", "chassis"],
     &["apiserver"],
-    &["cloudcore", "edgecore", "keadm"],
+    &["cloudcore", "edgecore", "keadm", "hollow-edge"],
     &["integration"],
 ];
 

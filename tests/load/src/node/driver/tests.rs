@@ -1,0 +1,164 @@
+use std::time::Duration;
+
+use chassis::backoff::BackoffPolicy;
+use chassis::link::memory::{MemoryAcceptor, MemoryNet};
+use chassis::link::{Acceptor as _, Link, Peer};
+use chassis::rng::Rng;
+use chassis::task::AbortOnDrop;
+use proto::reply::ObjectResp;
+use proto::{Content, Message, Stamp};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::node::{Identity, Timing};
+
+const TIMING: Timing = Timing {
+    keepalive: Duration::from_secs(15),
+    lease: Duration::from_secs(10),
+    status: Duration::from_secs(300),
+    answer: Duration::from_secs(60),
+    ack_answers: false,
+};
+const BACKOFF: BackoffPolicy = BackoffPolicy {
+    initial: Duration::from_millis(500),
+    max: Duration::from_secs(30),
+    factor: 2.0,
+    jitter: 0.0,
+};
+
+/// A node, and a cloud that the test speaks for.
+struct Stage {
+    net: MemoryNet,
+    cloud: MemoryAcceptor,
+    orders: watch::Sender<Order>,
+    stats: Arc<Stats>,
+    node: AbortOnDrop<()>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let rng = Rng::seeded(1);
+        let net = MemoryNet::new(rng.clone());
+        let cloud = net.listen();
+        let clock = Clock::fixed("2026-01-02T03:04:05Z".parse().unwrap());
+        let now = Now { at: Instant::now(), wall: clock.now() };
+        let identity = Identity { name: "h-1".into(), index: 1 };
+        let stats = Arc::new(Stats::default());
+        let node = Node {
+            machine: Machine::new(identity, Arc::new(TIMING), &now),
+            dialer: Box::new(net.dialer("h-1", Peer::default())),
+            dialect: Dialect::Stock,
+            backoff: Backoff::new(BACKOFF, rng),
+            clock,
+            dials: Arc::new(Semaphore::new(1)),
+            stats: stats.clone(),
+        };
+        let (orders, orders_rx) = watch::channel(Order { mode: Mode::Offline, since: Instant::now() });
+        let node = chassis::task::spawn(tracing::Span::none(), node.run(orders_rx));
+        Self { net, cloud, orders, stats, node }
+    }
+
+    fn order(&self, mode: Mode) {
+        self.orders.send_replace(Order { mode, since: Instant::now() });
+    }
+
+    /// A link on which the node has become ready.
+    async fn connected(&mut self) -> Link {
+        let mut link = self.cloud.accept().await.unwrap();
+        while self.stats.ready.get() == 0 {
+            answer_next(&mut link).await;
+            tokio::task::yield_now().await;
+        }
+        link
+    }
+}
+
+/// Takes one message, and answers it if it is a request.
+async fn answer_next(link: &mut Link) -> String {
+    let frame = link.rx.recv().await.unwrap().expect("the node is connected");
+    let message: Message = Dialect::Stock.decode(&frame).unwrap();
+    let said = format!("{} {}", message.route.operation, message.route.resource);
+    if message.route.operation != proto::Operation::Keepalive {
+        let object = json!({"metadata": {"resourceVersion": "1"}});
+        let content = Content::object(&ObjectResp::<Value>::success(object)).unwrap();
+        let answer = message.reply(Stamp { id: "a".into(), timestamp: 1 }, content);
+        link.tx.send(Dialect::Stock.encode(&answer)).await.unwrap();
+    }
+    said
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_connects_when_it_is_told_to_and_leaves_when_it_is_told_to() {
+    let mut stage = Stage::new();
+    stage.order(Mode::Online);
+    let mut link = stage.connected().await;
+    assert_eq!((stage.stats.online.get(), stage.stats.ready.get()), (1, 1));
+    assert_eq!(stage.stats.ready_after.summary().count, 1);
+    stage.order(Mode::Offline);
+    while let Ok(Some(_)) = link.rx.recv().await {}
+    assert_eq!((stage.stats.online.get(), stage.stats.ready.get()), (0, 0));
+    drop(stage.orders);
+    stage.node.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_link_is_opened_again_after_a_while() {
+    let mut stage = Stage::new();
+    stage.order(Mode::Online);
+    let link = stage.connected().await;
+    let lost = Instant::now();
+    drop(link);
+    let mut link = stage.cloud.accept().await.unwrap();
+    assert_eq!(lost.elapsed(), BACKOFF.initial);
+    assert_eq!(answer_next(&mut link).await, "keepalive node");
+    assert_eq!(answer_next(&mut link).await, "patch null/nodepatch/h-1");
+    assert_eq!(stage.stats.connections.get(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cloud_that_is_away_is_dialled_less_and_less_often() {
+    let mut stage = Stage::new();
+    let wire = stage.net.wire("h-1");
+    wire.cut();
+    stage.order(Mode::Online);
+    let start = Instant::now();
+    let failures = |stats: &Stats| stats.troubles().get("link: unreachable").copied().unwrap_or_default();
+    while failures(&stage.stats) < 4 {
+        tokio::time::advance(BACKOFF.initial).await;
+    }
+    // After 0.5, 1 and 2 s; the clock is only looked at every half second.
+    assert!(start.elapsed() >= BACKOFF.initial * 7, "{:?}", start.elapsed());
+    wire.heal();
+    stage.cloud.accept().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_node_says_nothing_and_stays_away_when_it_is_dropped() {
+    let mut stage = Stage::new();
+    stage.order(Mode::Online);
+    let mut link = stage.connected().await;
+    stage.order(Mode::Silent);
+    let heard = tokio::time::timeout(2 * TIMING.keepalive, async {
+        // What was on its way may still come.
+        while answer_next(&mut link).await != "keepalive node" {}
+    });
+    assert!(heard.await.is_err(), "a keepalive came");
+    drop(link);
+    let waited = tokio::time::timeout(BACKOFF.max, stage.cloud.accept()).await;
+    assert!(waited.is_err(), "it came back");
+    assert_eq!(stage.stats.dropped.summary().count, 1);
+    stage.order(Mode::Online);
+    stage.cloud.accept().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deaf_node_goes_on_speaking() {
+    let mut stage = Stage::new();
+    stage.order(Mode::Online);
+    let mut link = stage.connected().await;
+    stage.order(Mode::Deaf);
+    let speaks = tokio::time::timeout(2 * TIMING.keepalive, async {
+        while answer_next(&mut link).await != "keepalive node" {}
+    });
+    speaks.await.unwrap();
+}

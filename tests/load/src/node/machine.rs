@@ -1,0 +1,343 @@
+//! What a node does next, given what it hears and what time it is. Synchronous: no clock, no network, no tokio.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use proto::{Content, Group, Message, Operation, Resource, ResourceKind, Route, Source, Stamp};
+use tokio::time::Instant;
+
+use super::requests::{self, Object};
+use super::store::{Store, Verdict};
+
+mod answers;
+mod pushes;
+#[cfg(test)]
+mod tests;
+
+/// A refused registration or status is tried again after this long.
+const AGAIN: Duration = Duration::from_secs(2);
+/// Renewals of leases are spread by this part of their interval, as kubelets do it.
+const LEASE_JITTER: f64 = 0.04;
+/// Where Kubernetes looks for leases of nodes.
+const LEASES: &str = "kube-node-lease";
+
+/// Who a node is.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Name of the node.
+    pub name: Box<str>,
+    /// Its number; makes its message ids unlike those of other nodes.
+    pub index: u32,
+}
+
+/// How often nodes speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// Between keepalives.
+    pub keepalive: Duration,
+    /// Between renewals of the lease.
+    pub lease: Duration,
+    /// Between reports of the node's status.
+    pub status: Duration,
+    /// An answer that takes longer is given up.
+    pub answer: Duration,
+    /// Whether answers about leases and nodes are acknowledged too, as stock edges do and ours do not.
+    pub ack_answers: bool,
+}
+
+/// What time it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// For intervals.
+    pub at: Instant,
+    /// For peers.
+    pub wall: Timestamp,
+}
+
+/// What a step comes to.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// To be sent, in this order.
+    pub send: Vec<Message>,
+    /// To be counted.
+    pub seen: Vec<Seen>,
+}
+
+/// Something worth counting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// The cloud has taken the first status report on this connection.
+    Ready,
+    /// A lease was written; how long the answer took.
+    Lease(Duration),
+    /// An object was stored; how long ago the scenario sent it, if it said so.
+    Stored(Kind, Option<Duration>),
+    /// An object went away.
+    Deleted,
+    /// The version that the node has came again.
+    Duplicate,
+    /// An earlier version than the node has came.
+    Older,
+    /// The status of a pod was taken.
+    PodReported,
+    /// The cloud refused.
+    Refused {
+        /// What.
+        what: &'static str,
+        /// The reason in the API server's word.
+        reason: String,
+    },
+    /// There was no answer in time.
+    Unanswered(&'static str),
+    /// An answer that nobody waits for.
+    Stray,
+}
+
+/// Kinds of objects that are told apart in figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `v1/Pod`
+    Pod,
+    /// `v1/ConfigMap`
+    ConfigMap,
+    /// Any other.
+    Other,
+}
+
+/// One node.
+#[derive(Debug)]
+pub struct Machine {
+    identity: Identity,
+    timing: Arc<Timing>,
+    connections: u16,
+    messages: u32,
+    is_registered: bool,
+    is_ready: bool,
+    lease_version: Option<Box<str>>,
+    next_register: Option<Instant>,
+    next_keepalive: Instant,
+    next_lease: Instant,
+    next_status: Instant,
+    asked: Vec<Asked>,
+    store: Store,
+}
+
+#[derive(Debug)]
+struct Asked {
+    message: u32,
+    ask: Ask,
+    at: Instant,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Ask {
+    Register,
+    Status,
+    FindLease,
+    WriteLease,
+    PodStatus,
+    PodGone,
+    ConfigMap(Box<str>),
+}
+
+// === impl Ask ===
+
+impl Ask {
+    fn what(&self) -> &'static str {
+        match self {
+            Self::Register => "node",
+            Self::Status => "nodepatch",
+            Self::FindLease | Self::WriteLease => "lease",
+            Self::PodStatus => "podpatch",
+            Self::PodGone => "pod",
+            Self::ConfigMap(_) => "configmap",
+        }
+    }
+}
+
+// === impl Machine ===
+
+impl Machine {
+    /// A node that was never connected.
+    #[must_use]
+    pub fn new(identity: Identity, timing: Arc<Timing>, now: &Now) -> Self {
+        Self {
+            identity,
+            timing,
+            connections: 0,
+            messages: 0,
+            is_registered: false,
+            is_ready: false,
+            lease_version: None,
+            next_register: None,
+            next_keepalive: now.at,
+            next_lease: now.at,
+            next_status: now.at,
+            asked: Vec::new(),
+            store: Store::default(),
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.identity.name
+    }
+
+    /// A link is open: says who it is.
+    pub fn connected(&mut self, now: &Now) -> Output {
+        let mut out = Output::default();
+        self.connections = self.connections.wrapping_add(1);
+        self.messages = 0;
+        self.is_ready = false;
+        self.asked.clear();
+        self.keepalive(now, &mut out);
+        if self.is_registered {
+            self.report(now, &mut out);
+        } else {
+            self.register(now, &mut out);
+        }
+        out
+    }
+
+    /// When [`Self::tick`] is due.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        let oldest = self.asked.first().map(|asked| asked.at + self.timing.answer);
+        let timers =
+            if self.is_registered { self.next_lease.min(self.next_status) } else { self.next_keepalive };
+        [oldest, self.next_register].into_iter().flatten().fold(self.next_keepalive.min(timers), Instant::min)
+    }
+
+    /// Time has passed: does what is due.
+    pub fn tick(&mut self, now: &Now) -> Output {
+        let mut out = Output::default();
+        self.give_up(now, &mut out);
+        if now.at >= self.next_keepalive {
+            self.keepalive(now, &mut out);
+        }
+        if self.next_register.is_some_and(|at| now.at >= at) {
+            self.register(now, &mut out);
+        }
+        if self.is_registered && now.at >= self.next_status {
+            self.report(now, &mut out);
+        }
+        if self.is_registered && now.at >= self.next_lease {
+            self.renew(now, &mut out);
+        }
+        out
+    }
+
+    /// Takes a message of the cloud.
+    pub fn received(&mut self, now: &Now, message: &Message) -> Output {
+        let mut out = Output::default();
+        if message.is_empty() {
+            return out;
+        }
+        if matches!(message.route.operation, Operation::Config | Operation::Ping | Operation::Pong) {
+            let answer = message.reply(self.stamp(now), Content::text("ack"));
+            out.send.push(answer);
+            return out;
+        }
+        match &message.header.parent_id {
+            Some(parent) => self.answered(now, message, parent, &mut out),
+            None => self.pushed(now, message, &mut out),
+        }
+        out
+    }
+
+    fn keepalive(&mut self, now: &Now, out: &mut Output) {
+        let route = Route {
+            source: Source::WebSocket,
+            group: Group::Resource,
+            operation: Operation::Keepalive,
+            resource: Resource::Node,
+        };
+        out.send.push(Message::new(self.stamp(now), route, Content::text("ping")));
+        self.next_keepalive = now.at + self.timing.keepalive;
+    }
+
+    fn register(&mut self, now: &Now, out: &mut Output) {
+        self.next_register = None;
+        let resource = Resource::object(None, ResourceKind::Node, self.name());
+        let content = requests::node(self.name(), now.wall);
+        self.ask(now, Ask::Register, Operation::Insert, resource, content, out);
+    }
+
+    fn report(&mut self, now: &Now, out: &mut Output) {
+        let resource = Resource::object(None, ResourceKind::NodePatch, self.name());
+        let content = requests::node_patch(self.name(), now.wall);
+        self.ask(now, Ask::Status, Operation::Patch, resource, content, out);
+        self.next_status = now.at + self.timing.status;
+    }
+
+    /// A lease whose version is not known is looked up first, as edges do it.
+    fn renew(&mut self, now: &Now, out: &mut Output) {
+        self.next_lease = now.at + self.spread(self.timing.lease);
+        if self.asked.iter().any(|asked| matches!(asked.ask, Ask::FindLease | Ask::WriteLease)) {
+            return;
+        }
+        if self.lease_version.is_some() {
+            self.write_lease(now, Operation::Update, out);
+        } else {
+            let resource = Resource::object(Some(LEASES), ResourceKind::Lease, self.name());
+            self.ask(now, Ask::FindLease, Operation::Query, resource, Content::Null, out);
+        }
+    }
+
+    fn write_lease(&mut self, now: &Now, operation: Operation, out: &mut Output) {
+        let resource = Resource::object(Some(LEASES), ResourceKind::Lease, self.name());
+        let content = requests::lease(self.name(), self.lease_version.as_deref(), now.wall);
+        self.ask(now, Ask::WriteLease, operation, resource, content, out);
+    }
+
+    fn ask(
+        &mut self,
+        now: &Now,
+        ask: Ask,
+        operation: Operation,
+        resource: Resource,
+        content: Content,
+        out: &mut Output,
+    ) {
+        let route = Route { source: Source::Edged, group: Group::Meta, operation, resource };
+        let stamp = self.stamp(now);
+        self.asked.push(Asked { message: self.messages, ask, at: now.at });
+        out.send.push(Message::new(stamp, route, content));
+    }
+
+    fn give_up(&mut self, now: &Now, out: &mut Output) {
+        let limit = self.timing.answer;
+        let late = self.asked.iter().take_while(|asked| now.at >= asked.at + limit).count();
+        for asked in self.asked.drain(..late) {
+            out.seen.push(Seen::Unanswered(asked.ask.what()));
+            match asked.ask {
+                Ask::Register => self.next_register = Some(now.at),
+                Ask::Status => self.next_status = now.at,
+                Ask::WriteLease => self.lease_version = None,
+                _ => {}
+            }
+        }
+    }
+
+    /// In the form of a UUID, which is what real edges send; made of counters, so that nothing has to be remembered.
+    fn stamp(&mut self, now: &Now) -> Stamp {
+        self.messages = self.messages.wrapping_add(1);
+        Stamp { id: self.id(self.messages), timestamp: now.wall.as_millisecond() }
+    }
+
+    fn id(&self, message: u32) -> String {
+        format!("{:08x}-{:04x}-4000-8000-{message:012x}", self.identity.index, self.connections)
+    }
+
+    /// Up to [`LEASE_JITTER`] longer, another part for each node and each time.
+    fn spread(&self, interval: Duration) -> Duration {
+        let seed = u64::from(self.identity.index) << 32 | u64::from(self.messages);
+        // The finalizer of SplitMix64: neighbouring seeds give values that have nothing in common.
+        let mut bits = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        interval.mul_f64(1.0 + LEASE_JITTER * (bits >> 11) as f64 / (1_u64 << 53) as f64)
+    }
+}

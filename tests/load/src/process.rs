@@ -1,0 +1,96 @@
+//! Memory and CPU of processes from `/proc` (proc(5)), and how many files this one may have open.
+
+use anyhow::Context as _;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::{SysconfVar, sysconf};
+
+/// Files that this process has open beside its nodes' sockets.
+const OTHER_FILES: u64 = 128;
+
+/// What a process has used at one moment.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Usage {
+    /// Its own memory and its share of what it has in common with others, in KiB.
+    pub pss_kib: u64,
+    /// The part of it that is no file: heap and stacks.
+    pub anon_kib: u64,
+    /// CPU seconds since its start.
+    pub cpu: f64,
+    /// Threads.
+    pub threads: u64,
+}
+
+impl Usage {
+    /// Looks at a process.
+    ///
+    /// # Errors
+    /// When it is gone, or another user's.
+    pub fn of(pid: i32) -> anyhow::Result<Self> {
+        let read = |file: &str| {
+            let path = format!("/proc/{pid}/{file}");
+            std::fs::read_to_string(&path).with_context(|| format!("read {path}"))
+        };
+        let memory = read("smaps_rollup")?;
+        let (ticks, threads) = parse_stat(&read("stat")?).context("an unreadable stat")?;
+        let ticks_per_second = sysconf(SysconfVar::CLK_TCK)?.unwrap_or(100) as f64;
+        Ok(Self {
+            pss_kib: field(&memory, "Pss:").context("no Pss")?,
+            anon_kib: field(&memory, "Anonymous:").context("no Anonymous")?,
+            cpu: ticks as f64 / ticks_per_second,
+            threads,
+        })
+    }
+}
+
+fn field(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
+}
+
+/// Fields 14 and 15 (user and system time) and 20 (threads). The second field, the name, may hold anything.
+fn parse_stat(text: &str) -> Option<(u64, u64)> {
+    let (_, behind_name) = text.rsplit_once(')')?;
+    let fields: Vec<&str> = behind_name.split_whitespace().collect();
+    let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    Some((number(11)? + number(12)?, number(17)?))
+}
+
+/// Lets this process have as many sockets as it has nodes.
+///
+/// # Errors
+/// When the system does not allow it.
+pub fn allow_sockets(nodes: usize) -> anyhow::Result<()> {
+    let wanted = nodes as u64 + OTHER_FILES;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft >= wanted {
+        return Ok(());
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, wanted, hard.max(wanted)).with_context(|| {
+        format!("{nodes} nodes need {wanted} open files and {hard} are allowed; raise `ulimit -Hn` or start as root")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_found_by_name() {
+        let text = "Rss:  9000 kB\nPss:                8123 kB\nAnonymous:         77 kB\n";
+        assert_eq!((field(text, "Pss:"), field(text, "Anonymous:")), (Some(8123), Some(77)));
+        assert_eq!(field("Pss: many\n", "Pss:"), None);
+    }
+
+    #[test]
+    fn times_and_threads_are_found_behind_any_name() {
+        let line = "1234 (a (b) c) S 1 1 1 0 -1 4194560 100 0 0 0 17 25 0 0 20 0 3 0 100 1 1";
+        assert_eq!(parse_stat(line), Some((42, 3)));
+        assert_eq!(parse_stat("nonsense"), None);
+    }
+
+    #[test]
+    fn this_process_can_be_measured() {
+        let usage = Usage::of(std::process::id() as i32).unwrap();
+        assert!(usage.pss_kib > 0 && usage.threads > 0);
+    }
+}

@@ -1,0 +1,52 @@
+//! All nodes rest: keepalives and leases, nothing else.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::fleet::Fleet;
+use crate::ground::Ground;
+use crate::process::Usage;
+use crate::report::Report;
+
+/// Measures for `duration`.
+///
+/// # Errors
+/// When the hub cannot be looked at any more.
+pub async fn measure(ground: &Ground, fleet: &Fleet, duration: Duration) -> anyhow::Result<Report> {
+    let mut report = Report::new("idle");
+    let nodes = fleet.len() as f64;
+    fleet.stats.lease.clear();
+    let (sent, leases) = (fleet.stats.sent.get(), fleet.stats.leases.get());
+    let begin = ground.observer.sample().await?;
+    sleep(duration).await;
+    let end = ground.observer.sample().await?;
+    let seconds = (end.at - begin.at).as_secs_f64();
+    report.count("nodes", fleet.len());
+    report.count("nodes ready", fleet.stats.ready.get());
+    report.time("measured for", end.at - begin.at);
+    if let (Some(before), Some(hub)) = (ground.before.hub, end.hub) {
+        memory(&mut report, "hub", &before, &hub, nodes);
+        report.count("hub threads", hub.threads);
+    }
+    report.number_if("hub CPU", "percent", end.hub_cpu_since(&begin));
+    memory(&mut report, "own", &ground.before.own, &end.own, nodes);
+    report.number("own CPU", "percent", end.own_cpu_since(&begin));
+    report.number("messages sent", "per_s", (fleet.stats.sent.get() - sent) as f64 / seconds);
+    report.number("leases written", "per_s", (fleet.stats.leases.get() - leases) as f64 / seconds);
+    report.number_if("API writes", "per_s", end.writes_since(&begin).map(|writes| writes / seconds));
+    let requests = end.requests.zip(begin.requests).map(|(end, begin)| (end - begin) / seconds);
+    report.number_if("API requests", "per_s", requests);
+    report.times("lease", fleet.stats.lease.summary());
+    report.troubles(&fleet.stats);
+    Ok(report)
+}
+
+/// What was there before the first node is not counted per node.
+fn memory(report: &mut Report, whose: &str, before: &Usage, now: &Usage, nodes: f64) {
+    let per_node = |before: u64, now: u64| (now as f64 - before as f64) / nodes;
+    report.number(&format!("{whose} PSS without nodes"), "mib", before.pss_kib as f64 / 1024.0);
+    report.number(&format!("{whose} PSS"), "mib", now.pss_kib as f64 / 1024.0);
+    report.number(&format!("{whose} PSS per node"), "kib", per_node(before.pss_kib, now.pss_kib));
+    report.number(&format!("{whose} anonymous per node"), "kib", per_node(before.anon_kib, now.anon_kib));
+}
