@@ -301,6 +301,7 @@ impl Builder {
             rng: self.rng.clone(),
             ca_certificate: api.root_pem,
             address: hub.advertise_address.first().cloned().unwrap_or_default(),
+            authorization: (&hub.authorization).into(),
         };
         let ready = self.readiness.register(EdgeController::NAME);
         let metrics = self.registry.register(edgecontroller::Metrics::register);

@@ -29,6 +29,7 @@ use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
 use chassis::task;
 use futures::StreamExt as _;
+use proto::config::cloudcore;
 use proto::hello::Held;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -61,6 +62,26 @@ pub struct Environment {
     pub ca_certificate: String,
     /// Address of this CloudCore, as nodes are annotated with it.
     pub address: String,
+    /// What becomes of a request for what does not belong to a node.
+    pub authorization: Authorization,
+}
+
+/// What becomes of a request for what does not belong to a node (`modules.cloudHub.authorization`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Authorization {
+    /// It is denied.
+    #[default]
+    Enforced,
+    /// It is logged as denied, and goes on: to see what would break. Who a node is counts all the same.
+    LogOnly,
+}
+
+impl From<&cloudcore::Authorization> for Authorization {
+    /// `enable: false`, the default of stock KubeEdge, leaves ours on: a file that was written for stock must not open
+    /// what is closed by default. Only someone who turns it on and asks for `debug` gets that.
+    fn from(file: &cloudcore::Authorization) -> Self {
+        if file.enable && file.debug { Self::LogOnly } else { Self::Enforced }
+    }
 }
 
 /// The module.
@@ -92,6 +113,7 @@ struct Context {
     rng: Rng,
     ca_certificate: String,
     address: String,
+    authorization: Authorization,
     desired: DesiredView,
     calls: Semaphore,
     metrics: Metrics,
@@ -118,7 +140,7 @@ impl EdgeController {
         ready: ReadyGuard,
         metrics: Metrics,
     ) -> Self {
-        let Environment { client, clock, rng, ca_certificate, address } = environment;
+        let Environment { client, clock, rng, ca_certificate, address, authorization } = environment;
         let desired = DesiredWriter::default();
         let context = Context {
             client,
@@ -126,6 +148,7 @@ impl EdgeController {
             rng,
             ca_certificate,
             address,
+            authorization,
             desired: desired.view(),
             calls: Semaphore::new(CALLS),
             metrics,

@@ -86,7 +86,7 @@ impl Session {
         if controller.announce(announcement).await.is_err() {
             return End::ShuttingDown;
         }
-        // So that the hub's end, and not this session's, is what closes EdgeController's queue.
+        // So that the hub's end, and not that of one connection, is what closes EdgeController's queue.
         drop(controller);
         let Self { link, requests, replies, own_replies, outbox, config, environment } = self;
         let dialect = link.peer.dialect;

@@ -37,7 +37,7 @@ struct RequestLabels {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DenialLabels {
-    request: &'static str,
+    resource: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -86,8 +86,8 @@ impl Metrics {
         self.requests.get_or_create(&RequestLabels { request, outcome }).inc();
     }
 
-    pub(super) fn denied(&self, request: &'static str) {
-        self.denials.get_or_create(&DenialLabels { request }).inc();
+    pub(super) fn denied(&self, resource: &'static str) {
+        self.denials.get_or_create(&DenialLabels { resource }).inc();
     }
 
     pub(super) fn change_pushed(&self) {

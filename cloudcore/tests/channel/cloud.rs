@@ -67,6 +67,7 @@ impl Cloud {
                 rng,
                 ca_certificate: "PEM of the API's CA".to_owned(),
                 address: "192.0.2.1".to_owned(),
+                authorization: (&config.authorization).into(),
             },
             sessions,
             readiness.register(edgecontroller::EdgeController::NAME),

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::Event;
 use kube::Api;
+use proto::config::cloudcore::{Authorization, CloudHub};
 use proto::{Content, Operation, Source};
 use serde_json::{Value, json};
 
@@ -92,6 +93,7 @@ async fn a_node_tells_nothing_of_others_and_trying_is_counted() {
     let cloud = Cloud::start().await;
     let mut edge = Edge::join(&cloud, "edge-1").await;
     cloud.create_pod("theirs", "edge-2").await;
+    cloud.settle().await;
     let subjects = [
         json!({"kind": "Pod", "namespace": "default", "name": "theirs"}),
         json!({"kind": "Node", "name": "edge-2"}),
@@ -104,8 +106,23 @@ async fn a_node_tells_nothing_of_others_and_trying_is_counted() {
         let answer = edge.ask(Operation::Insert, "default/event/lie.1", &event).await;
         assert!(error_text(&answer).starts_with("Forbidden: "), "{answer:?}");
     }
-    let denied = cloud.metric(r#"edgecontroller_denied_requests_total{request="event"}"#);
-    assert_eq!(denied.as_deref(), Some("2"));
+    assert_eq!(cloud.metric(DENIED_EVENTS).as_deref(), Some("2"));
+}
+
+/// The denials of events, as the metrics name them.
+const DENIED_EVENTS: &str = r#"edgecontroller_denied_requests_total{resource="event"}"#;
+
+#[tokio::test(start_paused = true)]
+async fn denials_can_be_looked_at_before_they_count() {
+    let authorization = Authorization { enable: true, debug: true, ..Authorization::default() };
+    let cloud = Cloud::start_with(CloudHub { authorization, ..CloudHub::default() }).await;
+    let mut edge = Edge::join(&cloud, "edge-1").await;
+    let event = json!({
+        "metadata": {"name": "odd.1", "namespace": "default"},
+        "involvedObject": {"kind": "Node", "name": "edge-2"}, "reason": "Odd", "message": "Well",
+    });
+    assert!(edge.ask(Operation::Insert, "default/event/odd.1", &event).await.content.is_ok());
+    assert_eq!(cloud.metric(DENIED_EVENTS).as_deref(), Some("1"));
 }
 
 #[tokio::test(start_paused = true)]

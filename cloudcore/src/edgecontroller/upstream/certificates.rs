@@ -7,7 +7,7 @@ use kube::Api;
 use kube::api::PostParams;
 
 use super::answer::Done;
-use super::{Caller, Outcomes, forbidden, not_found, status_of};
+use super::{Caller, Outcomes, not_found, status_of};
 
 /// Signs serving certificates of nodes.
 const SIGNER: &str = "kubernetes.io/kubelet-serving";
@@ -18,21 +18,24 @@ impl Caller {
     }
 
     pub(super) async fn create_csr(&self, csr: CertificateSigningRequest) -> Outcomes {
-        check_signer(&csr)?;
+        self.check_signer(&csr)?;
         self.csrs().create(&PostParams::default(), &csr).await.map(Done::object).map_err(status_of)
     }
 
     pub(super) async fn get_csr(&self, name: &str) -> Outcomes {
         let found = self.csrs().get_opt(name).await.map_err(status_of)?;
         let csr = found.ok_or_else(|| not_found("certificatesigningrequests.certificates.k8s.io", name))?;
-        check_signer(&csr)?;
+        self.check_signer(&csr)?;
         Ok(Done::object(csr))
     }
-}
 
-fn check_signer(csr: &CertificateSigningRequest) -> Result<(), Box<Status>> {
-    match csr.spec.signer_name.as_str() {
-        SIGNER => Ok(()),
-        other => Err(forbidden(format!("a node may ask {SIGNER} for certificates, not {other:?}"))),
+    fn check_signer(&self, csr: &CertificateSigningRequest) -> Result<(), Box<Status>> {
+        match csr.spec.signer_name.as_str() {
+            SIGNER => Ok(()),
+            other => self.deny(
+                "certificatesigningrequest",
+                format!("a node may ask {SIGNER} for certificates, not {other:?}"),
+            ),
+        }
     }
 }

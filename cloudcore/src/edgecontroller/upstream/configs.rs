@@ -1,23 +1,32 @@
 //! Config maps and secrets that the pods of a node use (spec cloud-and-wire 3.8).
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::Api;
 use proto::{ObjectPath, ResourceKind};
 
 use super::answer::Done;
-use super::{Caller, Outcomes, forbidden, not_found, status_of};
+use super::{Caller, Outcomes, not_found, status_of};
 
 impl Caller {
+    /// A node sees what its pods use.
+    pub(super) fn check_is_used(&self, path: &ObjectPath) -> Result<(), Box<Status>> {
+        if self.context.desired.read().uses(&self.node, path) {
+            return Ok(());
+        }
+        let what = match path.kind {
+            ResourceKind::Secret => "secret",
+            ResourceKind::ConfigMap => "configmap",
+            _ => "persistentvolumeclaim",
+        };
+        self.deny(what, format!("no pod on node {:?} uses {path}", self.node.as_str()))
+    }
+
     /// From what the watch brought, and when it is not there, from the API server: the node may be faster than
     /// the watch.
     pub(super) async fn get_config(&self, path: &ObjectPath) -> Outcomes {
-        let known = {
-            let desired = self.context.desired.read();
-            if !desired.uses(&self.node, path) {
-                return Err(forbidden(format!("no pod on node {:?} uses {path}", self.node.as_str())));
-            }
-            desired.config(path)
-        };
+        self.check_is_used(path)?;
+        let known = self.context.desired.read().config(path);
         if let Some(known) = known {
             let resource_version = Some(known.resource_version.clone());
             return Ok(Done::Object { content: known.content.clone(), resource_version });

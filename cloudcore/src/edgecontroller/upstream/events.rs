@@ -8,7 +8,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::Value;
 
 use super::answer::Done;
-use super::{Caller, Outcomes, forbidden, status_of};
+use super::{Caller, Outcomes, status_of};
 
 impl Caller {
     fn events(&self, event: &Event) -> Api<Event> {
@@ -56,9 +56,10 @@ impl Caller {
         let (namespace, name) =
             (subject.namespace.as_deref().unwrap_or_default(), subject.name.as_deref().unwrap_or_default());
         match subject.kind.as_deref() {
-            Some("Node") => self.check_is_self("events of node", name),
+            Some("Node") => self.check_is_self("event", name),
             Some("Pod") if self.context.desired.read().is_elsewhere(&self.node, namespace, name) => {
-                Err(forbidden(format!("pod {namespace}/{name} is not on node {:?}", self.node.as_str())))
+                let why = format!("pod {namespace}/{name} is not on node {:?}", self.node.as_str());
+                self.deny("event", why)
             }
             _ => Ok(()),
         }

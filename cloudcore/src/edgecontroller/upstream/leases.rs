@@ -7,7 +7,7 @@ use kube::api::PostParams;
 
 use super::answer::Done;
 use super::request::Named;
-use super::{Caller, Outcomes, forbidden, not_found, status_of};
+use super::{Caller, Outcomes, not_found, status_of};
 
 /// Where Kubernetes looks for leases of nodes.
 const NAMESPACE: &str = "kube-node-lease";
@@ -19,9 +19,8 @@ impl Caller {
 
     fn check_lease(&self, namespace: &str, name: &str) -> Result<(), Box<Status>> {
         if namespace != NAMESPACE {
-            return Err(forbidden(format!(
-                "leases of nodes are in namespace {NAMESPACE}, not in {namespace:?}"
-            )));
+            let why = format!("leases of nodes are in namespace {NAMESPACE}, not in {namespace:?}");
+            self.deny("lease", why)?;
         }
         self.check_is_self("lease", name)
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::answer::Done;
 use super::request::{Named, PodReport, StatusPatch};
-use super::{Caller, Outcomes, forbidden, not_found, status_of};
+use super::{Caller, Outcomes, not_found, status_of};
 use crate::edgecontroller::shape;
 
 /// Marks the image, in the API, of a pod that the node has from a file.
@@ -26,10 +26,10 @@ impl Caller {
     /// Only the images of static pods, only on the node itself.
     pub(super) async fn create_pod(&self, mut pod: Pod) -> Outcomes {
         let on = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
-        self.check_is_self("pods on node", on)?;
+        self.check_is_self("pod", on)?;
         let is_mirror = pod.metadata.annotations.iter().flatten().any(|(key, _)| key == MIRROR_ANNOTATION);
         if !is_mirror {
-            return Err(forbidden("a node may create mirror pods only"));
+            self.deny("pods", "a node may create mirror pods only".to_owned())?;
         }
         pod.metadata.resource_version = None;
         let namespace = pod.metadata.namespace.clone().unwrap_or_default();
@@ -108,7 +108,7 @@ impl Caller {
             return Err(self.gone(pod, reported));
         }
         let on = live.spec.and_then(|spec| spec.node_name).unwrap_or_default();
-        self.check_is_self("pods on node", &on)?;
+        self.check_is_self("pod", &on)?;
         Ok(uid)
     }
 

@@ -6,7 +6,7 @@ use kube::Api;
 use proto::{ObjectPath, ResourceKind};
 
 use super::answer::Done;
-use super::{Caller, Outcomes, forbidden, not_found, status_of};
+use super::{Caller, Outcomes, not_found, status_of};
 
 impl Caller {
     pub(super) async fn get_storage(&self, path: &ObjectPath) -> Outcomes {
@@ -19,9 +19,7 @@ impl Caller {
     }
 
     async fn get_claim(&self, path: &ObjectPath, name: &str) -> Outcomes {
-        if !self.context.desired.read().uses(&self.node, path) {
-            return Err(forbidden(format!("no pod on node {:?} uses {path}", self.node.as_str())));
-        }
+        self.check_is_used(path)?;
         let namespace = path.namespace.as_deref().unwrap_or_default();
         let claims = Api::<PersistentVolumeClaim>::namespaced(self.context.client.clone(), namespace);
         let found = claims.get_opt(name).await.map_err(status_of)?;
@@ -38,7 +36,8 @@ impl Caller {
             name: claim.name.clone(),
         });
         if !claim.is_some_and(|claim| self.context.desired.read().uses(&self.node, &claim)) {
-            return Err(forbidden(format!("no pod on node {:?} uses volume {name:?}", self.node.as_str())));
+            let why = format!("no pod on node {:?} uses volume {name:?}", self.node.as_str());
+            self.deny("persistentvolume", why)?;
         }
         Ok(Done::object(volume))
     }
@@ -47,7 +46,7 @@ impl Caller {
         let attachments = Api::<VolumeAttachment>::all(self.context.client.clone());
         let found = attachments.get_opt(name).await.map_err(status_of)?;
         let attachment = found.ok_or_else(|| not_found("volumeattachments.storage.k8s.io", name))?;
-        self.check_is_self("attachments of node", &attachment.spec.node_name)?;
+        self.check_is_self("volumeattachment", &attachment.spec.node_name)?;
         Ok(Done::object(attachment))
     }
 }

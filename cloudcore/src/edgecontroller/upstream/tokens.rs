@@ -7,12 +7,14 @@ use kube::api::PostParams;
 
 use super::answer::Done;
 use super::request::Named;
-use super::{Caller, Outcomes, forbidden, status_of};
+use super::{Caller, Outcomes, status_of};
 
 impl Caller {
     /// Only bound to a pod on this node that runs as that account (Kubernetes asks the same of kubelets).
     pub(super) async fn create_token(&self, account: &Named, request: TokenRequest) -> Outcomes {
-        self.check_binding(account, &request).map_err(forbidden)?;
+        if let Err(why) = self.check_binding(account, &request) {
+            self.deny("serviceaccounttoken", why)?;
+        }
         let accounts = Api::<ServiceAccount>::namespaced(self.context.client.clone(), &account.namespace);
         let issued = accounts
             .create_token_request(&account.name, &PostParams::default(), &request)
