@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument, Span};
 
@@ -12,6 +13,14 @@ use tracing::{Instrument, Span};
 #[derive(Debug)]
 #[must_use = "the task is aborted when its handle is dropped"]
 pub struct AbortOnDrop<T>(AbortOnDropHandle<T>);
+
+/// Waits until `instant`; where there is none, for ever.
+pub async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
 
 /// Starts `future` as a task of `tasks`; everything it logs is inside `span`.
 pub fn spawn_in<T, F>(tasks: &mut JoinSet<T>, span: Span, future: F) -> AbortHandle

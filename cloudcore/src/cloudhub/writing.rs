@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chassis::channel::Receiver;
 use chassis::link::{Dialect, Frame, LinkSender, SideLanes};
+use chassis::task::until;
 use proto::codec::binary::{self, Frame as Native, Push};
 use proto::{Group, Lane, Message, Operation, Resource, Route, Stamp, codec};
 use tokio::sync::{Notify, mpsc, watch};
@@ -144,12 +145,6 @@ impl<R: Answers> Stream<'_, '_, R> {
     /// Until there may be something to send.
     async fn wait(&mut self, news: &mut watch::Receiver<()>) -> Result<(), End> {
         let outbox = self.writing.outbox;
-        let due = async {
-            match outbox.deadline() {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
         let echoes = self.lanes.contains(&Lane::Control);
         tokio::select! {
             () = self.writing.echo.notified(), if echoes => {
@@ -162,7 +157,7 @@ impl<R: Answers> Stream<'_, '_, R> {
             },
             // The outbox holds the other end, and this stream the outbox.
             _ = news.changed() => Ok(()),
-            () = due => Ok(()),
+            () = until(outbox.deadline()) => Ok(()),
         }
     }
 

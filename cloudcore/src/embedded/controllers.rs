@@ -7,6 +7,7 @@ use chassis::clock::Clock;
 use chassis::module::Module;
 use chassis::readiness::ReadyGuard;
 use chassis::shutdown::Shutdown;
+use chassis::task::until;
 use futures::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use kube::Client;
@@ -104,13 +105,6 @@ impl Module for Controllers {
                 look_at = Some(next.map_or(again, |next| next.min(again)));
             }
         }
-    }
-}
-
-async fn until(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => tokio::time::sleep_until(instant).await,
-        None => std::future::pending().await,
     }
 }
 

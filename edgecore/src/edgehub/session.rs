@@ -7,6 +7,7 @@ use chassis::clock::Clock;
 use chassis::link::{CloseReason, Dialect, Frame, Link, LinkError, LinkReceiver, LinkSender, SideLanes};
 use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
+use chassis::task::until;
 use proto::codec::binary::{self, Frame as Native};
 use proto::{Content, Group, Lane, Message, Operation, Resource, Route, Source, Stamp};
 use tokio::sync::{mpsc, watch};
@@ -203,7 +204,7 @@ impl Writer {
             let silent_at = self.silent_at(heartbeat);
             let sent = tokio::select! {
                 _ = beat.tick() => self.keepalive().await,
-                () = at(silent_at) => {
+                () = until(silent_at) => {
                     // The arrival that proves the opposite may have come since.
                     if self.silent_at(heartbeat).is_none_or(|at| at > Instant::now()) {
                         continue;
@@ -307,13 +308,6 @@ impl Writer {
         if let Err(error) = self.link.close(goodbye).await {
             tracing::debug!(%error, "link closed by the other side first");
         }
-    }
-}
-
-async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use chassis::backoff::{Backoff, BackoffPolicy};
 use chassis::rng::Rng;
+use chassis::task::until;
 use futures::StreamExt as _;
 use futures::stream;
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -190,13 +191,6 @@ impl Outbox {
             .entry(key)
             .or_insert_with(|| Retry { backoff: Backoff::new(RETRY, rng), at: Instant::now() });
         retry.at = Instant::now() + retry.backoff.next_delay();
-    }
-}
-
-async fn until(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => tokio::time::sleep_until(instant).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -235,15 +235,9 @@ impl PodActor {
         }
     }
 
-    async fn wait(&mut self, until: Option<Instant>) -> Flow {
-        let alarm = async {
-            match until {
-                Some(until) => tokio::time::sleep_until(until).await,
-                None => std::future::pending().await,
-            }
-        };
+    async fn wait(&mut self, alarm: Option<Instant>) -> Flow {
         tokio::select! {
-            () = alarm => Flow::Continue,
+            () = chassis::task::until(alarm) => Flow::Continue,
             changed = self.wanted.changed() => {
                 if changed.is_err() {
                     return Flow::Abandon;
