@@ -14,6 +14,16 @@ pub const VERSION: u32 = 1;
 /// Objects that an edge may say it holds: a hundred pods with a hundred objects each. A hello with more is refused.
 pub const MAX_HELD: usize = 10_000;
 
+/// More than this between the two clocks is worth a line in the log: certificates and leases go wrong by it.
+const CLOCK_TOLERANCE_MS: u64 = 60_000;
+
+/// How many seconds two clocks, in Unix milliseconds, are apart; `None` when that is within tolerance.
+#[must_use]
+pub fn clocks_apart(one_ms: i64, other_ms: i64) -> Option<u64> {
+    let apart = one_ms.abs_diff(other_ms);
+    (apart > CLOCK_TOLERANCE_MS).then_some(apart / 1000)
+}
+
 /// The edge's first frame.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Hello {

@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use chassis::link::{Dialect, Frame, Link};
 use proto::codec::binary::{self, Frame as Native};
-use proto::hello::{Held, Hello, Welcome};
+use proto::hello::{Held, Hello, Welcome, clocks_apart};
 
 use super::Environment;
 use super::session::End;
 
 /// Time for the hello. The edge reads its store for it, which takes seconds on slow flash.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// More than this between the two clocks is worth a line in the log: certificates and leases go wrong by it.
-const CLOCK_TOLERANCE_MS: u64 = 60_000;
 
 /// Answers the hello. Gives what the edge says it holds, if it is one that says so.
 pub(super) async fn greet(link: &mut Link, environment: &Environment) -> Result<Option<Vec<Held>>, End> {
@@ -28,9 +26,7 @@ pub(super) async fn greet(link: &mut Link, environment: &Environment) -> Result<
     let version = hello.check().map_err(End::Unfit)?;
     let Hello { held, software, time, .. } = hello;
     let now = environment.clock.now_ms();
-    let apart = now.abs_diff(time);
-    if apart > CLOCK_TOLERANCE_MS {
-        let seconds = apart / 1000;
+    if let Some(seconds) = clocks_apart(now, time) {
         tracing::warn!(edge_ms = time, cloud_ms = now, "the node's clock and this one are {seconds} s apart");
     }
     tracing::debug!(software, held = held.len(), "hello");

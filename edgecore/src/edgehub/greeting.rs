@@ -6,7 +6,7 @@ use chassis::channel::Sender;
 use chassis::clock::Clock;
 use chassis::link::{Dialect, Frame, Link};
 use proto::codec::binary::{self, Frame as Native};
-use proto::hello::{Hello, VERSION, Welcome};
+use proto::hello::{Held, Hello, VERSION, Welcome, clocks_apart};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -16,8 +16,6 @@ use crate::flow::FromCloud;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Frames that may overtake the welcome: on a transport with lanes nothing keeps it the first to arrive.
 const MAX_EARLY: usize = 256;
-/// More than this between the two clocks is worth a line in the log: certificates and leases go wrong by it.
-const CLOCK_TOLERANCE_MS: u64 = 60_000;
 
 /// Says hello, and gives the frames that came before the welcome.
 ///
@@ -43,13 +41,13 @@ pub(super) async fn greet(
     if welcome.version != VERSION {
         return Err(format!("CloudCore answered with version {}, not {VERSION}", welcome.version));
     }
-    let apart = welcome.time.abs_diff(clock.now_ms());
-    if apart > CLOCK_TOLERANCE_MS {
+    let now = clock.now_ms();
+    if let Some(seconds) = clocks_apart(now, welcome.time) {
+        let cloud = welcome.time;
         tracing::warn!(
-            edge_ms = clock.now_ms(),
-            cloud_ms = welcome.time,
-            "the clocks of this node and CloudCore are {} s apart",
-            apart / 1000
+            edge_ms = now,
+            cloud_ms = cloud,
+            "this node's clock and CloudCore's are {seconds} s apart"
         );
     }
     tracing::info!(cloud = welcome.software, "welcomed");
@@ -58,10 +56,7 @@ pub(super) async fn greet(
 
 const ENDED: &str = "MetaManager has ended";
 
-async fn tell(
-    up: &Sender<FromCloud>,
-    hello: Option<oneshot::Sender<Vec<proto::hello::Held>>>,
-) -> Result<(), String> {
+async fn tell(up: &Sender<FromCloud>, hello: Option<oneshot::Sender<Vec<Held>>>) -> Result<(), String> {
     up.send(FromCloud::Connected(hello)).await.map_err(|_| ENDED.to_owned())
 }
 

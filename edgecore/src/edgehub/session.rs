@@ -246,17 +246,21 @@ impl Writer {
     }
 
     async fn send(&mut self, what: ToCloud) -> Result<(), LinkError> {
-        match what {
-            ToCloud::Message(message) => {
-                if !message.is_ack() {
-                    let wait = self.throttle.take(Instant::now());
-                    if !wait.is_zero() {
-                        tokio::time::sleep(wait).await;
-                    }
-                    self.ask();
-                }
-                self.write_message(*message).await
+        if let ToCloud::Message(message) = &what
+            && !message.is_ack()
+        {
+            let wait = self.throttle.take(Instant::now());
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
             }
+            self.ask();
+        }
+        self.pass_on(what).await
+    }
+
+    async fn pass_on(&mut self, what: ToCloud) -> Result<(), LinkError> {
+        match what {
+            ToCloud::Message(message) => self.write_message(*message).await,
             ToCloud::Acks(acks) => self.write(&Native::Acks(acks)).await,
         }
     }
@@ -294,11 +298,7 @@ impl Writer {
     /// Sends what is still coming, then closes the link. Errors end it early: what mattered is in the store.
     pub(super) async fn flush(mut self: Box<Self>, inbox: &mut HubInbox) {
         while let Some(what) = inbox.recv().await {
-            let sent = match what {
-                ToCloud::Message(message) => self.write_message(*message).await,
-                ToCloud::Acks(acks) => self.write(&Native::Acks(acks)).await,
-            };
-            if let Err(error) = sent {
+            if let Err(error) = self.pass_on(what).await {
                 tracing::info!(%error, "link lost while shutting down");
                 while inbox.recv().await.is_some() {}
                 return;

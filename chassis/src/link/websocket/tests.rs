@@ -274,25 +274,6 @@ async fn someone_who_never_finishes_the_handshake_holds_up_nobody_and_is_dropped
 }
 
 #[tokio::test]
-async fn a_plain_http_answer_is_a_refusal() {
-    let server = Cloud::start(limits()).await;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("wss://{}/", listener.local_addr().unwrap());
-    let tls = server.authority.node();
-    let dialer =
-        WebSocketDialer::new(&url, HeaderMap::new(), Arc::new(move || tls.clone()), limits()).unwrap();
-    let answer = async {
-        let acceptor = tokio_rustls::TlsAcceptor::from(server.authority.server());
-        let mut stream = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
-        stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await.unwrap();
-        stream.flush().await.unwrap();
-        stream
-    };
-    let (dialled, _stream) = tokio::join!(dialer.dial(), answer);
-    assert!(matches!(dialled.unwrap_err(), LinkError::Refused { status: 503, .. }));
-}
-
-#[tokio::test]
 async fn addresses_that_make_no_sense_are_refused_by_name() {
     let tls = Authority::new().client(None);
     for url in ["ws://127.0.0.1:1/", "https://cloud/", "wss://", "wss://a b/", "", "wss://-.-/"] {

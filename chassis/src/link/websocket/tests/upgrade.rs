@@ -98,6 +98,12 @@ async fn cve_2022_31080_an_endless_refusal_is_not_read() {
 }
 
 #[tokio::test]
+async fn a_plain_http_answer_is_a_refusal() {
+    let refused = dial_into("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", b"").await;
+    assert!(matches!(refused, LinkError::Refused { status: 503, .. }));
+}
+
+#[tokio::test]
 async fn what_is_no_upgrade_is_refused() {
     let wrong = [
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
@@ -116,7 +122,6 @@ async fn what_is_no_upgrade_is_refused() {
     }
 }
 
-/// A name for what the server did not get to offer is no agreement.
 #[tokio::test]
 async fn a_head_without_end_is_cut() {
     let error =
