@@ -32,6 +32,7 @@ use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use proto::config;
 use proto::config::cloudcore::{self, CloudCore, Embedded, KubeApiConfig};
+use rustls::ServerConfig;
 
 use crate::cloudhub::authority::{Authority, CaFiles, TokenRefresher};
 use crate::cloudhub::httpserver::{HttpServer, Issuer, router};
@@ -240,18 +241,32 @@ impl Builder {
         let routes = router(issuer, client.clone());
         self.supervisor.start(HttpServer::bind(https, tls, routes).await?);
 
-        let metrics = self.registry.register(AcceptorMetrics::new);
-        let channel = socket(&hub.websocket.address, hub.websocket.port)
-            .context("modules.cloudHub.websocket.address")?;
         let tls = Arc::new(server_config(ca.cert_der(), &server, ClientAuth::Required)?);
-        let acceptor = WebSocketAcceptor::bind(channel, Arc::clone(&tls), limits(&hub))
-            .await
-            .with_context(|| format!("listen on {channel} (modules.cloudHub.websocket)"))?
-            .with_metrics(metrics.clone())
-            .with_gate(door.gate());
+        let acceptors = self.open_channel(&hub, tls, door).await?;
+
+        let period = Duration::from_secs(u64::from(hub.token_refresh_duration) * 3600);
+        let (clock, rng) = (self.clock.clone(), self.rng.clone());
+        let ready = self.readiness.register(TokenRefresher::<KubeSecrets>::NAME);
+        self.supervisor.start(TokenRefresher { store: secrets, ca, period, clock, rng, ready });
+        Ok(acceptors)
+    }
+
+    /// The sockets that nodes connect to, of the transports that are enabled.
+    async fn open_channel(
+        &self,
+        hub: &cloudcore::CloudHub,
+        tls: Arc<ServerConfig>,
+        door: &Door,
+    ) -> anyhow::Result<Several> {
+        let metrics = self.registry.register(AcceptorMetrics::new);
         let mut acceptors: Vec<Box<dyn Acceptor>> = Vec::new();
         if hub.websocket.enable {
-            acceptors.push(Box::new(acceptor));
+            let address = socket(&hub.websocket.address, hub.websocket.port)
+                .context("modules.cloudHub.websocket.address")?;
+            let acceptor = WebSocketAcceptor::bind(address, Arc::clone(&tls), limits(hub))
+                .await
+                .with_context(|| format!("listen on {address} (modules.cloudHub.websocket)"))?;
+            acceptors.push(Box::new(acceptor.with_metrics(metrics.clone()).with_gate(door.gate())));
         }
         if hub.quic.enable {
             let address =
@@ -265,11 +280,6 @@ impl Builder {
                 .with_context(|| format!("listen on {address}/udp (modules.cloudHub.quic)"))?;
             acceptors.push(Box::new(acceptor.with_metrics(metrics)));
         }
-
-        let period = Duration::from_secs(u64::from(hub.token_refresh_duration) * 3600);
-        let (clock, rng) = (self.clock.clone(), self.rng.clone());
-        let ready = self.readiness.register(TokenRefresher::<KubeSecrets>::NAME);
-        self.supervisor.start(TokenRefresher { store: secrets, ca, period, clock, rng, ready });
         Ok(Several::new(acceptors))
     }
 
