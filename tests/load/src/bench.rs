@@ -22,17 +22,23 @@ const PAYLOAD: usize = 1024;
 /// When the hub does not start, or a scenario fails; then the end of the hub's log is in the error.
 pub async fn run(args: &Bench) -> anyhow::Result<Vec<Report>> {
     let mut hub = CloudCore::start(args.cloudcore.as_deref(), args.nodes).await?;
-    let measured = measure(args, &mut hub).await;
+    let mut reports = Vec::new();
+    let measured = measure(args, &mut hub, &mut reports).await;
     let log = hub.log_tail();
-    hub.stop().await?;
-    measured.with_context(|| format!("cloudcore's last words:\n{log}\n"))
+    let stopped = hub.stop().await;
+    if let Err(error) = measured {
+        // What was measured until then is worth reading.
+        reports.iter().for_each(|report| tracing::info!("\n{report}"));
+        return Err(error.context(format!("cloudcore's last words:\n{log}\n")));
+    }
+    stopped.map(|_| reports).context("end cloudcore")
 }
 
-async fn measure(args: &Bench, hub: &mut CloudCore) -> anyhow::Result<Vec<Report>> {
+async fn measure(args: &Bench, hub: &mut CloudCore, reports: &mut Vec<Report>) -> anyhow::Result<()> {
     let mut ground = Ground::prepare(&target(args, hub)?, &[]).await?;
     let fleet = Fleet::start(&ground, &ground.members, ground.timing);
     tracing::info!(nodes = fleet.len(), took = ?ground.joined.1, "joined; connecting");
-    let mut reports = vec![storm::connect(&ground, &fleet).await?];
+    reports.push(storm::connect(&ground, &fleet).await?);
     tracing::info!(time = ?args.idle, "resting");
     reports.push(idle::measure(&ground, &fleet, args.idle).await?);
     tracing::info!("fanning out");
@@ -42,7 +48,7 @@ async fn measure(args: &Bench, hub: &mut CloudCore) -> anyhow::Result<Vec<Report
     tracing::info!("killing and starting the hub");
     ground.observer.pid = Some(hub.restart().await?);
     reports.push(storm::lost_hub(&ground, &fleet).await?);
-    Ok(reports)
+    Ok(())
 }
 
 fn target(args: &Bench, hub: &CloudCore) -> anyhow::Result<Target> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -39,6 +39,21 @@ pub async fn join_token(client: &Client) -> anyhow::Result<String> {
     let data = secret.data.and_then(|mut data| data.remove("tokendata"));
     let data = data.context("Secret kubeedge/tokensecret has no tokendata")?;
     String::from_utf8(data.0).context("the token is not text")
+}
+
+/// How many of the nodes with this prefix the API calls Ready: what others believe, whatever the nodes say.
+///
+/// # Errors
+/// What the API says.
+pub async fn ready_nodes(client: &Client, prefix: &str) -> anyhow::Result<usize> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    let found = nodes.list(&ListParams::default()).await.context("list nodes")?;
+    let ready = found.iter().filter(|node| {
+        let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let is_ours = node.metadata.name.as_deref().is_some_and(|name| name.starts_with(prefix));
+        is_ours && conditions.into_iter().any(|found| found.type_ == "Ready" && found.status == "True")
+    });
+    Ok(ready.count())
 }
 
 /// Objects of one scenario.

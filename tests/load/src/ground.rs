@@ -32,6 +32,8 @@ pub struct Ground {
     pub https: Endpoint,
     /// Who there is.
     pub members: Vec<Member>,
+    /// What their names begin with.
+    pub prefix: String,
     /// What they speak.
     pub dialect: Dialect,
     /// How often they speak.
@@ -116,6 +118,7 @@ impl Ground {
             members: members
                 .map(|((name, key), index)| Member { name, index, key, source: source(index) })
                 .collect(),
+            prefix: target.name_prefix.clone(),
             dialect: target.dialect,
             timing: target.timing(),
             dials: Arc::new(Semaphore::new(target.dial_at_once.unwrap_or(Semaphore::MAX_PERMITS))),

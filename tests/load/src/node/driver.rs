@@ -145,12 +145,15 @@ impl Node {
         is_ready: &mut bool,
     ) -> End {
         loop {
+            // Looked at each time: an order that came while a message was being written is seen here and nowhere else.
             let mode = orders.borrow_and_update().mode;
+            if mode == Mode::Offline {
+                return End::Ordered;
+            }
             let out = tokio::select! {
-                changed = orders.changed() => match (changed, orders.borrow().mode) {
-                    (Err(_), _) => return End::Over,
-                    (Ok(()), Mode::Offline) => return End::Ordered,
-                    (Ok(()), _) => continue,
+                changed = orders.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return End::Over,
                 },
                 frame = link.rx.recv(), if mode != Mode::Deaf => match frame {
                     Ok(Some(frame)) => self.hear(mode, &frame),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::cluster;
 use crate::fleet::Fleet;
 use crate::ground::Ground;
 use crate::process::Usage;
@@ -24,6 +25,10 @@ pub async fn measure(ground: &Ground, fleet: &Fleet, duration: Duration) -> anyh
     let seconds = (end.at - begin.at).as_secs_f64();
     report.count("nodes", fleet.len());
     report.count("nodes ready", fleet.stats.ready.get());
+    if let Ok(client) = ground.client() {
+        let ready = cluster::ready_nodes(&client, &ground.prefix).await?;
+        report.count("nodes ready in the API", ready as u64);
+    }
     report.time("measured for", end.at - begin.at);
     if let (Some(before), Some(hub)) = (ground.before.hub, end.hub) {
         memory(&mut report, "hub", &before, &hub, nodes);

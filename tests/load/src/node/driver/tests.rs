@@ -2,12 +2,15 @@ use std::time::Duration;
 
 use chassis::backoff::BackoffPolicy;
 use chassis::link::memory::{MemoryAcceptor, MemoryNet};
-use chassis::link::{Acceptor as _, Link, Peer};
+use chassis::link::{Acceptor as _, CloseReason, FrameSink, FrameSource, LinkReceiver, LinkSender, Peer};
 use chassis::rng::Rng;
 use chassis::task::AbortOnDrop;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use proto::reply::ObjectResp;
 use proto::{Content, Message, Stamp};
 use serde_json::{Value, json};
+use tokio::sync::SemaphorePermit;
 
 use super::*;
 use crate::node::{Identity, Timing};
@@ -37,6 +40,10 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
+        Self::with(|net| Box::new(net.dialer("h-1", Peer::default())))
+    }
+
+    fn with(dialer: impl FnOnce(&MemoryNet) -> Box<dyn Dialer>) -> Self {
         let rng = Rng::seeded(1);
         let net = MemoryNet::new(rng.clone());
         let cloud = net.listen();
@@ -46,7 +53,7 @@ impl Stage {
         let stats = Arc::new(Stats::default());
         let node = Node {
             machine: Machine::new(identity, Arc::new(TIMING), &now),
-            dialer: Box::new(net.dialer("h-1", Peer::default())),
+            dialer: dialer(&net),
             dialect: Dialect::Stock,
             backoff: Backoff::new(BACKOFF, rng),
             clock,
@@ -161,4 +168,49 @@ async fn a_deaf_node_goes_on_speaking() {
         while answer_next(&mut link).await != "keepalive node" {}
     });
     speaks.await.unwrap();
+}
+
+/// A link that takes a message only when the test lets it, and on which nothing comes.
+#[derive(Clone)]
+struct Gate(Arc<Semaphore>);
+
+impl Dialer for Gate {
+    fn dial(&self) -> BoxFuture<'_, Result<Link, LinkError>> {
+        let (tx, rx) = (LinkSender::new(self.clone()), LinkReceiver::new(self.clone()));
+        std::future::ready(Ok(Link { peer: Peer::default(), tx, side: None, rx })).boxed()
+    }
+}
+
+impl FrameSink for Gate {
+    fn send(&mut self, _: Frame) -> BoxFuture<'_, Result<(), LinkError>> {
+        async { self.0.acquire().await.map(SemaphorePermit::forget).map_err(|_| LinkError::Closed) }.boxed()
+    }
+
+    fn close(&mut self, _: CloseReason) -> BoxFuture<'_, Result<(), LinkError>> {
+        std::future::ready(Ok(())).boxed()
+    }
+}
+
+impl FrameSource for Gate {
+    fn recv(&mut self) -> BoxFuture<'_, Result<Option<Frame>, LinkError>> {
+        std::future::pending().boxed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_comes_while_a_message_is_being_written_is_followed() {
+    let gate = Gate(Arc::new(Semaphore::new(0)));
+    let stage = Stage::with(|_| Box::new(gate.clone()));
+    stage.order(Mode::Online);
+    while stage.stats.online.get() == 0 {
+        tokio::task::yield_now().await;
+    }
+    stage.order(Mode::Offline);
+    gate.0.add_permits(2);
+    let left = tokio::time::timeout(TIMING.keepalive, async {
+        while stage.stats.online.get() > 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+    left.await.expect("the node leaves");
 }
