@@ -26,6 +26,9 @@ const WITNESS: &str = "hollow-witness";
 /// How often the witness renews its lease.
 const WITNESS_LEASE: Duration = Duration::from_millis(100);
 
+/// An attack that is over sooner is followed by silence, so that the witness has something to tell.
+const WATCHED: Duration = Duration::from_secs(1);
+
 /// Ways to misbehave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Attack {
@@ -108,11 +111,10 @@ async fn one(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     witness.stats.lease.clear();
-    let (lost, before) = (witness.stats.connections.get(), scene.ground().observer.sample().await?);
-    let outcome = perform(attack, scene).await;
+    let (connections, before) = (witness.stats.connections.get(), scene.ground().observer.sample().await?);
+    let (outcome, ()) = tokio::join!(perform(attack, scene), tokio::time::sleep(WATCHED));
     report.text(name, outcome.unwrap_or_else(|error| format!("refused: {error:#}")));
     let after = scene.ground().observer.sample().await.context("the hub is gone")?;
-    // A witness without a single answer has the whole attack as its time.
     let lease = witness.stats.lease.summary();
     report.text(
         &format!("  witness during {name}"),
@@ -121,11 +123,9 @@ async fn one(
             lease.count, lease.p50, lease.p99, lease.max
         ),
     );
-    if witness.stats.connections.get() > lost {
-        report.count(
-            &format!("  witness lost its connection during {name}"),
-            witness.stats.connections.get() - lost,
-        );
+    let lost = witness.stats.connections.get() - connections;
+    if lost > 0 {
+        report.count(&format!("  witness lost its connection during {name}"), lost);
     }
     if let (Some(before), Some(after)) = (before.hub, after.hub) {
         let grown = (after.pss_kib as f64 - before.pss_kib as f64) / 1024.0;

@@ -9,8 +9,8 @@ use futures::{SinkExt as _, StreamExt as _};
 use proto::reply::QueryFailure;
 use proto::{Content, Group, Message, Operation, Resource, Route, Source, Stamp, codec};
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout, timeout_at};
-use tokio_tungstenite::tungstenite::{Message as WsMessage, Utf8Bytes};
+use tokio::time::{Instant, timeout_at};
+use tokio_tungstenite::tungstenite::{Error as WsError, Message as WsMessage, Utf8Bytes};
 
 use crate::connection::{Socket, StockDialer};
 use crate::ground::{Ground, Member};
@@ -118,13 +118,14 @@ impl<'a> Scene<'a> {
         Ok(None)
     }
 
-    /// Listens until the connection ends or nothing happens for long enough.
+    /// Listens until the connection ends or the patience does.
     pub(super) async fn reaction(&self, socket: &mut Socket) -> Reaction {
         let (mut seen, start) = (Reaction::default(), Instant::now());
         while seen.end.is_none() {
-            let end = match timeout(self.patience, socket.next()).await {
+            let end = match timeout_at(start + self.patience, socket.next()).await {
                 Err(_) => break,
-                Ok(None) => Some("cut".to_owned()),
+                // How exactly TLS and TCP were ended makes no difference.
+                Ok(None | Some(Err(WsError::Io(_)))) => Some("cut".to_owned()),
                 Ok(Some(Err(error))) => Some(format!("cut ({error})")),
                 Ok(Some(Ok(WsMessage::Close(None)))) => Some("closed without a reason".to_owned()),
                 Ok(Some(Ok(WsMessage::Close(Some(close))))) => {

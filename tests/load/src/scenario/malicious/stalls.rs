@@ -19,6 +19,8 @@ const TLS_CONNECTIONS: usize = 100;
 const RECONNECTS: usize = 200;
 /// Until the connections have arrived at the hub.
 const SETTLE: Duration = Duration::from_millis(500);
+/// A slow peer does not wait for long itself: those that get no further are not needed.
+const OPEN: Duration = Duration::from_secs(3);
 /// As long as a handshake may take at either end, and a little.
 const LIMIT: Duration = Duration::from_secs(35);
 /// Between two bytes of a slow request.
@@ -48,7 +50,7 @@ impl Scene<'_> {
         let hub = &self.ground().hub;
         let key = &self.evil.key;
         let open =
-            join_all((0..TLS_CONNECTIONS).map(|_| timeout(LIMIT, hub.tls(Some(key.clone()), None)))).await;
+            join_all((0..TLS_CONNECTIONS).map(|_| timeout(OPEN, hub.tls(Some(key.clone()), None)))).await;
         let mut open: Vec<_> = open.into_iter().flatten().flatten().collect();
         let drip = async {
             for byte in b"GET / HTTP/1.1\r\nHost: a\r\nX: ".iter().chain(std::iter::repeat(&b'x')) {
