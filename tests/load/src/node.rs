@@ -1,12 +1,15 @@
 //! One hollow node: what an edge says to the cloud, without anything behind it.
 //!
-//! [`machine`] decides, [`driver`] moves its messages over a link, [`store`] remembers what was delivered.
+//! [`machine`] decides, [`flow`] is what goes in and out of it, [`driver`] moves its messages over a link, `store` remembers
+//! what was delivered.
 
 pub mod driver;
+pub mod flow;
 pub mod machine;
 mod requests;
 mod store;
 
 pub use driver::{Mode, Node, Order};
-pub use machine::{Identity, Kind, Machine, Now, Output, Seen, Timing};
+pub use flow::{Identity, Kind, Now, Output, Seen, Timing};
+pub use machine::Machine;
 pub use requests::SENT;
