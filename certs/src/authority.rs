@@ -140,23 +140,27 @@ pub async fn load_or_create_server(
     Err(StoreError::Conflict(SERVER_SECRET.to_owned()).into())
 }
 
-/// The join token: the shared one while it is good for another half of `ttl`, else a new one for `ttl`. Calling this every half
-/// `ttl` keeps a good one in the Secret, whichever replica gets there first.
+/// The join token: the shared one while it is good for another half of `ttl` and not from before `since`, else a new one for `ttl`.
+/// Calling this every half `ttl` keeps a good one in the Secret, whichever replica gets there first.
 pub async fn load_or_refresh_token(
     store: &impl SecretStore,
     ca: &Ca,
     ttl: SignedDuration,
     now: Timestamp,
+    since: Option<Timestamp>,
 ) -> Result<JoinToken, AuthorityError> {
+    let is_recent = |expiry: Timestamp| since.is_none_or(|since| expiry.duration_since(since) >= ttl);
     for _ in 0..MAX_ATTEMPTS {
         let found = store.get(TOKEN_SECRET).await?;
         let held = found.as_ref().and_then(|found| read_token(&found.data));
         if let Some(token) = held
-            && token.verify(ca, now).is_ok_and(|expiry| expiry.duration_since(now) > ttl / 2)
+            && token
+                .verify(ca, now)
+                .is_ok_and(|expiry| expiry.duration_since(now) > ttl / 2 && is_recent(expiry))
         {
             return Ok(token);
         }
-        let token = JoinToken::issue(ca, now, ttl)?;
+        let token = JoinToken::issue(ca, since.map_or(now, |since| now.max(since)), ttl)?;
         let data = SecretData::new([(TOKEN_KEY, token.expose().as_bytes())]);
         match write(store, TOKEN_SECRET, &data, found.map(|it| it.version)).await {
             Ok(()) => return Ok(token),

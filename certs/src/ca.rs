@@ -145,9 +145,22 @@ impl Ca {
         lifetime: SignedDuration,
         now: Timestamp,
     ) -> Result<CertificateDer<'static>, CsrError> {
+        self.sign_node_csr_since(der, node_name, lifetime, now, None)
+    }
+
+    /// As [`Ca::sign_node_csr`], for a node of which certificates from before `since` are revoked: this one begins no earlier.
+    pub fn sign_node_csr_since(
+        &self,
+        der: &[u8],
+        node_name: &str,
+        lifetime: SignedDuration,
+        now: Timestamp,
+        since: Option<Timestamp>,
+    ) -> Result<CertificateDer<'static>, CsrError> {
         let asking = NodeIdentity::new(node_name)?;
         let csr = NodeCsr::check(der, &asking)?;
-        self.sign_node(&csr, lifetime, now).map_err(|error| CsrError::Signing(error.to_string()))
+        let from = since.unwrap_or(Timestamp::MIN).max(add(now, -CLOCK_SKEW));
+        self.sign_node(&csr, from, add(now, lifetime)).map_err(|error| CsrError::Signing(error.to_string()))
     }
 
     /// Whether `certificate` is valid at `now` and signed by this CA's key.
@@ -160,10 +173,10 @@ impl Ca {
     fn sign_node(
         &self,
         csr: &NodeCsr,
-        lifetime: SignedDuration,
-        now: Timestamp,
+        from: Timestamp,
+        until: Timestamp,
     ) -> Result<CertificateDer<'static>, CaError> {
-        let mut params = profile(add(now, -CLOCK_SKEW), add(now, lifetime));
+        let mut params = profile(from, until);
         params.distinguished_name = subject(Some(NODE_ORGANIZATION), &csr.node().common_name());
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.sign(params, csr.public_key())

@@ -3,6 +3,7 @@
 //! ```text
 //!   edges ══ cloudhub ──NodeSession──► edgecontroller ── kube::Client ──► Kubernetes API
 //!     │         (requests, replies, outbox of each node)                  (a cluster, or embedded-api)
+//!     │                    ▲──Bans── bans ◄─AnnotatedNodes─ edgecontroller
 //!     └── HTTPS ── httpserver, tokens ── Secrets                            ▲
 //!                                          embedded-controllers ────────────┘
 //! ```
@@ -34,13 +35,14 @@ use proto::config;
 use proto::config::cloudcore::{self, CloudCore, Embedded, KubeApiConfig};
 use rustls::ServerConfig;
 
-use crate::cloudhub::authority::{Authority, CaFiles, TokenRefresher};
-use crate::cloudhub::httpserver::{HttpServer, Issuer, router};
+use crate::cloudhub::authority::{Authority, CaFiles, TokenRefresher, token_lifetime};
+use crate::cloudhub::bans::BanKeeper;
+use crate::cloudhub::httpserver::{HttpServer, Issuer, Lifetimes, router};
 use crate::cloudhub::secrets::KubeSecrets;
 use crate::cloudhub::{self, CloudHub, Door};
 use crate::edgecontroller::{self, EdgeController};
 use crate::embedded::{Controllers, EmbeddedApi, server};
-use crate::flow::Sessions;
+use crate::flow::{AnnotatedNodes, Bans, Sessions};
 
 /// Time to finish what is under way when told to stop. The edges resend what was not acknowledged, so this need not be
 /// long; it must be shorter than the 90 s after which systemd kills.
@@ -103,6 +105,7 @@ struct Builder {
     registry: SharedRegistry,
     hub_metrics: cloudhub::Metrics,
     debug: DebugSources,
+    annotated: AnnotatedNodes,
     supervisor: Supervisor,
 }
 
@@ -148,6 +151,7 @@ impl App {
             hub_metrics: registry.register(cloudhub::Metrics::register),
             registry,
             debug: DebugSources::default(),
+            annotated: AnnotatedNodes::default(),
             supervisor: Supervisor::new(GRACE),
         };
         let admin = builder.start_admin(log).await?;
@@ -157,13 +161,15 @@ impl App {
             Some(Simulated { acceptor, client, root_pem }) => {
                 let api = Api { client, root_pem };
                 builder.start_controllers(&api);
-                let door = builder.door();
+                let bans = builder.start_bans(&api);
+                let door = builder.door(bans);
                 builder.start_hub(acceptor, door, api);
             }
             None => {
                 let api = builder.start_api().await?;
-                let door = builder.door();
-                let acceptor = builder.start_doors(&api.client, &door).await?;
+                let bans = builder.start_bans(&api);
+                let door = builder.door(bans.clone());
+                let acceptor = builder.start_doors(&api.client, &door, bans).await?;
                 builder.start_hub(Box::new(acceptor), door, api);
             }
         }
@@ -213,9 +219,24 @@ impl Builder {
         Ok(api)
     }
 
-    fn door(&self) -> Door {
+    fn start_bans(&mut self, api: &Api) -> Bans {
+        let (writer, bans) = Bans::new();
+        let ready = self.readiness.register(BanKeeper::NAME);
+        self.supervisor.start(BanKeeper {
+            client: api.client.clone(),
+            clock: self.clock.clone(),
+            rng: self.rng.clone(),
+            annotated: self.annotated.watch(),
+            bans: writer,
+            metrics: self.hub_metrics.clone(),
+            ready,
+        });
+        bans
+    }
+
+    fn door(&self, bans: Bans) -> Door {
         let limit = usize::try_from(self.config.modules.cloud_hub.node_limit).unwrap_or(usize::MAX);
-        Door::new(limit, self.hub_metrics.clone())
+        Door::new(limit, bans, self.hub_metrics.clone())
     }
 
     fn start_controllers(&mut self, api: &Api) {
@@ -225,7 +246,7 @@ impl Builder {
     }
 
     /// Certificates, the HTTPS server that nodes join at, and the socket that they connect to.
-    async fn start_doors(&mut self, client: &Client, door: &Door) -> anyhow::Result<Several> {
+    async fn start_doors(&mut self, client: &Client, door: &Door, bans: Bans) -> anyhow::Result<Several> {
         let hub = self.config.modules.cloud_hub.clone();
         let secrets = KubeSecrets::new(client.clone());
         let files =
@@ -237,17 +258,18 @@ impl Builder {
         let tls = Arc::new(server_config(ca.cert_der(), &server, ClientAuth::Optional)?);
         let lifetime =
             SignedDuration::from_hours(i64::from(hub.edge_cert_signing_duration).saturating_mul(HOURS_A_DAY));
-        let issuer = Issuer::new(ca.clone(), lifetime, self.clock.clone());
+        let period = Duration::from_secs(u64::from(hub.token_refresh_duration) * 3600);
+        let lifetimes = Lifetimes { certificate: lifetime, token: token_lifetime(period) };
+        let issuer = Issuer::new(ca.clone(), lifetimes, bans.clone(), self.clock.clone());
         let routes = router(issuer, client.clone());
         self.supervisor.start(HttpServer::bind(https, tls, routes).await?);
 
         let tls = Arc::new(server_config(ca.cert_der(), &server, ClientAuth::Required)?);
         let acceptors = self.open_channel(&hub, tls, door).await?;
 
-        let period = Duration::from_secs(u64::from(hub.token_refresh_duration) * 3600);
         let (clock, rng) = (self.clock.clone(), self.rng.clone());
         let ready = self.readiness.register(TokenRefresher::<KubeSecrets>::NAME);
-        self.supervisor.start(TokenRefresher { store: secrets, ca, period, clock, rng, ready });
+        self.supervisor.start(TokenRefresher { store: secrets, ca, period, clock, rng, bans, ready });
         Ok(acceptors)
     }
 
@@ -312,6 +334,7 @@ impl Builder {
             ca_certificate: api.root_pem,
             address: hub.advertise_address.first().cloned().unwrap_or_default(),
             authorization: (&hub.authorization).into(),
+            annotated: std::mem::take(&mut self.annotated),
         };
         let ready = self.readiness.register(EdgeController::NAME);
         let metrics = self.registry.register(edgecontroller::Metrics::register);

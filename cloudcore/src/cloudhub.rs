@@ -5,9 +5,10 @@
 //! and ends, which closes the queues of EdgeController.
 //!
 //! Beside it, and independent of it: nodes join over HTTPS ([`httpserver`]), with the CA and the tokens of
-//! [`authority`], which lie in Kubernetes ([`secrets`]).
+//! [`authority`], which lie in Kubernetes ([`secrets`]). Nodes that [`bans`] knows get neither connection nor certificate.
 
 pub mod authority;
+pub mod bans;
 mod door;
 mod greeting;
 pub mod httpserver;
@@ -38,7 +39,7 @@ pub use self::door::Door;
 use self::identity::Refusal;
 pub use self::metrics::Metrics;
 use self::session::Session;
-use crate::flow::{NodeName, NodeSession, Outbox, Pace, Replies, Sessions};
+use crate::flow::{Bans, NodeName, NodeSession, Outbox, Pace, Replies, Sessions};
 
 /// Requests of one node that wait for EdgeController. When they are this many the hub stops reading from the
 /// node, so that it feels the delay; a stock edge sends 60 at once at most (`messageBurst`).
@@ -105,6 +106,8 @@ struct Running {
 /// The newest connection of a node.
 struct Current {
     connection: u64,
+    /// Start of its certificate's validity.
+    not_before: Option<Timestamp>,
     end: ShutdownTrigger,
 }
 
@@ -150,10 +153,16 @@ impl Module for CloudHub {
     async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
         let Self { mut acceptor, config, environment, controller, ready } = self;
         let mut running = Running { tasks: JoinSet::new(), current: HashMap::new(), connections: 0 };
-        ready.ready();
+        let mut bans = environment.door.bans();
+        // Nobody comes in before it is known who may not.
+        tokio::select! {
+            () = bans.known() => ready.ready(),
+            () = shutdown.requested() => return Ok(()),
+        }
         loop {
             tokio::select! {
                 () = shutdown.requested() => break,
+                () = bans.changed() => running.expel(&bans),
                 link = acceptor.accept() => running.admit(link?, &config, &environment, &controller, &shutdown),
                 Some(ended) = running.tasks.join_next() => running.forget(ended?, &environment),
             }
@@ -209,7 +218,8 @@ impl Running {
         let connection = self.connections;
         let span = tracing::info_span!("session", %node, connection);
         let (end, until) = shutdown.child();
-        if let Some(older) = self.current.insert(node.clone(), Current { connection, end }) {
+        let not_before = identity::not_before(&link.peer);
+        if let Some(older) = self.current.insert(node.clone(), Current { connection, not_before, end }) {
             older.end.request();
         }
         environment.door.enter(&node);
@@ -249,6 +259,15 @@ impl Running {
             metrics.ended(end.kind());
             Some(Ended { node, connection })
         });
+    }
+
+    /// Ends the sessions of nodes that may be here no longer.
+    fn expel(&self, bans: &Bans) {
+        for (node, current) in &self.current {
+            if bans.check(node.as_str(), current.not_before).is_err() {
+                current.end.request();
+            }
+        }
     }
 
     fn forget(&mut self, ended: Option<Ended>, environment: &Environment) {

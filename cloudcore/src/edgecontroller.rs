@@ -39,7 +39,7 @@ pub use self::metrics::Metrics;
 use self::upstream::Worker;
 use self::view::{DesiredView, DesiredWriter};
 use self::watches::{Fact, Kind, Synced};
-use crate::flow::{NodeName, NodeSession, Outbox};
+use crate::flow::{AnnotatedNodes, NodeName, NodeSession, Outbox};
 
 /// Calls to the API server under way for all nodes together. A kube-apiserver admits 400 reads and 200 writes at
 /// once (`--max-requests-inflight`, `--max-mutating-requests-inflight`); nodes shall not take all of them.
@@ -64,6 +64,8 @@ pub struct Environment {
     pub address: String,
     /// What becomes of a request for what does not belong to a node.
     pub authorization: Authorization,
+    /// Told which Nodes are banned by annotation.
+    pub annotated: AnnotatedNodes,
 }
 
 /// What becomes of a request for what does not belong to a node (`modules.cloudHub.authorization`).
@@ -90,6 +92,7 @@ pub struct EdgeController {
     sessions: Receiver<NodeSession>,
     context: Arc<Context>,
     desired: DesiredWriter,
+    annotated: AnnotatedNodes,
     ready: Option<ReadyGuard>,
     /// Of nodes that have been brought up to date, or are being so.
     outboxes: HashMap<NodeName, Outbox>,
@@ -140,7 +143,8 @@ impl EdgeController {
         ready: ReadyGuard,
         metrics: Metrics,
     ) -> Self {
-        let Environment { client, clock, rng, ca_certificate, address, authorization } = environment;
+        let Environment { client, clock, rng, ca_certificate, address, authorization, annotated } =
+            environment;
         let desired = DesiredWriter::default();
         let context = Context {
             client,
@@ -158,6 +162,7 @@ impl EdgeController {
             sessions,
             context,
             desired,
+            annotated,
             ready: Some(ready),
             outboxes: HashMap::new(),
             resyncs: VecDeque::new(),
@@ -206,7 +211,10 @@ impl EdgeController {
             Fact::Pods(change) => (watches::pods(&mut desired, change), Vec::new()),
             Fact::ConfigMaps(change) => (watches::config_maps(&mut desired, change), Vec::new()),
             Fact::Secrets(change) => (watches::secrets(&mut desired, change), Vec::new()),
-            Fact::Nodes(change) => watches::nodes(&mut desired, change),
+            Fact::Nodes(change) => {
+                watches::annotations(&self.annotated, &change);
+                watches::nodes(&mut desired, change)
+            }
         };
         drop(desired);
         self.distribute(changes);

@@ -5,10 +5,13 @@
 //!   cloudhub  - requests (Message) ->                 edgecontroller   one queue per connection
 //!   cloudhub  <- Outbox (newest version wins) -       edgecontroller   one per connection
 //!   cloudhub  <- Replies (Message) -                  edgecontroller   one queue per connection
+//!   bans      <- AnnotatedNodes (state) -             edgecontroller
+//!   bans      - Bans (state) ->                       cloudhub, httpserver, tokens
 //! ```
 //!
 //! What a node should have travels as state, in its [`Outbox`]; what it asked for travels as messages.
 
+mod bans;
 mod outbox;
 
 use std::fmt;
@@ -17,6 +20,7 @@ use chassis::channel::{Receiver, Sender};
 use proto::Message;
 use proto::hello::Held;
 
+pub use bans::{AnnotatedNodes, Bans, BansWriter, Barred};
 pub use outbox::state::{Change, Pace, Transmission};
 pub use outbox::{Outbox, OutboxReader};
 

@@ -20,6 +20,8 @@ pub struct Args {
 /// What keadm can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Shut a node out for good, or list who is.
+    Ban(Ban),
     /// A control plane, a CloudCore and an edge node with two pods, on this machine alone.
     Demo(Demo),
     /// Print the token that edge nodes join with.
@@ -30,14 +32,61 @@ pub enum Command {
     Join(Box<Join>),
     /// Undo `init` or `join` on this machine.
     Reset(Reset),
+    /// Let a banned node in again.
+    Unban(Unban),
+}
+
+/// Which cluster.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct KubeConfig {
+    /// Kubeconfig of the cluster. Without it: /root/.kube/config, else that of the embedded control plane.
+    #[arg(long, value_name = "FILE")]
+    pub kube_config: Option<PathBuf>,
+}
+
+/// `keadm ban`
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = "Examples:
+  keadm ban edge-7 --reason 'stolen from the depot'
+  keadm ban --list
+
+The node's connection ends at once. Its name and every certificate that it has are refused, also after its Node is
+deleted, and join tokens that it may know count no more. Annotating a Node with node.kubeedge.io/banned=REASON does the
+same.")]
+pub struct Ban {
+    /// The node.
+    #[arg(required_unless_present = "list", conflicts_with = "list")]
+    pub node: Option<String>,
+    /// Why: for those who find it in the list. The node is not told.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+    /// List the nodes that are banned or were.
+    #[arg(long)]
+    pub list: bool,
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: KubeConfig,
+}
+
+/// `keadm unban`
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Unban {
+    /// The node.
+    pub node: String,
+    /// Let it in with the certificate that it has, because it was banned by mistake. Without this it has to join anew.
+    #[arg(long)]
+    pub trust_certificates: bool,
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: KubeConfig,
 }
 
 /// `keadm gettoken`
 #[derive(Debug, ClapArgs)]
 pub struct GetToken {
-    /// Kubeconfig of the cluster. Without it: /root/.kube/config, else that of the embedded control plane.
-    #[arg(long, value_name = "FILE")]
-    pub kube_config: Option<PathBuf>,
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: KubeConfig,
 }
 
 /// `keadm init`

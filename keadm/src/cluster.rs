@@ -35,7 +35,7 @@ pub async fn join_token(client: Client) -> anyhow::Result<String> {
 }
 
 /// What the API server said, without the rest of its Status, which says the same again.
-fn said(error: kube::Error) -> anyhow::Error {
+pub(crate) fn said(error: kube::Error) -> anyhow::Error {
     match error {
         kube::Error::Api(status) => anyhow::anyhow!("{}", status.message),
         other => other.into(),

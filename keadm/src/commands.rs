@@ -1,5 +1,6 @@
 //! One file for each command.
 
+mod ban;
 mod demo;
 mod gettoken;
 mod init;
@@ -34,6 +35,8 @@ pub fn run(args: Args, printer: &Printer) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match args.command {
+            Command::Ban(ban) => ban::ban(ban, printer).await,
+            Command::Unban(unban) => ban::unban(unban, printer).await,
             Command::Demo(demo) => demo::run(demo, printer).await,
             Command::Gettoken(gettoken) => gettoken::run(gettoken, printer).await,
             Command::Init(init) => init::run(init, printer).await,

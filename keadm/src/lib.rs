@@ -1,6 +1,7 @@
 //! The installer: init, join, reset, demo.
 
 pub mod args;
+pub mod bans;
 pub mod cluster;
 pub mod commands;
 pub mod cri;

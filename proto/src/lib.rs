@@ -4,6 +4,7 @@
 //! plain functions. Bytes become types in [`codec`], YAML text becomes types in [`config`], and nothing behind
 //! those two looks at strings to find out what a message is about.
 
+pub mod ban;
 pub mod codec;
 pub mod config;
 pub mod hello;

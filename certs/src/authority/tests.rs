@@ -25,7 +25,7 @@ async fn the_secrets_have_stock_names_keys_and_forms() {
     let store = MemoryStore::new();
     let ca = load_or_create_ca(&store, None, now()).await.unwrap();
     let server = load_or_create_server(&store, &ca, &names("a"), now()).await.unwrap();
-    let token = load_or_refresh_token(&store, &ca, TTL, now()).await.unwrap();
+    let token = load_or_refresh_token(&store, &ca, TTL, now(), None).await.unwrap();
 
     let held = data(&store, "casecret").await;
     assert_eq!(held.get("cadata").unwrap(), ca.cert_der().as_ref());
@@ -42,12 +42,12 @@ async fn what_is_there_is_kept() {
     let store = MemoryStore::new();
     let ca = load_or_create_ca(&store, None, now()).await.unwrap();
     let server = load_or_create_server(&store, &ca, &names("a"), now()).await.unwrap();
-    let token = load_or_refresh_token(&store, &ca, TTL, now()).await.unwrap();
+    let token = load_or_refresh_token(&store, &ca, TTL, now(), None).await.unwrap();
     let later = now() + HOUR;
     let ca = load_or_create_ca(&store, Some(&ca), later).await.unwrap();
     let again = load_or_create_server(&store, &ca, &names("a"), later).await.unwrap();
     assert_eq!(again.certificate(), server.certificate());
-    assert_eq!(load_or_refresh_token(&store, &ca, TTL, later).await.unwrap(), token);
+    assert_eq!(load_or_refresh_token(&store, &ca, TTL, later, None).await.unwrap(), token);
     assert_eq!(current_token(&store).await.unwrap(), Some(token));
 }
 
@@ -58,7 +58,7 @@ async fn replicas_that_start_at_once_end_with_one_of_each() {
     let replica = async |name: String| {
         let ca = load_or_create_ca(&store, None, now()).await.unwrap();
         let server = load_or_create_server(&store, &ca, &SanList::new([name]), now()).await.unwrap();
-        let token = load_or_refresh_token(&store, &ca, TTL, now()).await.unwrap();
+        let token = load_or_refresh_token(&store, &ca, TTL, now(), None).await.unwrap();
         (ca.fingerprint(), server, token.expose())
     };
     let all = [replica("r0".into()), replica("r1".into()), replica("r2".into()), replica("r3".into())];
@@ -121,13 +121,13 @@ async fn a_server_certificate_is_made_anew_for_a_new_name_or_a_new_ca() {
 async fn a_token_is_made_anew_when_half_of_its_time_is_over_or_it_is_unusable() {
     let store = MemoryStore::new();
     let ca = Ca::generate(now()).unwrap();
-    let first = load_or_refresh_token(&store, &ca, TTL, now()).await.unwrap();
-    let second = load_or_refresh_token(&store, &ca, TTL, now() + TTL / 2).await.unwrap();
+    let first = load_or_refresh_token(&store, &ca, TTL, now(), None).await.unwrap();
+    let second = load_or_refresh_token(&store, &ca, TTL, now() + TTL / 2, None).await.unwrap();
     assert_ne!(first, second);
     let garbage = SecretData::new([(TOKEN_KEY, b"garbage")]);
     let version = store.get(TOKEN_SECRET).await.unwrap().unwrap().version;
     store.replace(TOKEN_SECRET, &garbage, &version).await.unwrap();
-    let third = load_or_refresh_token(&store, &ca, TTL, now()).await.unwrap();
+    let third = load_or_refresh_token(&store, &ca, TTL, now(), None).await.unwrap();
     third.verify(&ca, now()).unwrap();
 }
 
@@ -135,4 +135,16 @@ async fn a_token_is_made_anew_when_half_of_its_time_is_over_or_it_is_unusable() 
 fn debug_shows_the_keys_and_not_what_is_under_them() {
     let shown = format!("{:?}", SecretData::new([("cakeydata", b"secret bytes")]));
     assert_eq!(shown, r#"{"cakeydata"}"#);
+}
+
+#[tokio::test]
+async fn a_token_from_before_a_ban_is_replaced_by_one_that_counts() {
+    let (store, ca) = (MemoryStore::new(), Ca::generate(now()).unwrap());
+    let known_to_a_thief = load_or_refresh_token(&store, &ca, TTL, now(), None).await.unwrap();
+    let since = now() + SignedDuration::from_secs(1);
+    let new = load_or_refresh_token(&store, &ca, TTL, now(), Some(since)).await.unwrap();
+    assert_ne!(new, known_to_a_thief);
+    assert_eq!(new.verify(&ca, now()).unwrap(), since + TTL, "it says that it was made when bans end");
+    let kept = load_or_refresh_token(&store, &ca, TTL, since, Some(since)).await.unwrap();
+    assert_eq!(kept, new);
 }

@@ -18,6 +18,8 @@ use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
 use jiff::SignedDuration;
 
+use crate::flow::Bans;
+
 /// Tokens are valid for this many refresh periods, so that one that was copied just before a refresh still works for a whole period (spec
 /// cloud-and-wire 2.9).
 const TOKEN_PERIODS: i32 = 2;
@@ -86,6 +88,8 @@ pub struct TokenRefresher<S> {
     pub clock: Clock,
     /// Spreads retries.
     pub rng: Rng,
+    /// Tokens that a banned node may know count no more.
+    pub bans: Bans,
     /// Let go when there is a token: before that no node can join.
     pub ready: ReadyGuard,
 }
@@ -103,14 +107,15 @@ impl<S: SecretStore + 'static> Module for TokenRefresher<S> {
 }
 
 impl<S: SecretStore> TokenRefresher<S> {
-    async fn refresh_forever(self) {
-        let ttl = SignedDuration::try_from(self.period)
-            .unwrap_or(SignedDuration::MAX)
-            .saturating_mul(TOKEN_PERIODS);
+    async fn refresh_forever(mut self) {
+        let ttl = token_lifetime(self.period);
+        self.bans.known().await;
         let mut backoff = Backoff::new(RETRY, self.rng);
         let mut ready = Some(self.ready);
         loop {
-            let wait = match load_or_refresh_token(&self.store, &self.ca, ttl, self.clock.now()).await {
+            let since = self.bans.get().ok().and_then(|bans| bans.tokens_since());
+            let refreshed = load_or_refresh_token(&self.store, &self.ca, ttl, self.clock.now(), since).await;
+            let wait = match refreshed {
                 Ok(_) => {
                     if let Some(ready) = ready.take() {
                         ready.ready();
@@ -124,9 +129,14 @@ impl<S: SecretStore> TokenRefresher<S> {
                     wait
                 }
             };
-            tokio::time::sleep(wait).await;
+            tokio::time::timeout(wait, self.bans.changed()).await.ok();
         }
     }
+}
+
+/// How long a token is good that is refreshed with this period.
+pub fn token_lifetime(period: Duration) -> SignedDuration {
+    SignedDuration::try_from(period).unwrap_or(SignedDuration::MAX).saturating_mul(TOKEN_PERIODS)
 }
 
 #[cfg(test)]

@@ -9,10 +9,13 @@ use chassis::link::{Gate, Peer, Rejection};
 
 use super::identity::{self, Refusal};
 use super::metrics::Metrics;
-use crate::flow::NodeName;
+use crate::flow::{Bans, Barred, NodeName};
 
 /// When a node for which there is no room may ask again. Nodes leave rarely; asking costs a TLS handshake.
 const COME_BACK: Duration = Duration::from_secs(30);
+
+/// When a node may ask again that came before the hub knew whom to let in.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Cheap to clone; clones are the same door.
 #[derive(Debug, Clone)]
@@ -23,16 +26,21 @@ pub struct Door {
 #[derive(Debug)]
 struct Shared {
     limit: usize,
+    bans: Bans,
     metrics: Metrics,
     /// Nodes that are in. Leaf data, never locked across an await.
     present: Mutex<HashSet<NodeName>>,
 }
 
 impl Door {
-    /// A door for `limit` nodes; whom it turns away counts in `metrics`.
+    /// A door for `limit` nodes that are not banned; whom it turns away counts in `metrics`.
     #[must_use]
-    pub fn new(limit: usize, metrics: Metrics) -> Self {
-        Self { shared: Arc::new(Shared { limit, metrics, present: Mutex::default() }) }
+    pub fn new(limit: usize, bans: Bans, metrics: Metrics) -> Self {
+        Self { shared: Arc::new(Shared { limit, bans, metrics, present: Mutex::default() }) }
+    }
+
+    pub(super) fn bans(&self) -> Bans {
+        self.shared.bans.clone()
     }
 
     /// For an acceptor.
@@ -45,6 +53,7 @@ impl Door {
             door.shared.metrics.refused(refusal.kind());
             let (status, retry_after) = match refusal {
                 Refusal::TooManyNodes { .. } => (503, Some(COME_BACK)),
+                Refusal::Barred(Barred::Unknown) => (503, Some(SOON)),
                 _ => (403, None),
             };
             Err(Rejection { status, retry_after, reason: refusal.to_string() })
@@ -54,6 +63,7 @@ impl Door {
     /// The node that `peer` is, if it may come in.
     pub(super) fn check(&self, peer: &Peer) -> Result<NodeName, Refusal> {
         let node = identity::check(peer)?;
+        self.shared.bans.check(node.as_str(), identity::not_before(peer))?;
         let (limit, present) = (self.shared.limit, self.present());
         // A node that is here already takes its own place.
         if present.len() >= limit && !present.contains(&node) {

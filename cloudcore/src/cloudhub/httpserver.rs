@@ -28,7 +28,7 @@ use tracing::Instrument as _;
 mod edge_crt;
 mod routes;
 
-pub use edge_crt::Issuer;
+pub use edge_crt::{Issuer, Lifetimes};
 pub use routes::router;
 
 /// Connections at once. A join takes two short requests, so this serves hundreds of joins a second; each connection costs about

@@ -1,8 +1,11 @@
 //! Who is at the other end. The certificate says it; what the headers say must agree.
 
+use certs::CertificateInfo;
 use chassis::link::{CloseReason, Dialect, Peer};
+use jiff::Timestamp;
+use proto::ban;
 
-use crate::flow::NodeName;
+use crate::flow::{Barred, NodeName};
 
 /// Common name of a node's certificate, followed by the name of the node (as of kubelets).
 const NODE_PREFIX: &str = "system:node:";
@@ -34,6 +37,9 @@ pub(super) enum Refusal {
     /// Not a connection for messages.
     #[error("the ConnectionUse header is {found:?}, expected {MESSAGES:?}")]
     WrongUse { found: String },
+    /// A node that is banned, or shows a revoked certificate.
+    #[error(transparent)]
+    Barred(#[from] Barred),
     /// The limit of nodes is reached.
     #[error("{limit} nodes are connected, which is the limit (modules.cloudHub.nodeLimit)")]
     TooManyNodes { limit: usize },
@@ -61,6 +67,12 @@ pub(super) fn check(peer: &Peer) -> Result<NodeName, Refusal> {
     }
 }
 
+/// From when on the peer's certificate is valid.
+pub(super) fn not_before(peer: &Peer) -> Option<Timestamp> {
+    let certificate = CertificateInfo::from_der(peer.certificate.as_ref()?).ok()?;
+    Some(certificate.not_before)
+}
+
 impl Refusal {
     /// One word for metrics.
     pub(super) fn kind(&self) -> &'static str {
@@ -69,6 +81,9 @@ impl Refusal {
             Self::NotANode { .. } => "not_a_node",
             Self::WrongNode { .. } => "wrong_node",
             Self::WrongUse { .. } => "wrong_use",
+            Self::Barred(Barred::Unknown) => "not_ready",
+            Self::Barred(Barred::Refused(ban::Refusal::Certificate { .. })) => "revoked",
+            Self::Barred(Barred::Refused(_)) => "banned",
             Self::TooManyNodes { .. } => "too_many_nodes",
         }
     }
@@ -76,7 +91,7 @@ impl Refusal {
     /// Close code for the peer.
     pub(super) fn close_code(&self) -> u16 {
         match self {
-            Self::TooManyNodes { .. } => TRY_AGAIN_LATER,
+            Self::TooManyNodes { .. } | Self::Barred(Barred::Unknown) => TRY_AGAIN_LATER,
             _ => CloseReason::POLICY,
         }
     }

@@ -10,6 +10,7 @@ use prometheus_client::registry::Registry;
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
     connected: Gauge,
+    banned: Gauge,
     refused: Family<ReasonLabel, Counter>,
     ended: Family<ReasonLabel, Counter>,
     received: Counter,
@@ -30,6 +31,7 @@ impl Metrics {
         let nodes = "Nodes that are connected";
         registry.register("cloudhub_connected_nodes", nodes, metrics.connected.clone());
         registry.register("KubeEdge_CloudHub_connected_nodes", nodes, metrics.connected.clone());
+        registry.register("cloudhub_banned_nodes", "Nodes that are banned", metrics.banned.clone());
         registry.register("cloudhub_refused_connections", "Connections refused", metrics.refused.clone());
         registry.register("cloudhub_ended_sessions", "Sessions that have ended", metrics.ended.clone());
         registry.register(
@@ -53,6 +55,10 @@ impl Metrics {
 
     pub(super) fn connected(&self, nodes: usize) {
         self.connected.set(i64::try_from(nodes).unwrap_or(i64::MAX));
+    }
+
+    pub(super) fn banned(&self, nodes: usize) {
+        self.banned.set(i64::try_from(nodes).unwrap_or(i64::MAX));
     }
 
     pub(super) fn refused(&self, reason: &'static str) {

@@ -26,14 +26,15 @@ impl KubeSecrets {
     pub fn new(client: Client) -> Self {
         Self { secrets: Api::namespaced(client.clone(), NAMESPACE), namespaces: Api::all(client) }
     }
+}
 
-    async fn ensure_namespace(&self) -> Result<(), kube::Error> {
-        let metadata = ObjectMeta { name: Some(NAMESPACE.to_owned()), ..ObjectMeta::default() };
-        let namespace = Namespace { metadata, ..Namespace::default() };
-        match self.namespaces.create(&PostParams::default(), &namespace).await {
-            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
-            other => other.map(drop),
-        }
+/// Makes namespace `kubeedge`, unless it is there.
+pub(super) async fn ensure_namespace(namespaces: &Api<Namespace>) -> Result<(), kube::Error> {
+    let metadata = ObjectMeta { name: Some(NAMESPACE.to_owned()), ..ObjectMeta::default() };
+    let namespace = Namespace { metadata, ..Namespace::default() };
+    match namespaces.create(&PostParams::default(), &namespace).await {
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+        other => other.map(drop),
     }
 }
 
@@ -63,7 +64,7 @@ impl SecretStore for KubeSecrets {
         let mut created = self.secrets.create(&PostParams::default(), &secret).await;
         // The only thing that a create can fail to find is the namespace.
         if matches!(&created, Err(kube::Error::Api(status)) if status.is_not_found()) {
-            self.ensure_namespace().await.map_err(|error| refused(name, error))?;
+            ensure_namespace(&self.namespaces).await.map_err(|error| refused(name, error))?;
             created = self.secrets.create(&PostParams::default(), &secret).await;
         }
         created.map(drop).map_err(|error| refused(name, error))

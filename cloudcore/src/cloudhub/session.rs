@@ -15,9 +15,10 @@ use proto::{Content, Message, Operation, Stamp};
 use tokio::sync::Notify;
 
 use super::greeting::greet;
+use super::identity::not_before;
 use super::writing::Writing;
 use super::{Config, Environment, GOODBYE};
-use crate::flow::{Ended, NodeSession, OutboxReader, Replies, Sessions};
+use crate::flow::{Barred, Ended, NodeName, NodeSession, OutboxReader, Replies, Sessions};
 
 /// Everything that a connection needs.
 pub(super) struct Session {
@@ -50,6 +51,8 @@ pub(super) enum End {
     Stuck { limit: Duration },
     /// The node has connected anew.
     Replaced,
+    /// The node was banned, or its certificate revoked.
+    Barred(Barred),
     /// The Node object was deleted.
     NodeDeleted,
     /// CloudCore ends.
@@ -68,14 +71,24 @@ impl Session {
         until: Shutdown,
         shutdown: Shutdown,
     ) -> End {
+        let node = announcement.node.clone();
         let end = tokio::select! {
-            () = until.requested() => if shutdown.is_requested() { End::ShuttingDown } else { End::Replaced },
+            () = until.requested() => self.told_to_end(&node, &shutdown),
             end = self.serve(controller, announcement) => end,
         };
         if let Some(reason) = end.close_reason() {
             tokio::time::timeout(GOODBYE, self.link.tx.close(reason)).await.ok();
         }
         end
+    }
+
+    /// Why the hub ends the session.
+    fn told_to_end(&self, node: &NodeName, shutdown: &Shutdown) -> End {
+        if shutdown.is_requested() {
+            return End::ShuttingDown;
+        }
+        let barred = self.environment.door.bans().check(node.as_str(), not_before(&self.link.peer));
+        barred.map_or_else(End::Barred, |()| End::Replaced)
     }
 
     async fn serve(&mut self, controller: Sessions, mut announcement: NodeSession) -> End {
@@ -217,6 +230,7 @@ impl End {
             Self::Silent { .. } => "silent",
             Self::Stuck { .. } => "stuck",
             Self::Replaced => "replaced",
+            Self::Barred(_) => "banned",
             Self::NodeDeleted => "node_deleted",
             Self::ShuttingDown => "shutting_down",
         }
@@ -231,7 +245,7 @@ impl End {
             Self::Lost(_) | Self::Stuck { .. } => return None,
             Self::Garbage(_) | Self::Unexpected { .. } | Self::Unfit(_) => CloseReason::PROTOCOL,
             Self::Goodbye | Self::Replaced => CloseReason::NORMAL,
-            Self::Silent { .. } | Self::NodeDeleted => CloseReason::POLICY,
+            Self::Silent { .. } | Self::NodeDeleted | Self::Barred(_) => CloseReason::POLICY,
             Self::ShuttingDown => CloseReason::GOING_AWAY,
         };
         Some(CloseReason::new(code, self.to_string()))
@@ -249,6 +263,7 @@ impl fmt::Display for End {
             Self::Silent { limit } => write!(f, "no keepalive for {} s", limit.as_secs()),
             Self::Stuck { limit } => write!(f, "took no data for {} s", limit.as_secs()),
             Self::Replaced => f.write_str("replaced by a newer connection of the node"),
+            Self::Barred(barred) => barred.fmt(f),
             Self::NodeDeleted => f.write_str("the node was deleted"),
             Self::ShuttingDown => f.write_str("CloudCore is shutting down"),
         }

@@ -11,11 +11,12 @@ use kube::runtime::watcher::{self, Config, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use prometheus_client::encoding::EncodeLabelValue;
+use proto::ban::ANNOTATION;
 use proto::{ObjectPath, ResourceKind};
 use serde::de::DeserializeOwned;
 
 use super::desired::{Desired, Outgoing};
-use crate::flow::NodeName;
+use crate::flow::{AnnotatedNodes, NodeName};
 
 /// Pods that are bound to some node.
 const BOUND: &str = "spec.nodeName!=";
@@ -152,6 +153,20 @@ pub(super) fn nodes(desired: &mut Desired, change: Change<Node>) -> (Vec<Outgoin
             (Vec::new(), was_known.then_some(name).into_iter().collect())
         }
         Change::Replaced(nodes) => desired.nodes_replaced(&nodes),
+    }
+}
+
+/// Which Nodes are banned by annotation.
+pub(super) fn annotations(annotated: &AnnotatedNodes, change: &Change<Node>) {
+    let name = |node: &Node| NodeName::new(node.name_any());
+    let reason = |node: &Node| node.annotations().get(ANNOTATION).cloned();
+    match change {
+        Change::Applied(node) => annotated.set(&name(node), reason(node).as_deref()),
+        Change::Deleted(node) => annotated.set(&name(node), None),
+        Change::Replaced(nodes) => {
+            let banned = nodes.iter().filter_map(|node| Some((name(node), reason(node)?)));
+            annotated.replace(banned.collect());
+        }
     }
 }
 

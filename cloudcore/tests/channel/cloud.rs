@@ -14,10 +14,16 @@ use chassis::rng::Rng;
 use chassis::shutdown::{Shutdown, ShutdownTrigger};
 use chassis::task::{self, AbortOnDrop};
 use chassis::{module::Module as _, supervisor::Supervisor};
-use cloudcore::flow::Sessions;
+use cloudcore::cloudhub::bans::BanKeeper;
+use cloudcore::flow::{AnnotatedNodes, Bans, Sessions};
 use cloudcore::{cloudhub, edgecontroller};
 use kube::Client;
 use proto::config::cloudcore::CloudHub;
+
+/// When everything here happens.
+fn now() -> Clock {
+    Clock::fixed("2026-01-01T00:00:00Z".parse().unwrap())
+}
 
 /// A running cloud: hub, controller, API server.
 pub(crate) struct Cloud {
@@ -34,17 +40,37 @@ impl Cloud {
     }
 
     pub(crate) async fn start_with(config: CloudHub) -> Self {
-        let rng = Rng::seeded(1);
-        let clock = Clock::fixed("2026-01-01T00:00:00Z".parse().unwrap());
         let mut options = Options::new(Database::Memory).unwrap();
-        options.clock = clock.clone();
+        options.clock = now();
         let api = ApiServer::open(options).await.unwrap();
-        let client = Client::new(api.service(User::admin()), "default");
+        Self::start_on(Client::new(api.service(User::admin()), "default"), config)
+    }
+
+    /// A new cloud on the API of this one, which has been stopped.
+    pub(crate) async fn restart(self) -> Self {
+        let client = self.client.clone();
+        self.stop().await.unwrap();
+        Self::start_on(client, CloudHub::default())
+    }
+
+    fn start_on(client: Client, config: CloudHub) -> Self {
+        let (rng, clock) = (Rng::seeded(1), now());
 
         let (net, registry, readiness) =
             (MemoryNet::new(rng.clone()), SharedRegistry::new(), Readiness::new());
         let (sessions_tx, sessions) = channel::bounded("sessions", 16);
         let metrics = registry.register(cloudhub::Metrics::register);
+        let annotated = AnnotatedNodes::default();
+        let (writer, bans) = Bans::new();
+        let keeper = BanKeeper {
+            client: client.clone(),
+            clock: clock.clone(),
+            rng: rng.clone(),
+            annotated: annotated.watch(),
+            bans: writer,
+            metrics: metrics.clone(),
+            ready: readiness.register(BanKeeper::NAME),
+        };
         let node_limit = usize::try_from(config.node_limit).unwrap();
         let hub = cloudhub::CloudHub::new(
             cloudhub::Config::from(&config),
@@ -52,7 +78,7 @@ impl Cloud {
                 clock: clock.clone(),
                 rng: rng.clone(),
                 channels: ChannelMetrics::default(),
-                door: cloudhub::Door::new(node_limit, metrics.clone()),
+                door: cloudhub::Door::new(node_limit, bans, metrics.clone()),
                 metrics,
                 board: Board::default(),
             },
@@ -68,13 +94,14 @@ impl Cloud {
                 ca_certificate: "PEM of the API's CA".to_owned(),
                 address: "192.0.2.1".to_owned(),
                 authorization: (&config.authorization).into(),
+                annotated,
             },
             sessions,
             readiness.register(edgecontroller::EdgeController::NAME),
             registry.register(edgecontroller::Metrics::register),
         );
         let mut supervisor = Supervisor::new(Duration::from_secs(5));
-        supervisor.start(hub).start(controller);
+        supervisor.start(hub).start(controller).start(keeper);
         let (stop, stopped) = Shutdown::new();
         let run = task::spawn(
             tracing::Span::none(),

@@ -2,6 +2,7 @@
 //! process, paused time.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests may")]
 
+mod bans;
 mod cloud;
 mod edge;
 mod native;

@@ -12,7 +12,7 @@ use crate::printer::Printer;
 const KUBECONFIGS: [&str; 2] = ["/root/.kube/config", "/var/lib/kubeedge/embedded/admin.kubeconfig"];
 
 pub(super) async fn run(gettoken: GetToken, printer: &Printer) -> anyhow::Result<()> {
-    let file = kubeconfig(gettoken.kube_config, &System);
+    let file = kubeconfig(gettoken.cluster.kube_config, &System);
     let client = cluster::client(&file)
         .await
         .hint(|| "give the kubeconfig of the cluster with --kube-config".to_owned())?;
@@ -26,7 +26,8 @@ pub(super) async fn run(gettoken: GetToken, printer: &Printer) -> anyhow::Result
     Ok(())
 }
 
-fn kubeconfig(given: Option<PathBuf>, look: &dyn Look) -> PathBuf {
+/// The kubeconfig that was given, else the one that this machine is likely to have.
+pub(super) fn kubeconfig(given: Option<PathBuf>, look: &dyn Look) -> PathBuf {
     let [first, ..] = KUBECONFIGS;
     let there = || KUBECONFIGS.iter().find(|file| look.exists(Path::new(file)));
     given.unwrap_or_else(|| PathBuf::from(there().unwrap_or(&first)))

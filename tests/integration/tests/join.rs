@@ -13,14 +13,17 @@ use chassis::readiness::Readiness;
 use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
 use cloudcore::cloudhub::authority::{Authority, CaFiles, TokenRefresher};
-use cloudcore::cloudhub::httpserver::{HttpServer, Issuer, router};
+use cloudcore::cloudhub::httpserver::{HttpServer, Issuer, Lifetimes, router};
 use cloudcore::cloudhub::secrets::KubeSecrets;
+use cloudcore::flow::Bans;
 use edgecore::edgehub::bootstrap::{self, BootstrapError, Joined, RETRY, Rotation, load_or_join};
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
+use proto::ban::BanList;
 use tempfile::TempDir;
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
+const LIFETIMES: Lifetimes = Lifetimes { certificate: DAY, token: DAY };
 const TOKEN_PERIOD: std::time::Duration = std::time::Duration::from_secs(12 * 60 * 60);
 
 struct Cloud {
@@ -41,13 +44,21 @@ async fn with_cloud(work: impl AsyncFnOnce(&Cloud)) {
     let names = SanList::new(["127.0.0.1", ""]);
     let Authority { ca, server } = Authority::load(&secrets, &files, &names, &clock).await.unwrap();
 
+    let bans = Bans::fixed(BanList::default());
     let tls = server_config(ca.cert_der(), &server, ClientAuth::Optional).unwrap();
-    let routes = router(Issuer::new(ca.clone(), DAY, clock.clone()), client);
+    let routes = router(Issuer::new(ca.clone(), LIFETIMES, bans.clone(), clock.clone()), client);
     let https = HttpServer::bind("127.0.0.1:0".parse().unwrap(), Arc::new(tls), routes).await.unwrap();
     let server = format!("https://{}", https.local_addr().unwrap());
     let ready = Readiness::new().register("tokens");
-    let tokens =
-        TokenRefresher { store: secrets.clone(), ca: ca.clone(), period: TOKEN_PERIOD, clock, rng, ready };
+    let tokens = TokenRefresher {
+        store: secrets.clone(),
+        ca: ca.clone(),
+        period: TOKEN_PERIOD,
+        clock,
+        rng,
+        bans,
+        ready,
+    };
     let cloud = Cloud { dir, secrets, ca, server };
 
     let (trigger, shutdown) = Shutdown::new();

@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 use chassis::readiness::Readiness;
 
+use proto::ban::{Ban, BanList};
+
 use super::*;
 
 const PERIOD: Duration = Duration::from_secs(12 * 60 * 60);
@@ -116,6 +118,7 @@ async fn hourly(store: &Flaky, hours: u32) -> Vec<bool> {
         period: PERIOD,
         clock: clock.clone(),
         rng: Rng::seeded(1),
+        bans: Bans::fixed(BanList::default()),
         ready: readiness.register("tokens"),
     };
     assert!(!readiness.is_ready(), "there is no token yet");
@@ -146,4 +149,39 @@ async fn failures_are_got_over_where_stock_gives_up() {
     let store = Flaky::new(30);
     assert_eq!(hourly(&store, 24).await, [true; 24]);
     assert_eq!(store.failures.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ban_replaces_the_token_at_once() {
+    let (store, ca, clock) =
+        (Arc::new(MemoryStore::new()), Ca::generate(start()).unwrap(), Clock::fixed(start()));
+    let (writer, bans) = Bans::new();
+    let readiness = Readiness::new();
+    let refresher = TokenRefresher {
+        store: Flaky { store: Arc::clone(&store), failures: Arc::default() },
+        ca: ca.clone(),
+        period: PERIOD,
+        clock: clock.clone(),
+        rng: Rng::seeded(1),
+        bans,
+        ready: readiness.register("tokens"),
+    };
+    let (trigger, shutdown) = Shutdown::new();
+    let banning = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!readiness.is_ready(), "nobody knows yet which tokens count");
+        writer.set(BanList::default());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let before = current_token(store.as_ref()).await.unwrap().unwrap();
+
+        let mut list = BanList::default();
+        list.ban("edge-1", Ban::new(clock.now(), "stolen"));
+        writer.set(list);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let after = current_token(store.as_ref()).await.unwrap().unwrap();
+        assert_ne!(before, after);
+        trigger.request();
+    };
+    let (ran, ()) = tokio::join!(refresher.run(shutdown), banning);
+    ran.unwrap();
 }

@@ -12,10 +12,12 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Node;
 use kube::api::PostParams;
 use kube::{Api, Client};
+use proto::ban::{Ban, BanList};
 use tokio::io::AsyncReadExt as _;
 
 use self::client::Ask;
 use super::*;
+use crate::flow::Bans;
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -26,15 +28,24 @@ struct Cloud {
     address: SocketAddr,
 }
 
+fn issuer(ca: Ca, bans: Bans) -> Issuer {
+    Issuer::new(ca, Lifetimes { certificate: DAY, token: DAY }, bans, Clock::system())
+}
+
 impl Cloud {
     /// Runs `work` beside a server, which must end well afterwards.
     async fn serving<T>(work: impl AsyncFnOnce(Self) -> T) -> T {
+        Self::serving_but(BanList::default(), work).await
+    }
+
+    /// The same, and some nodes are banned.
+    async fn serving_but<T>(bans: BanList, work: impl AsyncFnOnce(Self) -> T) -> T {
         let ca = Ca::generate(Timestamp::now()).unwrap();
         let api = ApiServer::open(Options::new(Database::Memory).unwrap()).await.unwrap();
         let kubernetes = Client::new(api.service(User::admin()), "default");
         let identity = ca.issue_server(&SanList::new(["127.0.0.1"]), Timestamp::now()).unwrap();
         let tls = server_config(ca.cert_der(), &identity, ClientAuth::Optional).unwrap();
-        let routes = router(Issuer::new(ca.clone(), DAY, Clock::system()), kubernetes.clone());
+        let routes = router(issuer(ca.clone(), Bans::fixed(bans)), kubernetes.clone());
         let any = "127.0.0.1:0".parse().unwrap();
         let server = HttpServer::bind(any, Arc::new(tls), routes).await.unwrap();
         let cloud = Self { ca, kubernetes, address: server.local_addr().unwrap() };
@@ -117,6 +128,56 @@ async fn a_node_renews_its_own_certificate_and_no_other() {
     .await;
 }
 
+/// kk#4730: a banned node gets no certificate, in whichever way it asks.
+#[tokio::test]
+async fn a_banned_node_gets_no_certificate_under_any_name() {
+    let mut bans = BanList::default();
+    let now = Timestamp::now();
+    bans.ban("edge1", Ban::new(now, "stolen"));
+    Cloud::serving_but(bans, async |cloud| {
+        let renewal = cloud.ask("/edge.crt").header("NodeName", "edge1").body(request("edge1").1);
+        let old = JoinToken::issue(&cloud.ca, now - DAY / 24, DAY).unwrap();
+        let renamed = cloud.ask("/edge.crt").header("NodeName", "edge2").body(request("edge2").1);
+        let with =
+            |ask: Ask, token: &JoinToken| ask.header("Authorization", &format!("Bearer {}", token.bearer()));
+        let new = JoinToken::issue(&cloud.ca, now + SignedDuration::from_secs(1), DAY).unwrap();
+        let again = cloud.ask("/edge.crt").header("NodeName", "edge2").body(request("edge2").1);
+        for (what, ask, expected, says) in [
+            ("joins again", cloud.join(), 403, "banned"),
+            ("renews", renewal.identity(cloud.identity("edge1")), 403, "banned"),
+            ("joins under another name", with(renamed, &old), 403, "token"),
+            ("another node with a new token", with(again, &new), 200, ""),
+        ] {
+            let (status, body) = ask.send().await;
+            let text = String::from_utf8_lossy(&body);
+            assert!(status == expected && text.contains(says), "{what}: {status} {text}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn after_a_lifted_ban_a_node_joins_anew_and_its_old_certificate_stays_revoked() {
+    let mut bans = BanList::default();
+    let banned = Timestamp::now() - DAY / 24;
+    bans.ban("edge1", Ban::new(banned, "stolen"));
+    bans.lift("edge1", Timestamp::now());
+    let since = bans.certificates_since("edge1").unwrap();
+    Cloud::serving_but(bans, async |cloud| {
+        let old = cloud.identity("edge1");
+        let renewal = cloud.ask("/edge.crt").header("NodeName", "edge1").body(request("edge1").1);
+        let (status, body) = renewal.identity(old).send().await;
+        let text = String::from_utf8_lossy(&body);
+        assert!(status == 403 && text.contains("revoked"), "{status} {text}");
+
+        let (status, body) = cloud.join().send().await;
+        assert_eq!(status, StatusCode::OK);
+        let issued = certs::CertificateInfo::from_der(&body.into()).unwrap();
+        assert_eq!(issued.not_before, since, "no earlier than what is revoked");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_is_wrong_gets_its_status_and_a_text_that_says_so() {
     Cloud::serving(async |cloud| {
@@ -171,7 +232,7 @@ async fn an_api_server_that_does_not_answer_is_not_a_missing_node() {
     let unreachable = tower::service_fn(|_: Request<kube::client::Body>| async {
         Err::<http::Response<kube::client::Body>, _>(std::io::Error::other("connection refused"))
     });
-    let issuer = Issuer::new(Ca::generate(Timestamp::now()).unwrap(), DAY, Clock::system());
+    let issuer = issuer(Ca::generate(Timestamp::now()).unwrap(), Bans::fixed(BanList::default()));
     let routes = router(issuer, Client::new(unreachable, "default"));
     let request = Request::get("/node/edge1").body(axum::body::Body::empty()).unwrap();
     let answer = routes.oneshot(request).await.unwrap();

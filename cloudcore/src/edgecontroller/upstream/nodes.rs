@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
+use proto::ban;
 use serde_json::{Value, json};
 
 use super::answer::Done;
@@ -29,6 +30,7 @@ impl Caller {
             labels.retain(|key, _| !key.contains(RESTRICTED_LABELS));
         }
         let annotations = node.metadata.annotations.get_or_insert_default();
+        annotations.remove(ban::ANNOTATION);
         annotations.insert(CLOUDCORE_ANNOTATION.to_owned(), self.context.address.clone());
         let created = self.nodes().create(&PostParams::default(), &node).await.map_err(status_of)?;
         tracing::info!("registered");
@@ -42,6 +44,7 @@ impl Caller {
         let mut labels = node.metadata.labels.unwrap_or_default();
         labels.retain(|key, _| !key.contains(RESTRICTED_LABELS));
         let mut annotations = node.metadata.annotations.unwrap_or_default();
+        annotations.remove(ban::ANNOTATION);
         annotations.insert(CLOUDCORE_ANNOTATION.to_owned(), self.context.address.clone());
         let patch = json!({"metadata": {"labels": labels, "annotations": annotations}});
         let patched = self
