@@ -1,6 +1,6 @@
 # Each verb is one call of the real tool. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help deps build app check test demo demo-down demo-status bench bench-channel soak fuzz
+.PHONY: help deps build app check test demo demo-down demo-status bench bench-channel bench-authorization soak fuzz
 
 CARGO ?= cargo
 # Where cargo builds to; `make demo` keeps its state below it.
@@ -51,6 +51,9 @@ bench: demo ## measure the running demo
 bench-channel: ## measure a CloudCore with many hollow nodes (N=2000 unless told otherwise)
 	$(CARGO) build --release --locked -p cloudcore
 	$(CARGO) run --release --locked -p hollow-edge -- bench --nodes $(or $(N),2000)
+
+bench-authorization: ## measure how long it takes to say whether a node may have what it asks for
+	$(CARGO) test --release --locked -p cloudcore --lib -- --ignored --nocapture looks_at_the_graph
 
 soak: ## hundreds of seeds of bad weather between cloud and node, simulated
 	$(CARGO) test --workspace --locked --test world -- --ignored --nocapture soak

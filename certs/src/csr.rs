@@ -12,6 +12,7 @@ use x509_parser::cri_attributes::ParsedCriAttribute;
 use x509_parser::extensions::{ExtendedKeyUsage, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
+use crate::armor;
 use crate::ca::printable;
 use crate::certificate::subject_parts;
 use crate::identity::{IdentityError, NODE_ORGANIZATION, NodeIdentity};
@@ -27,6 +28,8 @@ const STOCK_PLACE: [(DnType, &str); 3] = [
 ];
 /// `digitalSignature | keyEncipherment` (RFC 5280 4.2.1.3, as x509-parser numbers the bits): what a node certificate gets anyway.
 const ALLOWED_KEY_USAGE: u16 = 0b101;
+/// PEM label of requests.
+const LABEL_REQUEST: &str = "CERTIFICATE REQUEST";
 /// Tag of a DER sequence.
 const SEQUENCE: u8 = 0x30;
 /// What stands between the signed part of a request and its signature: the algorithm `ecdsa-with-SHA256` (RFC 5758 section
@@ -38,8 +41,8 @@ const ECDSA_WITH_SHA256: [u8; 13] =
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum CsrError {
-    /// Longer than [`MAX_REQUEST`], or not one PKCS#10 request in DER.
-    #[error("not a certificate signing request in DER form of at most {MAX_REQUEST} bytes")]
+    /// Longer than [`MAX_REQUEST`], or not one PKCS#10 request.
+    #[error("not a certificate signing request of at most {MAX_REQUEST} bytes")]
     Malformed,
     /// The key is not ECDSA P-256, or the signature is not by it.
     #[error("the request is not signed by the ECDSA P-256 key that it holds")]
@@ -125,6 +128,18 @@ impl NodeCsr {
     pub fn public_key(&self) -> &SubjectPublicKeyInfo {
         &self.public_key
     }
+}
+
+/// The node in the subject of a request in PEM, whatever else it asks for: kubelets ask the cluster for serving
+/// certificates with addresses in them. The signature is not looked at; the signer does.
+pub fn subject(pem: &[u8]) -> Result<NodeIdentity, CsrError> {
+    if pem.len() > MAX_REQUEST {
+        return Err(CsrError::Malformed);
+    }
+    let der = armor::decode(pem, &[LABEL_REQUEST]).map_err(|_| CsrError::Malformed)?;
+    let (_, csr) = X509CertificationRequest::from_der(&der).map_err(|_| CsrError::Malformed)?;
+    let (common_name, organizations) = subject_parts(&csr.certification_request_info.subject);
+    Ok(NodeIdentity::from_subject(common_name.as_deref(), &organizations)?)
 }
 
 /// The request of a node for `key`, with the subject that stock EdgeCore sends.

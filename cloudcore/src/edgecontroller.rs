@@ -215,6 +215,10 @@ impl EdgeController {
                 watches::annotations(&self.annotated, &change);
                 watches::nodes(&mut desired, change)
             }
+            Fact::PersistentVolumes(change) => {
+                watches::persistent_volumes(&mut desired, change);
+                return;
+            }
         };
         drop(desired);
         self.distribute(changes);

@@ -162,3 +162,24 @@ proptest! {
         prop_assert!(NodeCsr::parse(&bytes).is_err());
     }
 }
+
+#[test]
+fn the_subject_of_a_request_in_pem_is_its_node() {
+    let pem = |der: &[u8]| armor::encode(LABEL_REQUEST, der).into_bytes();
+    let with_address = changed(|params| {
+        params.subject_alt_names.push(SanType::IpAddress([192, 0, 2, 1].into()));
+    });
+    assert_eq!(subject(&pem(&with_address)).unwrap(), node("edge1"), "serving certificates have addresses");
+    assert_eq!(subject(&pem(STOCK_REQUEST)).unwrap(), node("edge1"));
+    let nobody = changed(|params| params.distinguished_name = DistinguishedName::new());
+    for wrong in [
+        Vec::new(),
+        b"garbage".to_vec(),
+        with_address,
+        pem(b"garbage"),
+        pem(&nobody),
+        vec![b'-'; MAX_REQUEST + 1],
+    ] {
+        assert!(subject(&wrong).is_err(), "{}", String::from_utf8_lossy(&wrong));
+    }
+}

@@ -5,6 +5,11 @@
 //!
 //! In this cut the config maps and secrets of the whole cluster are kept in memory, because the watch brings them;
 //! nodes get only theirs.
+//!
+//! The same graph says what a node may touch ([`Desired::uses`], [`Desired::pod_on`], [`Desired::uses_volume`]): a look is a few
+//! lookups in maps, whatever the size of the cluster.
+
+pub(crate) mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -28,6 +33,7 @@ pub(crate) struct Desired {
     nodes: HashMap<NodeName, Arc<Change>>,
     on_node: HashMap<NodeName, OnNode>,
     users: HashMap<ObjectPath, BTreeSet<NodeName>>,
+    volumes: volumes::Volumes,
 }
 
 /// Namespace and name.
@@ -367,5 +373,8 @@ impl KnownPod {
     }
 }
 
+#[cfg(test)]
+#[expect(clippy::print_stdout, reason = "figures are for whoever asked for them")]
+mod measure;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! The four watches, as one stream of facts. A list that starts anew is collected and told as a whole, so that
+//! The watches, as one stream of facts. A list that starts anew is collected and told as a whole, so that
 //! nobody sees half of it.
 
 use std::fmt::Debug;
@@ -6,7 +6,7 @@ use std::hash::Hash;
 
 use futures::stream::{BoxStream, SelectAll};
 use futures::{Stream, StreamExt as _};
-use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolume, Pod, Secret};
 use kube::runtime::watcher::{self, Config, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch};
 use kube::{Api, Client, Resource, ResourceExt as _};
@@ -34,6 +34,7 @@ pub(super) enum Kind {
     ConfigMaps,
     Secrets,
     Nodes,
+    PersistentVolumes,
 }
 
 /// What one watch has brought.
@@ -43,6 +44,7 @@ pub(super) enum Fact {
     ConfigMaps(Change<ConfigMap>),
     Secrets(Change<Secret>),
     Nodes(Change<Node>),
+    PersistentVolumes(Change<PersistentVolume>),
 }
 
 /// What happened to the objects of a kind.
@@ -54,7 +56,8 @@ pub(super) enum Change<K> {
     Replaced(Vec<K>),
 }
 
-/// Which watches have brought what exists.
+/// Which watches have brought what exists. That of volumes is not waited for: what a node asks about one before it has come
+/// is looked up.
 #[derive(Debug, Default)]
 pub(super) struct Synced {
     pods: bool,
@@ -71,6 +74,7 @@ pub(super) fn start(client: &Client) -> Watches {
     all.push(facts(Api::all(client()), any.clone().fields(BOUND), Kind::Pods, Fact::Pods));
     all.push(facts(Api::all(client()), any.clone(), Kind::ConfigMaps, Fact::ConfigMaps));
     all.push(facts(Api::all(client()), any.clone(), Kind::Secrets, Fact::Secrets));
+    all.push(facts(Api::all(client()), any.clone(), Kind::PersistentVolumes, Fact::PersistentVolumes));
     all.push(facts(Api::all(client()), any.labels(EDGE), Kind::Nodes, Fact::Nodes));
     all
 }
@@ -143,6 +147,15 @@ pub(super) fn secrets(desired: &mut Desired, change: Change<Secret>) -> Vec<Outg
     }
 }
 
+/// Nothing is sent about volumes: nodes ask.
+pub(super) fn persistent_volumes(desired: &mut Desired, change: Change<PersistentVolume>) {
+    match change {
+        Change::Applied(volume) => desired.volume_applied(&volume),
+        Change::Deleted(volume) => desired.volume_deleted(&volume),
+        Change::Replaced(volumes) => desired.volumes_replaced(&volumes),
+    }
+}
+
 /// What changed, and which nodes are gone.
 pub(super) fn nodes(desired: &mut Desired, change: Change<Node>) -> (Vec<Outgoing>, Vec<NodeName>) {
     match change {
@@ -184,6 +197,7 @@ impl Kind {
             Self::ConfigMaps => "configmaps",
             Self::Secrets => "secrets",
             Self::Nodes => "nodes",
+            Self::PersistentVolumes => "persistentvolumes",
         }
     }
 }

@@ -1,13 +1,18 @@
 //! The other requests: secrets, tokens, events, certificates; and what is no request (spec cloud-and-wire 3.8 to 3.16).
 
-use k8s_openapi::api::core::v1::Event;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use certs::{NodeIdentity, PrivateKey, csr};
+use k8s_openapi::api::core::v1::{Event, PersistentVolume};
 use kube::Api;
+use kube::api::PostParams;
 use proto::config::cloudcore::{Authorization, CloudHub};
 use proto::{Content, Operation, Source};
 use serde_json::{Value, json};
 
 use crate::cloud::Cloud;
 use crate::edge::{Edge, error_text, json};
+use crate::objects;
 
 #[tokio::test(start_paused = true)]
 async fn a_secret_is_shown_to_the_node_that_runs_a_pod_with_it_only() {
@@ -158,6 +163,62 @@ async fn every_request_gets_an_answer() {
         assert_eq!(json(&answer)["Object"], Value::Null, "{resource}");
         assert_eq!(json(&answer)["Err"]["ErrStatus"]["reason"], "BadRequest", "{resource}");
     }
+}
+
+/// A request for a serving certificate of `node`, as a kubelet sends it.
+fn serving_request(node: &str) -> Value {
+    let der = csr::request(&NodeIdentity::new(node).unwrap(), &PrivateKey::generate().unwrap()).unwrap();
+    let pem = format!(
+        "-----BEGIN CERTIFICATE REQUEST-----\n{}\n-----END CERTIFICATE REQUEST-----\n",
+        BASE64.encode(&der)
+    );
+    json!({
+        "metadata": {"name": format!("csr-{node}")},
+        "spec": {"signerName": "kubernetes.io/kubelet-serving", "request": BASE64.encode(pem), "usages": ["server auth"]},
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_asks_for_certificates_of_its_own_name_only() {
+    let cloud = Cloud::start().await;
+    let mut edge = Edge::join(&cloud, "edge-1").await;
+    let answer = edge
+        .ask(Operation::Insert, "default/certificatesigningrequest/csr-edge-2", &serving_request("edge-2"))
+        .await;
+    let error = &json(&answer)["Err"]["ErrStatus"];
+    assert_eq!(error["reason"], "Forbidden");
+    assert!(error["message"].as_str().unwrap().contains("edge-2"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_sees_the_volumes_of_its_pods_and_learns_of_no_other() {
+    let cloud = Cloud::start().await;
+    let mut edge = Edge::join(&cloud, "edge-1").await;
+    for (volume, claim) in [("mine", "data"), ("theirs", "secrets")] {
+        let volume: PersistentVolume = serde_json::from_value(json!({
+            "metadata": {"name": volume},
+            "spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
+                "hostPath": {"path": "/data"}, "claimRef": {"namespace": "default", "name": claim}},
+        }))
+        .unwrap();
+        Api::all(cloud.client.clone()).create(&PostParams::default(), &volume).await.unwrap();
+    }
+    let mut pod = objects::pod("web", "edge-1");
+    let volume = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]);
+    pod.spec.as_mut().unwrap().volumes = serde_json::from_value(volume).unwrap();
+    cloud.pods().create(&PostParams::default(), &pod).await.unwrap();
+    cloud.settle().await;
+    edge.take().await;
+
+    let mut ask = async |name: &str| {
+        let content = Content::Null;
+        edge.ask_with(Operation::Query, &format!("null/persistentvolume/{name}"), content).await
+    };
+    let answer = ask("mine").await;
+    assert_eq!(json(&answer)["metadata"]["name"], "mine");
+    let (theirs, none) = (error_text(&ask("theirs").await), error_text(&ask("none").await));
+    assert!(theirs.starts_with("Forbidden: "), "{theirs}");
+    assert_eq!(theirs.replace("theirs", "none"), none, "whether it exists is not told");
 }
 
 #[tokio::test(start_paused = true)]

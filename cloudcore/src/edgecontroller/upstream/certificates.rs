@@ -1,6 +1,7 @@
 //! Certificate requests of a node (spec cloud-and-wire 3.12): for the serving certificate of its kubelet API or its
 //! MetaServer, nothing else.
 
+use certs::csr::subject;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::Api;
@@ -8,6 +9,9 @@ use kube::api::PostParams;
 
 use super::answer::Done;
 use super::{Caller, Outcomes, not_found, status_of};
+
+/// What is denied, for metrics.
+const WHAT: &str = "certificatesigningrequest";
 
 /// Signs serving certificates of nodes.
 const SIGNER: &str = "kubernetes.io/kubelet-serving";
@@ -18,24 +22,27 @@ impl Caller {
     }
 
     pub(super) async fn create_csr(&self, csr: CertificateSigningRequest) -> Outcomes {
-        self.check_signer(&csr)?;
+        self.check(&csr)?;
         self.csrs().create(&PostParams::default(), &csr).await.map(Done::object).map_err(status_of)
     }
 
     pub(super) async fn get_csr(&self, name: &str) -> Outcomes {
         let found = self.csrs().get_opt(name).await.map_err(status_of)?;
         let csr = found.ok_or_else(|| not_found("certificatesigningrequests.certificates.k8s.io", name))?;
-        self.check_signer(&csr)?;
+        self.check(&csr)?;
         Ok(Done::object(csr))
     }
 
-    fn check_signer(&self, csr: &CertificateSigningRequest) -> Result<(), Box<Status>> {
-        match csr.spec.signer_name.as_str() {
-            SIGNER => Ok(()),
-            other => self.deny(
-                "certificatesigningrequest",
-                format!("a node may ask {SIGNER} for certificates, not {other:?}"),
-            ),
+    /// The signer, and that the subject is the node. The signer looks at the rest.
+    fn check(&self, csr: &CertificateSigningRequest) -> Result<(), Box<Status>> {
+        let signer = csr.spec.signer_name.as_str();
+        if signer != SIGNER {
+            self.deny(WHAT, format!("a node may ask {SIGNER} for certificates, not {signer:?}"))?;
+        }
+        match subject(&csr.spec.request.0) {
+            Ok(subject) if subject.node_name() == self.node.as_str() => Ok(()),
+            Ok(subject) => self.deny(WHAT, format!("the request is for node {:?}", subject.node_name())),
+            Err(error) => self.deny(WHAT, error.to_string()),
         }
     }
 }

@@ -2,11 +2,13 @@
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::VolumeAttachment;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::Api;
 use proto::{ObjectPath, ResourceKind};
 
 use super::answer::Done;
 use super::{Caller, Outcomes, not_found, status_of};
+use crate::edgecontroller::desired::volumes::claim_of;
 
 impl Caller {
     pub(super) async fn get_storage(&self, path: &ObjectPath) -> Outcomes {
@@ -27,26 +29,34 @@ impl Caller {
     }
 
     async fn get_volume(&self, name: &str) -> Outcomes {
+        let known = self.context.desired.read().uses_volume(&self.node, name);
+        if known == Some(false) {
+            self.deny_volume(name)?;
+        }
         let volumes = Api::<PersistentVolume>::all(self.context.client.clone());
         let found = volumes.get_opt(name).await.map_err(status_of)?;
-        let volume = found.ok_or_else(|| not_found("persistentvolumes", name))?;
-        let claim = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref()).map(|claim| ObjectPath {
-            namespace: claim.namespace.clone(),
-            kind: ResourceKind::PersistentVolumeClaim,
-            name: claim.name.clone(),
-        });
-        if !claim.is_some_and(|claim| self.context.desired.read().uses(&self.node, &claim)) {
-            let why = format!("no pod on node {:?} uses volume {name:?}", self.node.as_str());
-            self.deny("persistentvolume", why)?;
+        if known.is_none() {
+            // The node may be faster than the watch. Whether a volume exists that is not the node's is not its business either.
+            let claim = found.as_ref().and_then(claim_of);
+            if !claim.is_some_and(|claim| self.context.desired.read().uses(&self.node, &claim)) {
+                self.deny_volume(name)?;
+            }
         }
-        Ok(Done::object(volume))
+        found.map(Done::object).ok_or_else(|| not_found("persistentvolumes", name))
+    }
+
+    fn deny_volume(&self, name: &str) -> Result<(), Box<Status>> {
+        self.deny("persistentvolume", format!("no pod on node {:?} uses volume {name:?}", self.node.as_str()))
     }
 
     async fn get_attachment(&self, name: &str) -> Outcomes {
         let attachments = Api::<VolumeAttachment>::all(self.context.client.clone());
         let found = attachments.get_opt(name).await.map_err(status_of)?;
-        let attachment = found.ok_or_else(|| not_found("volumeattachments.storage.k8s.io", name))?;
-        self.check_is_self("volumeattachment", &attachment.spec.node_name)?;
-        Ok(Done::object(attachment))
+        // Attachments name their node themselves. One of another node and one that does not exist look the same.
+        if found.as_ref().is_none_or(|attachment| attachment.spec.node_name != self.node.as_str()) {
+            let why = format!("volume attachment {name:?} is not of node {:?}", self.node.as_str());
+            self.deny("volumeattachment", why)?;
+        }
+        found.map(Done::object).ok_or_else(|| not_found("volumeattachments.storage.k8s.io", name))
     }
 }
