@@ -374,7 +374,6 @@ impl KnownPod {
 }
 
 #[cfg(test)]
-#[expect(clippy::print_stdout, reason = "figures are for whoever asked for them")]
 mod measure;
 #[cfg(test)]
 mod tests;

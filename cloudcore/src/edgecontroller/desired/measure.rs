@@ -1,9 +1,9 @@
 //! How long a look at the graph takes: `make bench-authorization`.
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::*;
 
