@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use rcgen::{PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm, SigningKey};
+use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
@@ -98,6 +99,15 @@ impl PrivateKey {
     pub(crate) fn fixed_signer(&self) -> Result<EcdsaKeyPair, KeyError> {
         let parts = der::parse_sec1(&self.sec1).ok_or(KeyError::Malformed)?;
         pair(&ECDSA_P256_SHA256_FIXED_SIGNING, &parts)
+    }
+
+    /// A secret of another purpose that is the same as long as this key is: HMAC-SHA256 of the purpose's name (RFC 2104).
+    #[must_use]
+    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.sec1);
+        let mut secret = [0; 32];
+        secret.copy_from_slice(hmac::sign(&key, purpose.as_bytes()).as_ref());
+        secret
     }
 
     /// The form that rustls takes.

@@ -19,7 +19,7 @@ use certs::tls::{ClientAuth, server_config};
 use chassis::admin::{Admin, AdminState, Board, DebugSources};
 use chassis::channel::{ChannelMetrics, bounded_with};
 use chassis::clock::Clock;
-use chassis::link::quic::{QuicAcceptor, QuicLimits};
+use chassis::link::quic::{QuicAcceptor, QuicLimits, ResetKey};
 use chassis::link::websocket::{WebSocketAcceptor, WebSocketLimits};
 use chassis::link::{Acceptor, AcceptorMetrics, Several};
 use chassis::metrics::SharedRegistry;
@@ -265,7 +265,10 @@ impl Builder {
         self.supervisor.start(HttpServer::bind(https, tls, routes).await?);
 
         let tls = Arc::new(server_config(ca.cert_der(), &server, ClientAuth::Required)?);
-        let acceptors = self.open_channel(&hub, tls, door).await?;
+        // Replicas share the key and not the address: one must not end what another holds (RFC 9000 section 21.11).
+        let reset_key =
+            server.key().derive(&format!("quic stateless reset {}", hub.advertise_address.join(",")));
+        let acceptors = self.open_channel(&hub, tls, &reset_key, door).await?;
 
         let (clock, rng) = (self.clock.clone(), self.rng.clone());
         let ready = self.readiness.register(TokenRefresher::<KubeSecrets>::NAME);
@@ -278,6 +281,7 @@ impl Builder {
         &self,
         hub: &cloudcore::CloudHub,
         tls: Arc<ServerConfig>,
+        reset_key: &ResetKey,
         door: &Door,
     ) -> anyhow::Result<Several> {
         let metrics = self.registry.register(AcceptorMetrics::new);
@@ -298,7 +302,7 @@ impl Builder {
                 handshake: QUIC_HANDSHAKE,
                 ..QuicLimits::default()
             };
-            let acceptor = QuicAcceptor::bind(address, tls, limits)
+            let acceptor = QuicAcceptor::bind(address, tls, reset_key, limits)
                 .with_context(|| format!("listen on {address}/udp (modules.cloudHub.quic)"))?;
             acceptors.push(Box::new(acceptor.with_metrics(metrics)));
         }

@@ -50,3 +50,12 @@ proptest! {
         prop_assert!(PrivateKey::from_der(&der[..der.len() - cut]).is_err());
     }
 }
+
+#[test]
+fn derived_secrets_differ_by_key_and_by_purpose_and_stay_the_same() {
+    let (one, other) = (PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap());
+    let again = PrivateKey::from_der(one.sec1_der()).unwrap();
+    assert_eq!(one.derive("a"), again.derive("a"));
+    assert_ne!(one.derive("a"), one.derive("b"));
+    assert_ne!(one.derive("a"), other.derive("a"));
+}

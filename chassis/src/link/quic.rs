@@ -88,6 +88,9 @@ pub struct QuicLimits {
 }
 
 /// Both directions of one lane.
+/// What stateless resets are signed with.
+pub type ResetKey = [u8; 32];
+
 type Streams = (SendStream, RecvStream);
 
 impl Default for QuicLimits {

@@ -2,18 +2,20 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Connection, Endpoint, Incoming, ServerConfig, VarInt};
+use quinn::{Connection, Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime, VarInt};
+use quinn_proto::HashedConnectionIdGenerator;
+use ring::hmac;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::ending::{not_greeted, not_written, over};
-use super::{LANES, QuicLimits, Streams, alpn, link, peer};
+use super::{LANES, QuicLimits, ResetKey, Streams, alpn, link, peer};
 use crate::link::{Acceptor, AcceptorMetrics, CloseReason, Link, LinkError, Peer, in_time};
 use crate::task;
 
@@ -42,10 +44,23 @@ impl QuicAcceptor {
     /// Opens the socket. Port 0 takes a free one. `tls` must ask for client certificates; a connection without one
     /// is refused. Must be called within a tokio runtime.
     ///
+    /// Whoever is at this address after a crash tells the peers of lost connections so at once, if its `reset_key` is the
+    /// same (stateless reset, RFC 9000 section 10.3); otherwise they wait for their idle timeout. It is a secret.
+    ///
     /// # Errors
     /// When the address cannot be listened on, or `tls` has no TLS 1.3.
-    pub fn bind(address: SocketAddr, tls: Arc<rustls::ServerConfig>, limits: QuicLimits) -> io::Result<Self> {
-        let endpoint = Endpoint::server(config(&tls, &limits)?, address)?;
+    pub fn bind(
+        address: SocketAddr,
+        tls: Arc<rustls::ServerConfig>,
+        reset_key: &ResetKey,
+        limits: QuicLimits,
+    ) -> io::Result<Self> {
+        let endpoint = Endpoint::new(
+            endpoint_config(reset_key),
+            Some(config(&tls, &limits)?),
+            UdpSocket::bind(address)?,
+            Arc::new(TokioRuntime),
+        )?;
         Ok(Self {
             endpoint,
             limits,
@@ -146,6 +161,20 @@ impl Drop for QuicAcceptor {
 
 /// The TLS configuration as QUIC needs it. Sessions are not resumed: each link proves the certificate that the node
 /// has now.
+/// Connection ids carry a mark of `reset_key` as well: datagrams with others are dropped without an answer.
+fn endpoint_config(reset_key: &ResetKey) -> EndpointConfig {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, reset_key);
+    // Everybody sees the mark, and its hash is no strong one: it says nothing about the key.
+    let mark = hmac::sign(&key, b"connection ids")
+        .as_ref()
+        .iter()
+        .take(8)
+        .fold(0, |mark, byte| mark << 8 | u64::from(*byte));
+    let mut config = EndpointConfig::new(Arc::new(key));
+    config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(mark)));
+    config
+}
+
 pub(super) fn config(tls: &rustls::ServerConfig, limits: &QuicLimits) -> io::Result<ServerConfig> {
     let mut tls = tls.clone();
     tls.alpn_protocols = alpn();

@@ -20,6 +20,7 @@ mod refused;
 /// Small, so that a test reaches it soon, and more than a lane's window.
 const LIMIT: usize = 1024 * 1024;
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+const RESET_KEY: ResetKey = [7; 32];
 /// Long enough for whatever a test waits for on a busy machine, shorter than what it takes to lose a link.
 const SOON: Duration = Duration::from_secs(8);
 
@@ -46,7 +47,7 @@ impl Cloud {
     fn start(limits: QuicLimits) -> Self {
         let authority = Authority::new();
         let registry = SharedRegistry::new();
-        let acceptor = QuicAcceptor::bind(ANY_PORT, authority.server(), limits).unwrap();
+        let acceptor = QuicAcceptor::bind(ANY_PORT, authority.server(), &RESET_KEY, limits).unwrap();
         let acceptor = acceptor.with_metrics(registry.register(AcceptorMetrics::new));
         let address = acceptor.local_addr().unwrap();
         Self { authority, acceptor, address, registry }
@@ -157,7 +158,7 @@ async fn frames_cross_both_ways_on_each_lane_and_the_certificate_names_the_peer(
 async fn an_ipv6_peer_is_reached() {
     let authority = Authority::new();
     let address = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 0));
-    let Ok(mut acceptor) = QuicAcceptor::bind(address, authority.server(), limits()) else {
+    let Ok(mut acceptor) = QuicAcceptor::bind(address, authority.server(), &RESET_KEY, limits()) else {
         return; // This host has no IPv6.
     };
     let dialer = dialer(acceptor.local_addr().unwrap(), authority.node(), limits());
@@ -242,7 +243,7 @@ async fn a_recv_that_is_dropped_takes_nothing() {
 #[tokio::test]
 async fn a_lane_that_is_taken_nothing_from_is_given_up_and_the_others_go_on() {
     let authority = Authority::new();
-    let mut acceptor = QuicAcceptor::bind(ANY_PORT, authority.server(), limits()).unwrap();
+    let mut acceptor = QuicAcceptor::bind(ANY_PORT, authority.server(), &RESET_KEY, limits()).unwrap();
     let limits = QuicLimits { write: Duration::from_millis(300), ..limits() };
     let dialer = dialer(acceptor.local_addr().unwrap(), authority.node(), limits);
     let (edge, cloud) = tokio::join!(dialer.dial(), acceptor.accept());

@@ -86,26 +86,40 @@ async fn one_half_keeps_a_link_open() {
     assert_eq!(rx.recv().await.unwrap(), None);
 }
 
-/// Carries datagrams between one client and `server` until it is dropped.
-async fn relay(server: SocketAddr) -> (SocketAddr, task::AbortOnDrop<()>) {
-    let (front, back) = (UdpSocket::bind(ANY_PORT).await.unwrap(), UdpSocket::bind(ANY_PORT).await.unwrap());
-    back.connect(server).await.unwrap();
-    let address = front.local_addr().unwrap();
-    let carrying = task::spawn(tracing::Span::none(), async move {
-        let (mut up, mut down, mut client) = ([0; 2048], [0; 2048], None);
-        loop {
-            tokio::select! {
-                Ok((length, from)) = front.recv_from(&mut up) => {
-                    client = Some(from);
-                    back.send(&up[..length]).await.unwrap();
-                }
-                Ok(length) = back.recv(&mut down) => {
-                    front.send_to(&down[..length], client.unwrap()).await.unwrap();
+/// Carries datagrams between one node and a server that can be exchanged for another, as whoever crashes and starts again.
+struct Relay {
+    address: SocketAddr,
+    server: tokio::sync::watch::Sender<SocketAddr>,
+    _run: task::AbortOnDrop<()>,
+}
+
+impl Relay {
+    async fn to(server: SocketAddr) -> Self {
+        let (inside, outside) =
+            (UdpSocket::bind(ANY_PORT).await.unwrap(), UdpSocket::bind(ANY_PORT).await.unwrap());
+        let address = inside.local_addr().unwrap();
+        let (server, current) = tokio::sync::watch::channel(server);
+        let run = task::spawn(tracing::Span::none(), async move {
+            let (mut up, mut down) = ([0; 2048], [0; 2048]);
+            let mut node = None;
+            loop {
+                tokio::select! {
+                    Ok((length, from)) = inside.recv_from(&mut up) => {
+                        node = Some(from);
+                        let server = *current.borrow();
+                        outside.send_to(&up[..length], server).await.ok();
+                    }
+                    // What still comes from a server that is gone does not arrive.
+                    Ok((length, from)) = outside.recv_from(&mut down) => {
+                        if from == *current.borrow() && let Some(node) = node {
+                            inside.send_to(&down[..length], node).await.ok();
+                        }
+                    }
                 }
             }
-        }
-    });
-    (address, carrying)
+        });
+        Self { address, server, _run: run }
+    }
 }
 
 #[tokio::test]
@@ -113,8 +127,8 @@ async fn a_peer_that_falls_silent_is_lost_and_one_that_is_idle_is_not() {
     let limits =
         QuicLimits { idle: Duration::from_secs(1), keep_alive: Duration::from_millis(100), ..limits() };
     let mut server = Cloud::start(limits);
-    let (address, network) = relay(server.address).await;
-    let dialer = dialer(address, server.authority.node(), limits);
+    let network = Relay::to(server.address).await;
+    let dialer = dialer(network.address, server.authority.node(), limits);
     let (mut edge, mut cloud) = server.join(&dialer).await;
     // Twice as long as a silent peer would live.
     timeout(limits.idle * 2, cloud.rx.recv()).await.unwrap_err();
@@ -124,4 +138,28 @@ async fn a_peer_that_falls_silent_is_lost_and_one_that_is_idle_is_not() {
     let (at_cloud, at_edge) = tokio::join!(timeout(SOON, cloud.rx.recv()), timeout(SOON, edge.rx.recv()));
     assert_eq!(at_cloud.unwrap().unwrap_err().explained(), "connection lost: timed out");
     assert_eq!(at_edge.unwrap().unwrap_err().explained(), "connection lost: timed out");
+}
+
+/// The node hears of it with the next thing that it says, long before its idle timeout; but not from somebody who does
+/// not have the key.
+#[tokio::test]
+async fn after_a_crash_the_successor_ends_the_links_of_before() {
+    let mut server = Cloud::start(limits());
+    let relay = Relay::to(server.address).await;
+    let dialer = dialer(relay.address, server.authority.node(), limits());
+    let (mut edge, _cloud) = server.join(&dialer).await;
+    let successor = |key: &ResetKey| {
+        let mut acceptor = QuicAcceptor::bind(ANY_PORT, server.authority.server(), key, limits()).unwrap();
+        relay.server.send_replace(acceptor.local_addr().unwrap());
+        task::spawn(tracing::Span::none(), async move { acceptor.accept().await })
+    };
+    let stranger = successor(&[8; 32]);
+    edge.tx.send(numbered(1)).await.unwrap();
+    timeout(Duration::from_secs(1), edge.rx.recv()).await.expect_err("the link is held to be alive");
+    drop(stranger);
+
+    let _successor = successor(&RESET_KEY);
+    edge.tx.send(numbered(2)).await.unwrap();
+    let ended = timeout(SOON, edge.rx.recv()).await.expect("sooner than the idle timeout");
+    assert_eq!(ended.unwrap_err().kind(), "lost");
 }

@@ -34,7 +34,7 @@ async fn a_client_without_a_certificate_is_refused_where_tls_would_have_it() {
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .unwrap();
-    let mut acceptor = QuicAcceptor::bind(ANY_PORT, Arc::new(lax), limits()).unwrap();
+    let mut acceptor = QuicAcceptor::bind(ANY_PORT, Arc::new(lax), &RESET_KEY, limits()).unwrap();
     let dialer = dialer(acceptor.local_addr().unwrap(), authority.client(None), limits());
     tokio::select! {
         dialled = dialer.dial() => {
