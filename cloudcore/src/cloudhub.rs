@@ -16,6 +16,7 @@ mod identity;
 mod metrics;
 pub mod secrets;
 mod session;
+mod traffic;
 mod writing;
 
 use std::collections::HashMap;
@@ -39,6 +40,7 @@ pub use self::door::Door;
 use self::identity::Refusal;
 pub use self::metrics::Metrics;
 use self::session::Session;
+use self::traffic::Traffic;
 use crate::flow::{Bans, NodeName, NodeSession, Outbox, Pace, Replies, Sessions};
 
 /// Requests of one node that wait for EdgeController. When they are this many the hub stops reading from the
@@ -85,6 +87,8 @@ pub struct Connected {
     /// What it speaks.
     dialect: &'static str,
     since: Timestamp,
+    #[serde(flatten)]
+    traffic: Traffic,
 }
 
 /// The module.
@@ -229,7 +233,9 @@ impl Running {
             Dialect::Stock => "stock",
             Dialect::Native => "native",
         };
-        environment.board.set(&node, Connected { address, dialect, since: environment.clock.now() });
+        let traffic = Traffic::default();
+        let since = environment.clock.now();
+        environment.board.set(&node, Connected { address, dialect, since, traffic: traffic.clone() });
 
         let (requests_tx, requests) =
             channel::bounded_with("cloudhub_requests", REQUESTS, &environment.channels);
@@ -248,6 +254,7 @@ impl Running {
             replies,
             own_replies: replies_tx,
             outbox: reader,
+            traffic,
             config: config.clone(),
             environment: environment.clone(),
         };

@@ -17,6 +17,13 @@ pub struct Metrics {
     sent: Counter,
     resent: Counter,
     rejected: Counter,
+    received_bytes: Counter,
+    sent_bytes: Family<WhatLabel, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WhatLabel {
+    what: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -50,7 +57,25 @@ impl Metrics {
             "Messages that a node could not store, in its own words",
             metrics.rejected.clone(),
         );
+        registry.register(
+            "cloudhub_received_bytes",
+            "Bytes of messages received from nodes",
+            metrics.received_bytes.clone(),
+        );
+        registry.register(
+            "cloudhub_sent_bytes",
+            "Bytes of messages sent to nodes, by the kind of object, answer or keepalive",
+            metrics.sent_bytes.clone(),
+        );
         metrics
+    }
+
+    pub(super) fn received_bytes(&self, bytes: u64) {
+        self.received_bytes.inc_by(bytes);
+    }
+
+    pub(super) fn sent_bytes(&self, what: &'static str, bytes: u64) {
+        self.sent_bytes.get_or_create(&WhatLabel { what }).inc_by(bytes);
     }
 
     pub(super) fn connected(&self, nodes: usize) {

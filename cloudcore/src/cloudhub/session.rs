@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use super::greeting::greet;
 use super::identity::not_before;
+use super::traffic::Traffic;
 use super::writing::Writing;
 use super::{Config, Environment, GOODBYE};
 use crate::flow::{Barred, Ended, NodeName, NodeSession, OutboxReader, Replies, Sessions};
@@ -28,6 +29,7 @@ pub(super) struct Session {
     /// For what the session itself answers.
     pub(super) own_replies: Replies,
     pub(super) outbox: OutboxReader,
+    pub(super) traffic: Traffic,
     pub(super) config: Config,
     pub(super) environment: Environment,
 }
@@ -101,12 +103,13 @@ impl Session {
         }
         // So that the hub's end, and not that of one connection, is what closes EdgeController's queue.
         drop(controller);
-        let Self { link, requests, replies, own_replies, outbox, config, environment } = self;
+        let Self { link, requests, replies, own_replies, outbox, traffic, config, environment } = self;
         let dialect = link.peer.dialect;
         let echo = Notify::new();
-        let reading = Reading { requests, own_replies, outbox, config, environment, dialect, echo: &echo };
+        let reading =
+            Reading { requests, own_replies, outbox, traffic, config, environment, dialect, echo: &echo };
         let writing =
-            Writing { outbox, config, environment, dialect, echo: &echo, pushes: AtomicU64::new(0) };
+            Writing { outbox, traffic, config, environment, dialect, echo: &echo, pushes: AtomicU64::new(0) };
         let end = tokio::select! {
             end = reading.run(&mut link.rx) => end,
             end = writing.run(&mut link.tx, link.side.as_mut(), replies) => end,
@@ -125,6 +128,7 @@ struct Reading<'a> {
     requests: &'a Sender<Message>,
     own_replies: &'a Replies,
     outbox: &'a OutboxReader,
+    traffic: &'a Traffic,
     config: &'a Config,
     environment: &'a Environment,
     dialect: Dialect,
@@ -144,6 +148,7 @@ impl Reading<'_> {
             let frame =
                 received.map_err(|_| End::Silent { limit })?.map_err(End::Lost)?.ok_or(End::Goodbye)?;
             self.environment.metrics.received();
+            self.traffic.received(frame.data().len(), &self.environment.metrics);
             match self.dialect {
                 Dialect::Stock => {
                     self.dispatch(codec::decode(frame.data()).map_err(End::Garbage)?).await?;

@@ -11,12 +11,14 @@ use proto::{Group, Lane, Message, Operation, Resource, Route, Stamp, codec};
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::session::{End, Until};
+use super::traffic::{self, Traffic};
 use super::{Config, Environment, REPLIES};
 use crate::flow::{Change, OutboxReader, Transmission};
 
 /// What all streams of a session share.
 pub(super) struct Writing<'a> {
     pub(super) outbox: &'a OutboxReader,
+    pub(super) traffic: &'a Traffic,
     pub(super) config: &'a Config,
     pub(super) environment: &'a Environment,
     pub(super) dialect: Dialect,
@@ -134,7 +136,8 @@ impl<R: Answers> Stream<'_, '_, R> {
             }
             if let Some(push) = push {
                 let frame = self.writing.push_frame(&push);
-                self.send(frame, push.again).await?;
+                self.writing.environment.metrics.sent(push.again);
+                self.send(frame, traffic::of_kind(&push.change.path.kind)).await?;
             }
             if is_idle {
                 self.wait(&mut news).await?;
@@ -149,7 +152,8 @@ impl<R: Answers> Stream<'_, '_, R> {
         tokio::select! {
             () = self.writing.echo.notified(), if echoes => {
                 let frame = Frame::Binary(binary::encode(&Native::Keepalive));
-                self.send(frame, false).await
+                self.writing.environment.metrics.sent(false);
+                self.send(frame, traffic::KEEPALIVE).await
             }
             reply = self.replies.next() => match reply {
                 Some(reply) => self.answer(reply).await,
@@ -168,14 +172,16 @@ impl<R: Answers> Stream<'_, '_, R> {
             return large.send(reply).await.map_err(|_| End::ShuttingDown);
         }
         let frame = self.writing.message_frame(reply);
-        self.send(frame, false).await
+        self.writing.environment.metrics.sent(false);
+        self.send(frame, traffic::ANSWER).await
     }
 
-    async fn send(&mut self, frame: Frame, again: bool) -> Result<(), End> {
+    async fn send(&mut self, frame: Frame, what: &'static str) -> Result<(), End> {
         let limit = self.writing.config.write_timeout;
+        let bytes = frame.data().len();
         let sent = tokio::time::timeout(limit, self.tx.send(frame)).await;
         sent.map_err(|_| End::Stuck { limit })?.map_err(End::Lost)?;
-        self.writing.environment.metrics.sent(again);
+        self.writing.traffic.sent(what, bytes, &self.writing.environment.metrics);
         Ok(())
     }
 }

@@ -30,6 +30,7 @@ pub(crate) struct Cloud {
     pub(crate) client: Client,
     pub(crate) net: MemoryNet,
     pub(crate) registry: SharedRegistry,
+    pub(crate) board: Board<cloudhub::Connected>,
     stop: ShutdownTrigger,
     run: AbortOnDrop<anyhow::Result<()>>,
 }
@@ -60,7 +61,7 @@ impl Cloud {
             (MemoryNet::new(rng.clone()), SharedRegistry::new(), Readiness::new());
         let (sessions_tx, sessions) = channel::bounded("sessions", 16);
         let metrics = registry.register(cloudhub::Metrics::register);
-        let annotated = AnnotatedNodes::default();
+        let (annotated, board) = (AnnotatedNodes::default(), Board::default());
         let (writer, bans) = Bans::new();
         let keeper = BanKeeper {
             client: client.clone(),
@@ -80,7 +81,7 @@ impl Cloud {
                 channels: ChannelMetrics::default(),
                 door: cloudhub::Door::new(node_limit, bans, metrics.clone()),
                 metrics,
-                board: Board::default(),
+                board: board.clone(),
             },
             Box::new(net.listen()),
             Sessions::new(sessions_tx),
@@ -107,7 +108,7 @@ impl Cloud {
             tracing::Span::none(),
             supervisor.run_until(async move { stopped.requested().await }),
         );
-        Self { client, net, registry, stop, run }
+        Self { client, net, registry, board, stop, run }
     }
 
     /// Lets the cloud see what has happened: paused time moves only when nobody has anything left to do.

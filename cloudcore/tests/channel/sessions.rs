@@ -141,3 +141,26 @@ async fn the_cloud_says_goodbye_and_ends_in_time() {
     cloud.stop().await.unwrap();
     edge.closed().await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_connection_carries_is_counted_by_node_and_by_kind() {
+    let cloud = Cloud::start().await;
+    cloud.create_config_map("web-cfg").await;
+    let mut edge = Edge::join(&cloud, "edge-1").await;
+    cloud.create_pod("web", "edge-1").await;
+    let mut sent = 0;
+    for expected in ["insert default/configmap/web-cfg", "insert default/pod/web"] {
+        let message = edge.pushed().await;
+        assert_eq!(format!("{} {}", message.route.operation, message.route.resource), expected);
+        sent += proto::codec::encode(&message).len();
+    }
+    let of = |what: &str| {
+        let bytes = cloud.metric(&format!("cloudhub_sent_bytes_total{{what=\"{what}\"}}"));
+        bytes.map_or(0, |bytes| bytes.parse::<usize>().unwrap())
+    };
+    assert_eq!(of("configmap") + of("pod"), sent);
+    let shown = &cloud.board.snapshot()["edge-1"];
+    assert_eq!(shown["sentBytes"], of("configmap") + of("pod") + of("node") + of("answer"));
+    let received = cloud.metric("cloudhub_received_bytes_total").unwrap();
+    assert_eq!(shown["receivedBytes"].to_string(), received);
+}
