@@ -39,12 +39,13 @@ impl Peer {
         peer
     }
 
-    /// A header's value; `None` when it is absent, given twice or not visible ASCII.
+    /// A header's value; `None` when it is absent, given with different values or not visible ASCII. The same value
+    /// several times is one: a stock edge adds `ConnectionUse` once more with every attempt to connect.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next()?;
-        if values.next().is_some() { None } else { value.to_str().ok() }
+        if values.all(|other| other == value) { value.to_str().ok() } else { None }
     }
 }
 

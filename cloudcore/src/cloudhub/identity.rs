@@ -115,6 +115,16 @@ mod tests {
         assert_eq!(check(&edge).unwrap(), NodeName::new("edge-1"));
     }
 
+    /// As a stock edge (1.23) was recorded at its fifth attempt: whoever refuses that never sees it again.
+    #[test]
+    fn a_stock_edge_that_has_tried_before_is_let_in() {
+        let mut headers = vec![("node_id", "edge-1")];
+        headers.extend([("connectionuse", "msg"); 5]);
+        assert_eq!(check(&peer(Some("system:node:edge-1"), &headers)).unwrap(), NodeName::new("edge-1"));
+        headers.push(("connectionuse", "str"));
+        assert_eq!(check(&peer(Some("system:node:edge-1"), &headers)).unwrap_err().kind(), "wrong_use");
+    }
+
     #[test]
     fn everybody_else_is_not() {
         let use_msg = ("connectionuse", "msg");
