@@ -7,24 +7,35 @@ use anyhow::Context as _;
 use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
 use k8s_cri::v1::{ListPodSandboxRequest, RemovePodSandboxRequest, StopPodSandboxRequest};
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
 use tower::service_fn;
 
 /// One call; stopping a pod waits for its containers.
 const CALL: Duration = Duration::from_secs(60);
 
-/// Removes all pods, network included, and says how many.
+/// Removes all pods, network included, and says how many. One that cannot be removed keeps no other.
 ///
 /// # Errors
-/// When the runtime does not answer, or says that it cannot.
+/// When the runtime does not answer, or says of one that it cannot: why, of the first.
 pub async fn remove_pods(socket: &Path) -> anyhow::Result<usize> {
     let mut runtime = RuntimeServiceClient::new(connect(socket).await?);
     let pods = runtime.list_pod_sandbox(ListPodSandboxRequest::default()).await?.into_inner().items;
+    let mut failed = None;
     for pod in &pods {
-        let id = pod.id.clone();
-        runtime.stop_pod_sandbox(StopPodSandboxRequest { pod_sandbox_id: id.clone() }).await?;
-        runtime.remove_pod_sandbox(RemovePodSandboxRequest { pod_sandbox_id: id }).await?;
+        if let Err(status) = remove_pod(&mut runtime, &pod.id).await {
+            failed.get_or_insert(status);
+        }
     }
-    Ok(pods.len())
+    failed.map_or(Ok(pods.len()), |status| Err(status.into()))
+}
+
+/// A pod that has gone in the meantime is removed.
+async fn remove_pod(runtime: &mut RuntimeServiceClient<Channel>, id: &str) -> Result<(), Status> {
+    let gone = |status: Status| if status.code() == Code::NotFound { Ok(()) } else { Err(status) };
+    let stop = StopPodSandboxRequest { pod_sandbox_id: id.to_owned() };
+    runtime.stop_pod_sandbox(stop).await.map(drop).or_else(gone)?;
+    let remove = RemovePodSandboxRequest { pod_sandbox_id: id.to_owned() };
+    runtime.remove_pod_sandbox(remove).await.map(drop).or_else(gone)
 }
 
 async fn connect(socket: &Path) -> anyhow::Result<Channel> {

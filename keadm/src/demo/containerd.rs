@@ -69,6 +69,8 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
   # In a container or a small virtual machine we may not have CAP_SYS_RESOURCE: then a negative oom_score_adj is
   # refused and no pod starts. This makes containerd use the lowest value that it may.
   restrict_oom_score_adj = true
+  # Not in /run/netns, where nobody would know whose they are.
+  netns_mounts_under_state_dir = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "{bin}"
     conf_dir = {conf}

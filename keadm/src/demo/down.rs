@@ -1,18 +1,24 @@
 //! Removes every trace of the demo.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tokio::time::Instant;
 
 use super::{Layout, STOP, containerd, preflight};
 use crate::printer::Printer;
 use crate::{cri, mounts};
+
+/// How often it is looked whether processes that were killed are gone.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Stops the daemons, removes the containers and what they left in the system, then the files.
 ///
@@ -34,6 +40,7 @@ pub async fn down(layout: &Layout, printer: &Printer) -> anyhow::Result<()> {
         printer.step("stopped containerd");
     }
     end_shims(&layout.containerd_socket())?;
+    end_containers(&layout.id).await?;
     mounts::unmount_below(&[&layout.state, &layout.sockets()])?;
     remove_bridge(layout.bridge(), printer);
     remove_cgroups(&layout.id);
@@ -88,6 +95,41 @@ fn end_shims(socket: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Kills what still runs in the cgroups of the demo's pods: containers whose shim was killed have nobody who would end them.
+async fn end_containers(root: &str) -> anyhow::Result<()> {
+    let deadline = Instant::now() + STOP;
+    loop {
+        let left: BTreeSet<i32> = cgroups(root).iter().flat_map(|cgroup| processes_below(cgroup)).collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        anyhow::ensure!(Instant::now() < deadline, "processes {left:?} in the demo's cgroups do not end");
+        for pid in left {
+            match kill(Pid::from_raw(pid), Signal::SIGKILL) {
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(error) => return Err(error).with_context(|| format!("kill pid {pid}, a container's")),
+            }
+        }
+        // The kernel tells nobody when a cgroup of version 1 becomes empty.
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn processes_below(cgroup: &Path) -> BTreeSet<i32> {
+    let listed = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
+    let mut found: BTreeSet<i32> = listed.lines().filter_map(|pid| pid.parse().ok()).collect();
+    let below = fs::read_dir(cgroup).into_iter().flatten().flatten().map(|entry| entry.path());
+    found.extend(below.filter(|path| path.is_dir()).flat_map(|path| processes_below(&path)));
+    found
+}
+
+/// The demo's cgroup in every hierarchy (cgroup v1), or in the one (v2).
+fn cgroups(root: &str) -> Vec<PathBuf> {
+    let mount = Path::new("/sys/fs/cgroup");
+    let hierarchies = fs::read_dir(mount).into_iter().flatten().flatten().map(|hierarchy| hierarchy.path());
+    hierarchies.chain([mount.to_owned()]).map(|hierarchy| hierarchy.join(root)).collect()
+}
+
 /// The bridge stays behind when the last pod is gone; nobody else has this name.
 fn remove_bridge(bridge: &str, printer: &Printer) {
     if !Path::new("/sys/class/net").join(bridge).exists() {
@@ -100,11 +142,9 @@ fn remove_bridge(bridge: &str, printer: &Printer) {
     }
 }
 
-/// Empty cgroups of the demo's pods, in every hierarchy (cgroup v1) or the one (v2), innermost first.
+/// Empty cgroups of the demo's pods, innermost first.
 fn remove_cgroups(root: &str) {
-    let Ok(hierarchies) = fs::read_dir("/sys/fs/cgroup") else { return };
-    let below = hierarchies.flatten().map(|hierarchy| hierarchy.path().join(root));
-    for cgroup in below.chain([Path::new("/sys/fs/cgroup").join(root)]) {
+    for cgroup in cgroups(root) {
         remove_cgroup(&cgroup);
     }
 }

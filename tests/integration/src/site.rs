@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use proto::config::edgecore::EdgeCore;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -139,6 +140,24 @@ impl Site {
             }
         }
         Ok(())
+    }
+
+    /// The processes in the cgroups of the pods.
+    ///
+    /// # Errors
+    /// When the configuration of EdgeCore cannot be read.
+    pub fn processes_of_pods(&self) -> anyhow::Result<Vec<u32>> {
+        let config: EdgeCore =
+            chassis::config::parse_str(&std::fs::read_to_string(self.state().join("edge/edgecore.yaml"))?)?;
+        let root = config.modules.edged.tailored_kubelet_config.cgroup_root;
+        anyhow::ensure!(root.len() > 1, "no cgroup of its own: {root:?}");
+        let is_ours = |pid: &u32| {
+            std::fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|text| text.contains(&root))
+        };
+        let all = std::fs::read_dir("/proc")?
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        Ok(all.filter(is_ours).collect())
     }
 
     /// What EdgeCore says at `/debug/state`.

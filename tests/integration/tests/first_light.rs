@@ -2,6 +2,7 @@
 //! containerd, real kubectl. Needs root.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests may")]
 
+use std::path::Path;
 use std::time::Duration;
 
 use integration::envtest::{ASSETS, ControlPlane, assets};
@@ -149,8 +150,21 @@ async fn pods_run_and_outlive_whatever_is_killed() {
     site.up().unwrap();
     ready(&kubectl, "hello").await;
     ready(&kubectl, "sidekick").await;
+    // The shims are killed and the containers are not: nobody is left who would end them, but who takes the demo down.
+    let containers = site.processes_of_pods().unwrap();
+    assert!(containers.len() >= 5, "{containers:?}");
+    site.cut_power().unwrap();
     site.down().unwrap();
     assert!(!site.state().exists());
+    // Killed already; whether init has taken note is not the demo's business.
+    until("the containers' processes are gone", SOON, || async {
+        let left: Vec<_> =
+            containers.iter().filter(|pid| Path::new(&format!("/proc/{pid}")).exists()).collect();
+        anyhow::ensure!(left.is_empty(), "{left:?} of {containers:?} still run");
+        Ok(())
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test]
