@@ -8,6 +8,7 @@ mod edge;
 mod native;
 mod objects;
 mod pods;
+mod recorded;
 mod registration;
 mod requests;
 mod sessions;
