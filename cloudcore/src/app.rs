@@ -338,7 +338,7 @@ impl Builder {
             ca_certificate: api.root_pem,
             address: hub.advertise_address.first().cloned().unwrap_or_default(),
             authorization: (&hub.authorization).into(),
-            annotated: std::mem::take(&mut self.annotated),
+            annotated: self.annotated.clone(),
         };
         let ready = self.readiness.register(EdgeController::NAME);
         let metrics = self.registry.register(edgecontroller::Metrics::register);

@@ -1,11 +1,12 @@
 //! The list of banned nodes, in the cluster.
 
 use anyhow::Context as _;
+use certs::authority::NAMESPACE;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
-use proto::ban::{ANNOTATION, Ban, BanList, CONFIG_MAP, NAMESPACE};
+use proto::ban::{ANNOTATION, Ban, BanList, CONFIG_MAP};
 use serde_json::{Value, json};
 
 use crate::cluster::said;

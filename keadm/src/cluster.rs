@@ -3,12 +3,10 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use certs::authority::NAMESPACE;
 use k8s_openapi::api::core::v1::Secret;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client};
-
-/// Namespace of everything that CloudCore keeps for itself.
-const NAMESPACE: &str = "kubeedge";
 
 /// A client with this kubeconfig.
 ///

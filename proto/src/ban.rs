@@ -1,6 +1,6 @@
 //! Banned nodes: which may not come in, and which certificates and join tokens count no more.
 //!
-//! Kept in ConfigMap [`NAMESPACE`]/[`CONFIG_MAP`], one key for each node, so that every replica of CloudCore and every restart sees the
+//! Kept in ConfigMap [`CONFIG_MAP`] beside CloudCore's Secrets, one key for each node, so that every replica of CloudCore and every restart sees the
 //! same, and so that deleting the Node does not let it back in. Pure: whoever reads or writes the ConfigMap is elsewhere.
 //!
 //! ```text
@@ -14,13 +14,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Namespace of the ConfigMap.
-pub const NAMESPACE: &str = "kubeedge";
-/// Name of the ConfigMap.
+/// Name of the ConfigMap; its namespace is that of CloudCore's Secrets.
 pub const CONFIG_MAP: &str = "banned-nodes";
-/// Annotation of a Node that bans it; the value is the reason. Taking it away lifts nothing: it might be the node's thief who did.
+/// Annotation of a Node that bans it; the value is the reason. Taking it away lifts nothing: `keadm unban` does.
 pub const ANNOTATION: &str = "node.kubeedge.io/banned";
-/// Longest reason that is kept, in characters. 1 MiB, the most that a ConfigMap holds, is then room for 3,000 bans at least.
+/// Longest reason that is kept, in characters. The most that a ConfigMap holds, 1 MiB, is then room for hundreds of bans at the
+/// very least, and for thousands with reasons of ordinary length.
 pub const MAX_REASON: usize = 200;
 
 /// What happened to one node.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use certs::authority::NAMESPACE;
 use chassis::backoff::{Backoff, BackoffPolicy};
 use chassis::clock::Clock;
 use chassis::module::Module;
@@ -20,7 +21,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch_objects};
 use kube::{Api, Client};
-use proto::ban::{ANNOTATION, Ban, BanList, CONFIG_MAP, NAMESPACE};
+use proto::ban::{ANNOTATION, Ban, BanList, CONFIG_MAP};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -91,7 +92,6 @@ impl BanKeeper {
         let mut known = Known::default();
         let mut listed = BanList::default();
         let mut retry_at = None;
-        let journal = Journal { client: self.client };
         loop {
             tokio::select! {
                 Some(event) = events.next() => match event {
@@ -116,7 +116,7 @@ impl BanKeeper {
                 ready.ready();
             }
             let unwritten = known.unwritten();
-            let written = tokio::time::timeout(CALL_TIMEOUT, journal.write(unwritten)).await;
+            let written = tokio::time::timeout(CALL_TIMEOUT, write_down(&self.client, unwritten)).await;
             retry_at = match written.map_err(anyhow::Error::from).flatten() {
                 Ok(()) => {
                     backoff.reset();
@@ -174,40 +174,34 @@ impl Known {
     }
 }
 
-/// Writes to the ConfigMap.
-struct Journal {
-    client: Client,
+/// Writes these into the ConfigMap.
+async fn write_down(client: &Client, bans: Vec<(NodeName, Ban)>) -> anyhow::Result<()> {
+    for (node, ban) in bans {
+        write_one(client, &node, &ban).await?;
+    }
+    Ok(())
 }
 
-impl Journal {
-    async fn write(&self, bans: Vec<(NodeName, Ban)>) -> anyhow::Result<()> {
-        for (node, ban) in bans {
-            self.write_one(&node, &ban).await?;
-        }
-        Ok(())
+/// Unless the annotation has gone meanwhile: then somebody is just lifting the ban.
+async fn write_one(client: &Client, node: &NodeName, ban: &Ban) -> anyhow::Result<()> {
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), NAMESPACE);
+    let before = maps.get_opt(CONFIG_MAP).await?;
+    let live = Api::<Node>::all(client.clone()).get_opt(node.as_str()).await?;
+    let is_annotated =
+        live.and_then(|node| node.metadata.annotations).is_some_and(|all| all.contains_key(ANNOTATION));
+    if !is_annotated {
+        return Ok(());
     }
-
-    /// Unless the annotation has gone meanwhile: then somebody is just lifting the ban.
-    async fn write_one(&self, node: &NodeName, ban: &Ban) -> anyhow::Result<()> {
-        let maps: Api<ConfigMap> = Api::namespaced(self.client.clone(), NAMESPACE);
-        let before = maps.get_opt(CONFIG_MAP).await?;
-        let live = Api::<Node>::all(self.client.clone()).get_opt(node.as_str()).await?;
-        let is_annotated =
-            live.and_then(|node| node.metadata.annotations).is_some_and(|all| all.contains_key(ANNOTATION));
-        if !is_annotated {
-            return Ok(());
-        }
-        let data = json!({ node.as_str(): ban.entry()? });
-        let Some(before) = before else {
-            let map = serde_json::from_value(json!({"metadata": {"name": CONFIG_MAP}, "data": data}))?;
-            ensure_namespace(&Api::all(self.client.clone())).await?;
-            maps.create(&PostParams::default(), &map).await?;
-            return Ok(());
-        };
-        // With the version: an entry that somebody else wrote in between is not overwritten.
-        let version = before.metadata.resource_version;
-        let patch = json!({"metadata": {"resourceVersion": version}, "data": data});
-        maps.patch(CONFIG_MAP, &PatchParams::default(), &Patch::Merge(patch)).await?;
-        Ok(())
-    }
+    let data = json!({ node.as_str(): ban.entry()? });
+    let Some(before) = before else {
+        let map = serde_json::from_value(json!({"metadata": {"name": CONFIG_MAP}, "data": data}))?;
+        ensure_namespace(&Api::all(client.clone())).await?;
+        maps.create(&PostParams::default(), &map).await?;
+        return Ok(());
+    };
+    // With the version: an entry that somebody else wrote in between is not overwritten.
+    let version = before.metadata.resource_version;
+    let patch = json!({"metadata": {"resourceVersion": version}, "data": data});
+    maps.patch(CONFIG_MAP, &PatchParams::default(), &Patch::Merge(patch)).await?;
+    Ok(())
 }

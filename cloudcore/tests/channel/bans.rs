@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use certs::authority::NAMESPACE;
 use certs::{Ca, NodeIdentity, PrivateKey, csr};
 use chassis::link::{Dialer as _, Peer};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use proto::ban::{ANNOTATION, Ban, BanList, CONFIG_MAP, NAMESPACE};
+use proto::ban::{ANNOTATION, Ban, BanList, CONFIG_MAP};
 use serde_json::json;
 
 use crate::cloud::Cloud;

@@ -5,16 +5,14 @@ use certs::NodeIdentity;
 use jiff::Timestamp;
 use proto::ban::BanList;
 
-use super::gettoken::kubeconfig;
-use crate::args::{self, KubeConfig};
+use super::gettoken::connect;
+use crate::args;
 use crate::bans::{Bans, Verdict};
-use crate::cluster;
 use crate::hint::WithHint as _;
-use crate::host::System;
 use crate::printer::Printer;
 
 pub(super) async fn ban(ban: args::Ban, printer: &Printer) -> anyhow::Result<()> {
-    let bans = connect(ban.cluster).await?;
+    let bans = Bans::new(connect(ban.cluster).await?.0);
     let Some(node) = &ban.node else {
         printer.line(table(&bans.list().await?).trim_end());
         return Ok(());
@@ -40,7 +38,7 @@ pub(super) async fn ban(ban: args::Ban, printer: &Printer) -> anyhow::Result<()>
 }
 
 pub(super) async fn unban(unban: args::Unban, printer: &Printer) -> anyhow::Result<()> {
-    let bans = connect(unban.cluster).await?;
+    let bans = Bans::new(connect(unban.cluster).await?.0);
     let node = &unban.node;
     check_name(node)?;
     // In this order: a Node that still says that it is banned would be banned again.
@@ -56,13 +54,6 @@ pub(super) async fn unban(unban: args::Unban, printer: &Printer) -> anyhow::Resu
             .already("certificates that it got before stay revoked: it needs `keadm join` with a new token");
     }
     Ok(())
-}
-
-async fn connect(cluster: KubeConfig) -> anyhow::Result<Bans> {
-    let file = kubeconfig(cluster.kube_config, &System);
-    let client = cluster::client(&file).await;
-    let client = client.hint(|| "give the kubeconfig of the cluster with --kube-config".to_owned())?;
-    Ok(Bans::new(client))
 }
 
 fn check_name(node: &str) -> anyhow::Result<()> {

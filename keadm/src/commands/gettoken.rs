@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::args::GetToken;
+use kube::Client;
+
+use crate::args::{GetToken, KubeConfig};
 use crate::cluster;
 use crate::hint::WithHint as _;
 use crate::host::{Look, System};
@@ -12,10 +14,7 @@ use crate::printer::Printer;
 const KUBECONFIGS: [&str; 2] = ["/root/.kube/config", "/var/lib/kubeedge/embedded/admin.kubeconfig"];
 
 pub(super) async fn run(gettoken: GetToken, printer: &Printer) -> anyhow::Result<()> {
-    let file = kubeconfig(gettoken.cluster.kube_config, &System);
-    let client = cluster::client(&file)
-        .await
-        .hint(|| "give the kubeconfig of the cluster with --kube-config".to_owned())?;
+    let (client, file) = connect(gettoken.cluster).await?;
     let token = cluster::join_token(client).await;
     printer.line(token.hint(|| {
         format!(
@@ -26,8 +25,15 @@ pub(super) async fn run(gettoken: GetToken, printer: &Printer) -> anyhow::Result
     Ok(())
 }
 
-/// The kubeconfig that was given, else the one that this machine is likely to have.
-pub(super) fn kubeconfig(given: Option<PathBuf>, look: &dyn Look) -> PathBuf {
+/// The cluster that was given, else the one that this machine is likely to know; and the file that says so.
+pub(super) async fn connect(given: KubeConfig) -> anyhow::Result<(Client, PathBuf)> {
+    let file = kubeconfig(given.kube_config, &System);
+    let client = cluster::client(&file).await;
+    let client = client.hint(|| "give the kubeconfig of the cluster with --kube-config".to_owned())?;
+    Ok((client, file))
+}
+
+fn kubeconfig(given: Option<PathBuf>, look: &dyn Look) -> PathBuf {
     let [first, ..] = KUBECONFIGS;
     let there = || KUBECONFIGS.iter().find(|file| look.exists(Path::new(file)));
     given.unwrap_or_else(|| PathBuf::from(there().unwrap_or(&first)))

@@ -85,11 +85,7 @@ fn end_shims(socket: &Path) -> anyhow::Result<()> {
         let mut words = words.split(|byte| *byte == 0);
         let is_shim = words.next().is_some_and(|program| program.ends_with(b"/containerd-shim-runc-v2"));
         if is_shim && words.any(|word| word == ours) {
-            match kill(Pid::from_raw(pid), Signal::SIGKILL) {
-                // It may have ended in the meantime.
-                Ok(()) | Err(Errno::ESRCH) => {}
-                Err(error) => return Err(error).with_context(|| format!("kill the shim with pid {pid}")),
-            }
+            end(pid).with_context(|| format!("kill the shim with pid {pid}"))?;
         }
     }
     Ok(())
@@ -105,13 +101,18 @@ async fn end_containers(root: &str) -> anyhow::Result<()> {
         }
         anyhow::ensure!(Instant::now() < deadline, "processes {left:?} in the demo's cgroups do not end");
         for pid in left {
-            match kill(Pid::from_raw(pid), Signal::SIGKILL) {
-                Ok(()) | Err(Errno::ESRCH) => {}
-                Err(error) => return Err(error).with_context(|| format!("kill pid {pid}, a container's")),
-            }
+            end(pid).with_context(|| format!("kill pid {pid}, a container's"))?;
         }
         // The kernel tells nobody when a cgroup of version 1 becomes empty.
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// One that has ended in the meantime has ended.
+fn end(pid: i32) -> Result<(), Errno> {
+    match kill(Pid::from_raw(pid), Signal::SIGKILL) {
+        Err(Errno::ESRCH) => Ok(()),
+        other => other,
     }
 }
 
