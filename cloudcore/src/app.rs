@@ -3,6 +3,7 @@
 //! ```text
 //!   edges ══ cloudhub ──NodeSession──► edgecontroller ── kube::Client ──► Kubernetes API
 //!     │         (requests, replies, outbox of each node)                  (a cluster, or embedded-api)
+//!     │ SyncRecords ── synccontroller ── ObjectSync records of stock edges
 //!     │                    ▲──Bans── bans ◄─AnnotatedNodes─ edgecontroller
 //!     └── HTTPS ── httpserver, tokens ── Secrets                            ▲
 //!                                          embedded-controllers ────────────┘
@@ -41,8 +42,9 @@ use crate::cloudhub::httpserver::{HttpServer, Issuer, Lifetimes, router};
 use crate::cloudhub::secrets::KubeSecrets;
 use crate::cloudhub::{self, CloudHub, Door};
 use crate::edgecontroller::{self, EdgeController};
-use crate::embedded::{Controllers, EmbeddedApi, server};
-use crate::flow::{AnnotatedNodes, Bans, Sessions};
+use crate::embedded::{Controllers, EmbeddedApi, definitions, server};
+use crate::flow::{AnnotatedNodes, Bans, Sessions, SyncRecords};
+use crate::synccontroller::{self, SyncController};
 
 /// Time to finish what is under way when told to stop. The edges resend what was not acknowledged, so this need not be
 /// long; it must be shorter than the 90 s after which systemd kills.
@@ -160,7 +162,7 @@ impl App {
         match simulated {
             Some(Simulated { acceptor, client, root_pem }) => {
                 let api = Api { client, root_pem };
-                builder.start_controllers(&api);
+                builder.start_controllers(&api).await?;
                 let bans = builder.start_bans(&api);
                 let door = builder.door(bans);
                 builder.start_hub(acceptor, door, api);
@@ -215,7 +217,7 @@ impl Builder {
         self.registry.register(|registry| server.register_metrics(registry));
         let api = Api { client: server.client(), root_pem: server.ca_pem().to_owned() };
         self.supervisor.start(server);
-        self.start_controllers(&api);
+        self.start_controllers(&api).await?;
         Ok(api)
     }
 
@@ -234,15 +236,30 @@ impl Builder {
         bans
     }
 
+    fn start_records(&mut self, api: &Api) -> SyncRecords {
+        let records = SyncRecords::default();
+        self.supervisor.start(SyncController {
+            client: api.client.clone(),
+            rng: self.rng.clone(),
+            records: records.clone(),
+            metrics: self.registry.register(synccontroller::Metrics::register),
+            ready: Some(self.readiness.register(SyncController::NAME)),
+        });
+        records
+    }
+
     fn door(&self, bans: Bans) -> Door {
         let limit = usize::try_from(self.config.modules.cloud_hub.node_limit).unwrap_or(usize::MAX);
         Door::new(limit, bans, self.hub_metrics.clone())
     }
 
-    fn start_controllers(&mut self, api: &Api) {
+    /// The kinds come first, so that no watch begins with "not found".
+    async fn start_controllers(&mut self, api: &Api) -> anyhow::Result<()> {
+        definitions::install(&api.client).await?;
         let ready = self.readiness.register(Controllers::NAME);
         let (client, root) = (api.client.clone(), api.root_pem.clone());
         self.supervisor.start(Controllers::new(client, self.clock.clone(), root, ready));
+        Ok(())
     }
 
     /// Certificates, the HTTPS server that nodes join at, and the socket that they connect to.
@@ -310,6 +327,7 @@ impl Builder {
     }
 
     fn start_hub(&mut self, acceptor: Box<dyn Acceptor>, door: Door, api: Api) {
+        let records = self.start_records(&api);
         let hub = &self.config.modules.cloud_hub;
         let channels = self.registry.register(ChannelMetrics::register);
         let (sessions, announced) = bounded_with("edgecontroller_sessions", SESSIONS, &channels);
@@ -322,6 +340,7 @@ impl Builder {
             metrics: self.hub_metrics.clone(),
             board,
             door,
+            records: records.clone(),
         };
         let ready = self.readiness.register(CloudHub::NAME);
         self.supervisor.start(CloudHub::new(
@@ -339,6 +358,7 @@ impl Builder {
             address: hub.advertise_address.first().cloned().unwrap_or_default(),
             authorization: (&hub.authorization).into(),
             annotated: self.annotated.clone(),
+            records,
         };
         let ready = self.readiness.register(EdgeController::NAME);
         let metrics = self.registry.register(edgecontroller::Metrics::register);

@@ -41,7 +41,7 @@ use self::identity::Refusal;
 pub use self::metrics::Metrics;
 use self::session::Session;
 use self::traffic::Traffic;
-use crate::flow::{Bans, NodeName, NodeSession, Outbox, Pace, Replies, Sessions};
+use crate::flow::{Bans, NodeName, NodeSession, Outbox, Pace, Replies, Sessions, SyncRecords};
 
 /// Requests of one node that wait for EdgeController. When they are this many the hub stops reading from the
 /// node, so that it feels the delay; a stock edge sends 60 at once at most (`messageBurst`).
@@ -77,6 +77,8 @@ pub struct Environment {
     pub board: Board<Connected>,
     /// Who may come in.
     pub door: Door,
+    /// Told what stock edges acknowledge.
+    pub records: SyncRecords,
 }
 
 /// A connected node, as operators see it.

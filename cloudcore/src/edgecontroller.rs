@@ -34,12 +34,12 @@ use proto::hello::Held;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
-use self::desired::Outgoing;
+use self::desired::{Leftovers, Outgoing};
 pub use self::metrics::Metrics;
 use self::upstream::Worker;
 use self::view::{DesiredView, DesiredWriter};
 use self::watches::{Fact, Kind, Synced};
-use crate::flow::{AnnotatedNodes, NodeName, NodeSession, Outbox};
+use crate::flow::{AnnotatedNodes, NodeName, NodeSession, Outbox, SyncRecords};
 
 /// Calls to the API server under way for all nodes together. A kube-apiserver admits 400 reads and 200 writes at
 /// once (`--max-requests-inflight`, `--max-mutating-requests-inflight`); nodes shall not take all of them.
@@ -66,6 +66,8 @@ pub struct Environment {
     pub authorization: Authorization,
     /// Told which Nodes are banned by annotation.
     pub annotated: AnnotatedNodes,
+    /// What stock edges hold.
+    pub records: SyncRecords,
 }
 
 /// What becomes of a request for what does not belong to a node (`modules.cloudHub.authorization`).
@@ -93,6 +95,7 @@ pub struct EdgeController {
     context: Arc<Context>,
     desired: DesiredWriter,
     annotated: AnnotatedNodes,
+    records: SyncRecords,
     ready: Option<ReadyGuard>,
     /// Of nodes that have been brought up to date, or are being so.
     outboxes: HashMap<NodeName, Outbox>,
@@ -143,7 +146,7 @@ impl EdgeController {
         ready: ReadyGuard,
         metrics: Metrics,
     ) -> Self {
-        let Environment { client, clock, rng, ca_certificate, address, authorization, annotated } =
+        let Environment { client, clock, rng, ca_certificate, address, authorization, annotated, records } =
             environment;
         let desired = DesiredWriter::default();
         let context = Context {
@@ -163,6 +166,7 @@ impl EdgeController {
             context,
             desired,
             annotated,
+            records,
             ready: Some(ready),
             outboxes: HashMap::new(),
             resyncs: VecDeque::new(),
@@ -190,7 +194,14 @@ impl EdgeController {
         let desired = self.context.desired.read();
         let changes = match held {
             Some(held) => desired.delta(&node, held),
-            None => desired.snapshot(&node),
+            None => {
+                let Leftovers { mut removals, void } = desired.leftovers(&node, &self.records.held(&node));
+                for record in &void {
+                    self.records.drop_record(record);
+                }
+                removals.extend(desired.snapshot(&node));
+                removals
+            }
         };
         drop(desired);
         self.context.metrics.resynced(changes.len());
@@ -228,6 +239,9 @@ impl EdgeController {
         for resync in self.resyncs.iter().filter(|resync| gone.contains(&resync.node)) {
             resync.outbox.node_deleted();
         }
+        for node in &gone {
+            self.records.node_gone(node);
+        }
     }
 
     /// Nodes that are not connected get theirs when they connect.
@@ -254,15 +268,22 @@ impl Module for EdgeController {
     async fn run(mut self, _shutdown: Shutdown) -> anyhow::Result<()> {
         let mut watches = watches::start(&self.context.client);
         let mut seen = Synced::default();
-        let (synced, is_synced) = watch::channel(false);
+        let (synced, until_synced) = watch::channel(false);
         let permits = Arc::new(Semaphore::new(RESYNCS));
+        let records = self.records.clone();
+        let mut are_records_known = false;
         loop {
             // Before the watches have brought what exists, nobody knows what a node lacks, nor what it should not have.
-            let may_resync = self.ready.is_none() && !self.resyncs.is_empty();
+            let is_synced = self.ready.is_none();
+            let may_resync = is_synced && are_records_known && !self.resyncs.is_empty();
             tokio::select! {
                 Ok(permit) = Arc::clone(&permits).acquire_owned(), if may_resync => self.resync(permit),
+                () = records.known(), if is_synced && !are_records_known => {
+                    are_records_known = true;
+                    self.records.only(&self.context.desired.read().node_names());
+                }
                 session = self.sessions.recv() => match session {
-                    Some(session) => self.connect(session, is_synced.clone()),
+                    Some(session) => self.connect(session, until_synced.clone()),
                     None => return self.drain().await,
                 },
                 Some(ended) = self.workers.join_next() => {

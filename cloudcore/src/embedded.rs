@@ -11,10 +11,13 @@
 //! | [`accounts`] | keeps a `default` service account and `kube-root-ca.crt` in every namespace |
 //! | [`namespaces`] | empties a namespace that is being deleted |
 //! | [`orphans`] | removes pods whose node is gone |
+//!
+//! Before any of them, [`definitions`] makes the custom resources known that CloudCore works with.
 
 pub mod accounts;
 mod action;
 pub mod controllers;
+pub mod definitions;
 pub mod lifecycle;
 pub mod namespaces;
 pub mod orphans;

@@ -5,6 +5,8 @@
 //!   cloudhub  - requests (Message) ->                 edgecontroller   one queue per connection
 //!   cloudhub  <- Outbox (newest version wins) -       edgecontroller   one per connection
 //!   cloudhub  <- Replies (Message) -                  edgecontroller   one queue per connection
+//!   cloudhub  - SyncRecords (state) ->                synccontroller   what stock edges acknowledged
+//!   edgecontroller <- SyncRecords (state) -           synccontroller   what stock edges hold
 //!   bans      <- AnnotatedNodes (state) -             edgecontroller
 //!   bans      - Bans (state) ->                       cloudhub, httpserver, tokens
 //! ```
@@ -13,6 +15,7 @@
 
 mod bans;
 mod outbox;
+mod sync;
 
 use std::fmt;
 
@@ -23,6 +26,7 @@ use proto::hello::Held;
 pub use bans::{AnnotatedNodes, Bans, BansWriter, Barred};
 pub use outbox::state::{Change, Pace, Transmission};
 pub use outbox::{Outbox, OutboxReader};
+pub use sync::{Outcome, Record, RecordId, Step, SyncRecords, Task};
 
 /// Name of a node, as its certificate proves it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

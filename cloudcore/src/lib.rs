@@ -7,3 +7,4 @@ pub mod edgecontroller;
 pub mod embedded;
 pub mod flow;
 pub mod settings;
+pub mod synccontroller;

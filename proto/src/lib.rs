@@ -1,9 +1,10 @@
-//! What crosses a boundary, as types: messages, resource paths, configuration files.
+//! What crosses a boundary, as types: messages, resource paths, custom resources, configuration files.
 //!
 //! No I/O, no clock and no randomness here: ids and times are arguments, so that everything can be tested as
 //! plain functions. Bytes become types in [`codec`], YAML text becomes types in [`config`], and nothing behind
 //! those two looks at strings to find out what a message is about.
 
+pub mod api;
 pub mod ban;
 pub mod codec;
 pub mod config;

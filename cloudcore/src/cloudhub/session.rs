@@ -94,6 +94,7 @@ impl Session {
     }
 
     async fn serve(&mut self, controller: Sessions, mut announcement: NodeSession) -> End {
+        let node = announcement.node.clone();
         announcement.held = match greet(&mut self.link, &self.environment).await {
             Ok(held) => held,
             Err(end) => return end,
@@ -106,8 +107,17 @@ impl Session {
         let Self { link, requests, replies, own_replies, outbox, traffic, config, environment } = self;
         let dialect = link.peer.dialect;
         let echo = Notify::new();
-        let reading =
-            Reading { requests, own_replies, outbox, traffic, config, environment, dialect, echo: &echo };
+        let reading = Reading {
+            node: &node,
+            requests,
+            own_replies,
+            outbox,
+            traffic,
+            config,
+            environment,
+            dialect,
+            echo: &echo,
+        };
         let writing =
             Writing { outbox, traffic, config, environment, dialect, echo: &echo, pushes: AtomicU64::new(0) };
         let end = tokio::select! {
@@ -125,6 +135,7 @@ impl Session {
 pub(super) type Until = Result<std::convert::Infallible, End>;
 
 struct Reading<'a> {
+    node: &'a NodeName,
     requests: &'a Sender<Message>,
     own_replies: &'a Replies,
     outbox: &'a OutboxReader,
@@ -203,8 +214,13 @@ impl Reading<'_> {
 
     fn acknowledge(&self, message: &Message) {
         // Stock edges acknowledge answers as well, for which nobody waits.
-        let known = message.header.parent_id.as_deref().is_some_and(|id| self.outbox.acknowledged(id));
-        tracing::trace!(msg = message.header.parent_id, known, "acknowledged");
+        let stored = message.header.parent_id.as_deref().and_then(|id| self.outbox.acknowledged(id));
+        tracing::trace!(msg = message.header.parent_id, known = stored.is_some(), "acknowledged");
+        if let Some(change) = stored
+            && self.dialect == Dialect::Stock
+        {
+            self.environment.records.acknowledged(self.node, &change);
+        }
     }
 
     fn rejected(&self, message: &Message) {

@@ -9,6 +9,7 @@
 //! The same graph says what a node may touch ([`Desired::uses`], [`Desired::pod_on`], [`Desired::uses_volume`]): a look is a few
 //! lookups in maps, whatever the size of the cluster.
 
+mod leftovers;
 pub(crate) mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,6 +19,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret};
 use proto::hello::Held;
 use proto::{ObjectPath, Operation, ResourceKind};
 
+pub(crate) use self::leftovers::Leftovers;
 use super::references::{self, Reference};
 use super::shape;
 use crate::flow::{Change, NodeName};
@@ -117,6 +119,11 @@ impl Desired {
     /// Whether a pod on `node` uses the object.
     pub(crate) fn uses(&self, node: &NodeName, path: &ObjectPath) -> bool {
         self.on_node.get(node).is_some_and(|on_node| on_node.uses.contains_key(path))
+    }
+
+    /// The Nodes that there are.
+    pub(crate) fn node_names(&self) -> BTreeSet<NodeName> {
+        self.nodes.keys().cloned().collect()
     }
 
     /// A config map or secret as last seen.

@@ -46,14 +46,29 @@ pub(crate) fn removal(change: &Change) -> Arc<Change> {
 
 /// The removal of a pod of which only the name and the uid are known.
 pub(crate) fn removal_of_pod(namespace: &str, name: &str, uid: &str) -> Option<Change> {
-    let metadata = ObjectMeta {
+    let gone = Pod { metadata: bare_metadata(namespace, name, uid), ..Pod::default() };
+    change(ResourceKind::Pod, Operation::Delete, &gone.metadata, &gone, &())
+}
+
+/// The removal of a config map of which only the name and the uid are known.
+pub(crate) fn removal_of_config_map(namespace: &str, name: &str, uid: &str) -> Option<Change> {
+    let gone = ConfigMap { metadata: bare_metadata(namespace, name, uid), ..ConfigMap::default() };
+    change(ResourceKind::ConfigMap, Operation::Delete, &gone.metadata, &gone, &())
+}
+
+/// The removal of a secret of which only the name and the uid are known.
+pub(crate) fn removal_of_secret(namespace: &str, name: &str, uid: &str) -> Option<Change> {
+    let gone = Secret { metadata: bare_metadata(namespace, name, uid), ..Secret::default() };
+    change(ResourceKind::Secret, Operation::Delete, &gone.metadata, &gone, &())
+}
+
+fn bare_metadata(namespace: &str, name: &str, uid: &str) -> ObjectMeta {
+    ObjectMeta {
         namespace: Some(namespace.to_owned()),
         name: Some(name.to_owned()),
         uid: Some(uid.to_owned()),
         ..ObjectMeta::default()
-    };
-    let gone = Pod { metadata, ..Pod::default() };
-    change(ResourceKind::Pod, Operation::Delete, &gone.metadata, &gone, &())
+    }
 }
 
 /// What a native edge holds without its object being wanted any more. `None` for what is no object path.

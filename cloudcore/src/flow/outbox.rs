@@ -4,7 +4,8 @@
 //! held for one operation on a map and never across an `await`.
 //!
 //! Nothing is kept from one connection to the next: on connect EdgeController puts in what the node lacks. A native
-//! edge says what it holds; a stock edge is sent everything, and drops what it has already.
+//! edge says what it holds; a stock edge is sent everything, and drops what it has already. What it should have no longer
+//! is known from its records ([`super::SyncRecords`]).
 
 pub(crate) mod state;
 
@@ -116,13 +117,13 @@ impl OutboxReader {
         inner.state.next(now, lanes, new_id)
     }
 
-    /// The node has stored message `id`. Whether anybody waited for that.
-    pub fn acknowledged(&self, id: &str) -> bool {
-        let known = self.shared.lock().state.acknowledged(id);
-        if known {
+    /// The node has stored message `id`. What that was, if anybody waited for it.
+    pub fn acknowledged(&self, id: &str) -> Option<Arc<Change>> {
+        let change = self.shared.lock().state.acknowledged(id);
+        if change.is_some() {
             self.shared.changed.send_replace(());
         }
-        known
+        change
     }
 
     /// The node could not store message `id`. Whether it was under way.

@@ -15,7 +15,9 @@ use chassis::shutdown::{Shutdown, ShutdownTrigger};
 use chassis::task::{self, AbortOnDrop};
 use chassis::{module::Module as _, supervisor::Supervisor};
 use cloudcore::cloudhub::bans::BanKeeper;
-use cloudcore::flow::{AnnotatedNodes, Bans, Sessions};
+use cloudcore::embedded::definitions;
+use cloudcore::flow::{AnnotatedNodes, Bans, Sessions, SyncRecords};
+use cloudcore::synccontroller::{self, SyncController};
 use cloudcore::{cloudhub, edgecontroller};
 use kube::Client;
 use proto::config::cloudcore::CloudHub;
@@ -44,13 +46,21 @@ impl Cloud {
         let mut options = Options::new(Database::Memory).unwrap();
         options.clock = now();
         let api = ApiServer::open(options).await.unwrap();
-        Self::start_on(Client::new(api.service(User::admin()), "default"), config)
+        let client = Client::new(api.service(User::admin()), "default");
+        definitions::install(&client).await.unwrap();
+        Self::start_on(client, config)
     }
 
     /// A new cloud on the API of this one, which has been stopped.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_after(std::future::ready(())).await
+    }
+
+    /// The same, with something that happens while no cloud is there.
+    pub(crate) async fn restart_after(self, meanwhile: impl Future<Output = ()>) -> Self {
         let client = self.client.clone();
         self.stop().await.unwrap();
+        meanwhile.await;
         Self::start_on(client, CloudHub::default())
     }
 
@@ -72,6 +82,8 @@ impl Cloud {
             metrics: metrics.clone(),
             ready: readiness.register(BanKeeper::NAME),
         };
+        let records = SyncRecords::default();
+        let sync = sync_controller(&client, &rng, &records, &registry, &readiness);
         let node_limit = usize::try_from(config.node_limit).unwrap();
         let hub = cloudhub::CloudHub::new(
             cloudhub::Config::from(&config),
@@ -82,6 +94,7 @@ impl Cloud {
                 door: cloudhub::Door::new(node_limit, bans, metrics.clone()),
                 metrics,
                 board: board.clone(),
+                records: records.clone(),
             },
             Box::new(net.listen()),
             Sessions::new(sessions_tx),
@@ -96,13 +109,14 @@ impl Cloud {
                 address: "192.0.2.1".to_owned(),
                 authorization: (&config.authorization).into(),
                 annotated,
+                records,
             },
             sessions,
             readiness.register(edgecontroller::EdgeController::NAME),
             registry.register(edgecontroller::Metrics::register),
         );
         let mut supervisor = Supervisor::new(Duration::from_secs(5));
-        supervisor.start(hub).start(controller).start(keeper);
+        supervisor.start(hub).start(controller).start(keeper).start(sync);
         let (stop, stopped) = Shutdown::new();
         let run = task::spawn(
             tracing::Span::none(),
@@ -127,5 +141,21 @@ impl Cloud {
         let text = self.registry.encode();
         let found = text.lines().find_map(|candidate| candidate.strip_prefix(line));
         found.map(|value| value.trim().to_owned())
+    }
+}
+
+fn sync_controller(
+    client: &Client,
+    rng: &Rng,
+    records: &SyncRecords,
+    registry: &SharedRegistry,
+    readiness: &Readiness,
+) -> SyncController {
+    SyncController {
+        client: client.clone(),
+        rng: rng.clone(),
+        records: records.clone(),
+        metrics: registry.register(synccontroller::Metrics::register),
+        ready: Some(readiness.register(SyncController::NAME)),
     }
 }

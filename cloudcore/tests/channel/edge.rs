@@ -111,6 +111,14 @@ impl Edge {
         message
     }
 
+    /// The next message that is not an answer, if one comes in this time.
+    pub(crate) async fn pushed_within(&mut self, duration: Duration) -> Option<Message> {
+        match self.pushed.pop_front() {
+            Some(message) => Some(message),
+            None => tokio::time::timeout(duration, self.recv()).await.ok(),
+        }
+    }
+
     /// Whether nothing is pushed for this long.
     pub(crate) async fn hears_nothing_for(&mut self, duration: Duration) -> bool {
         self.pushed.is_empty() && tokio::time::timeout(duration, self.link.rx.recv()).await.is_err()

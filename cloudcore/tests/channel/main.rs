@@ -9,6 +9,7 @@ mod native;
 mod objects;
 mod pods;
 mod recorded;
+mod records;
 mod registration;
 mod requests;
 mod sessions;

@@ -13,7 +13,7 @@ use crate::edge::{Edge, peer};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct NativeEdge {
+pub(crate) struct NativeEdge {
     link: Link,
 }
 
@@ -24,7 +24,7 @@ impl NativeEdge {
         Self { link: cloud.net.dialer(name, peer).dial().await.unwrap() }
     }
 
-    async fn connect(cloud: &Cloud, name: &str, held: Vec<Held>) -> Self {
+    pub(crate) async fn connect(cloud: &Cloud, name: &str, held: Vec<Held>) -> Self {
         let mut edge = Self::dial(cloud, name).await;
         let hello = Hello { versions: vec![VERSION], software: "test".into(), held, time: 1 };
         edge.send(&Native::Hello(hello)).await;
@@ -54,7 +54,7 @@ impl NativeEdge {
     }
 
     /// What the cloud sends until it has nothing more, acknowledged: `put path` or `remove path`, and what is held then.
-    async fn take_all(&mut self) -> (Vec<String>, Vec<Held>) {
+    pub(crate) async fn take_all(&mut self) -> (Vec<String>, Vec<Held>) {
         let (mut told, mut held) = (Vec::new(), Vec::new());
         while let Ok(received) = tokio::time::timeout(Duration::from_secs(3), self.link.rx.recv()).await {
             let Native::Push(push) = binary::decode(received.unwrap().unwrap().data()).unwrap() else {

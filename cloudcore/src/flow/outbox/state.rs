@@ -179,16 +179,16 @@ impl OutboxState {
         Some(Transmission { id, change, again, lane })
     }
 
-    /// The node has stored message `id`. Whether it was one of ours that nobody had acknowledged.
-    pub(crate) fn acknowledged(&mut self, id: &str) -> bool {
+    /// The node has stored message `id`. What it was, if it was one of ours that nobody had acknowledged.
+    pub(crate) fn acknowledged(&mut self, id: &str) -> Option<Arc<Change>> {
         let Some(path) = self.landed(id) else { return self.acknowledged_late(id) };
-        let Some(slot) = self.slots.get_mut(&path) else { return true };
-        slot.under_way = None;
+        let slot = self.slots.get_mut(&path)?;
+        let stored = slot.under_way.take()?.change;
         match slot.lane() {
             Some(lane) => self.queues[index(lane)].push_back(path),
             None => drop(self.slots.remove(&path)),
         }
-        true
+        Some(stored)
     }
 
     /// The node could not store message `id`: it goes out again after a while. Whether it was under way.
@@ -254,19 +254,16 @@ impl OutboxState {
     }
 
     /// An acknowledgement of a message that waits to be sent again.
-    fn acknowledged_late(&mut self, id: &str) -> bool {
-        let Some((path, slot)) = self.slots.iter_mut().find(|(_, slot)| slot.waits_with(id)) else {
-            return false;
-        };
+    fn acknowledged_late(&mut self, id: &str) -> Option<Arc<Change>> {
+        let (path, slot) = self.slots.iter_mut().find(|(_, slot)| slot.waits_with(id))?;
         let (path, before) = (path.clone(), slot.lane());
-        slot.removals.retain(|pending| !pending.has_id(id));
-        slot.put.take_if(|pending| pending.has_id(id));
+        let stored = slot.take_waiting(id)?.change;
         let now = slot.lane();
         if now.is_none() && slot.under_way.is_none() {
             self.slots.remove(&path);
         }
         self.requeue(path, before, now);
-        true
+        Some(stored)
     }
 }
 
@@ -295,6 +292,13 @@ impl Slot {
 
     fn waits_with(&self, id: &str) -> bool {
         self.removals.iter().chain(&self.put).any(|pending| pending.has_id(id))
+    }
+
+    fn take_waiting(&mut self, id: &str) -> Option<Pending> {
+        match self.removals.iter().position(|pending| pending.has_id(id)) {
+            Some(at) => self.removals.remove(at),
+            None => self.put.take_if(|pending| pending.has_id(id)),
+        }
     }
 
     /// Whether a removal goes before whatever is put.

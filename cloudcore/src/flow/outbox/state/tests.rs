@@ -66,12 +66,12 @@ fn the_newest_version_wins_and_nothing_goes_before_its_ack() {
 
     outbox.state.push(put("web", "a", 4));
     assert_eq!(outbox.next(), None, "one message under way for each object");
-    assert!(outbox.state.acknowledged(&sent.id));
+    assert!(outbox.state.acknowledged(&sent.id).is_some());
     let sent = outbox.next().unwrap();
     assert_eq!(sent.change.resource_version, "4");
-    assert!(outbox.state.acknowledged(&sent.id));
+    assert!(outbox.state.acknowledged(&sent.id).is_some());
     assert_eq!(outbox.state.len(), 0);
-    assert!(!outbox.state.acknowledged(&sent.id));
+    assert!(outbox.state.acknowledged(&sent.id).is_none());
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn an_acknowledgement_that_comes_late_still_counts() {
     outbox.now = Pace::STOCK.resend_after;
     // The one that waited goes, then the old ones: the last of those waits for room.
     outbox.drain();
-    assert!(outbox.state.acknowledged(&sent[Pace::STOCK.window - 1].id));
+    assert!(outbox.state.acknowledged(&sent[Pace::STOCK.window - 1].id).is_some());
     assert_eq!(outbox.state.len(), Pace::STOCK.window);
 }
 
@@ -189,7 +189,7 @@ fn removals_go_first_and_what_is_large_goes_last() {
     // A full bulk window leaves room for everything else, and one that is removed is not large any more.
     outbox.state.push(removal("large-9", "a"));
     assert_eq!(outbox.next().unwrap().lane, Lane::Control);
-    assert!(outbox.state.acknowledged(&sent[2].id));
+    assert!(outbox.state.acknowledged(&sent[2].id).is_some());
     assert_eq!(outbox.next().unwrap().lane, Lane::Bulk);
     assert_eq!(outbox.next(), None);
 }

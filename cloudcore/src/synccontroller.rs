@@ -1,0 +1,264 @@
+//! `ObjectSync` and `ClusterObjectSync` records: reads those that exist, writes down what stock edges acknowledge.
+//!
+//! It shares [`SyncRecords`] with CloudHub, which notes acknowledgements there, and EdgeController, which asks what a node
+//! holds. It keeps nothing else. A record that cannot be written holds nobody up: it is tried again, later each time, and the
+//! node gets its objects meanwhile. When shutdown is requested it writes down what is left, within [`FLUSH`], and ends.
+
+mod calls;
+mod metrics;
+
+use std::time::Duration;
+
+use chassis::backoff::{Backoff, BackoffPolicy};
+use chassis::module::Module;
+use chassis::readiness::ReadyGuard;
+use chassis::rng::Rng;
+use chassis::shutdown::Shutdown;
+use chassis::task;
+use futures::stream::{BoxStream, FuturesUnordered, SelectAll};
+use futures::{StreamExt as _, stream};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt as _, watcher as watch_objects};
+use kube::{Api, Client};
+use proto::api::reliablesync::{ClusterObjectSync, ObjectSync, RecordName};
+use tokio::time::Instant;
+
+pub use self::metrics::Metrics;
+use crate::flow::{NodeName, Outcome, Record, RecordId, SyncRecords, Task};
+
+/// Calls under way at a time. Records matter less than what else CloudCore wants of the API server.
+const CALLS: usize = 16;
+
+/// Between attempts while the API server takes nothing; for all records together, as they fail together.
+const RETRY: BackoffPolicy =
+    BackoffPolicy { initial: Duration::from_secs(1), max: Duration::from_secs(60), factor: 2.0, jitter: 0.5 };
+
+/// Nobody waits longer than this for the records at the start: without them a stock edge keeps what was removed while it
+/// was away, with them late it gets nothing at all meanwhile.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// For writing down what is left when CloudCore ends.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// The module.
+pub struct SyncController {
+    /// Where the records are.
+    pub client: Client,
+    /// Spreads retries.
+    pub rng: Rng,
+    /// What they say.
+    pub records: SyncRecords,
+    /// Counts.
+    pub metrics: Metrics,
+    /// Let go when the records have been read, or there are none to be had.
+    pub ready: Option<ReadyGuard>,
+}
+
+/// What a watch has brought.
+enum Fact {
+    Seen(Record),
+    Unseen(RecordId),
+    /// These are all of their scope.
+    Replaced {
+        is_cluster: bool,
+        all: Vec<Record>,
+    },
+}
+
+type Facts = SelectAll<BoxStream<'static, Result<Fact, watcher::Error>>>;
+
+/// Which lists have been read.
+#[derive(Default)]
+struct Listed {
+    namespaced: bool,
+    cluster: bool,
+}
+
+impl std::fmt::Debug for SyncController {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SyncController")
+    }
+}
+
+impl Module for SyncController {
+    const NAME: &'static str = "synccontroller";
+
+    async fn run(mut self, shutdown: Shutdown) -> anyhow::Result<()> {
+        let mut calls = FuturesUnordered::new();
+        let mut backoff = Backoff::new(RETRY, self.rng.clone());
+        let mut facts = self.watch();
+        let mut listed = Listed::default();
+        let mut news = self.records.news();
+        let mut give_up = Some(Instant::now() + PATIENCE);
+        let mut flushed_by = None;
+        loop {
+            news.mark_unchanged();
+            while calls.len() < CALLS
+                && let Some(task) = self.records.next()
+            {
+                calls.push(calls::perform(self.client.clone(), task));
+            }
+            self.metrics.waiting(self.records.waiting() + calls.len());
+            let is_ending = flushed_by.is_some();
+            if is_ending && calls.is_empty() && self.records.waiting() == 0 {
+                return Ok(());
+            }
+            let due = self.records.deadline().filter(|_| calls.len() < CALLS);
+            tokio::select! {
+                () = shutdown.requested(), if !is_ending => {
+                    self.records.hurry();
+                    flushed_by = Some(Instant::now() + FLUSH);
+                }
+                () = task::until(flushed_by) => {
+                    tracing::warn!(left = self.records.waiting(), "records could not be written before the end");
+                    return Ok(());
+                }
+                Some(fact) = facts.next(), if !is_ending => self.learn(fact, &mut listed),
+                Some((task, result)) = calls.next() => self.done(&task, result, &mut backoff),
+                _ = news.changed() => {}
+                () = task::until(due) => {}
+                () = task::until(give_up) => {
+                    give_up = None;
+                    self.go_on_without("it takes too long");
+                }
+            }
+            if self.records.is_known() {
+                give_up = None;
+            }
+        }
+    }
+}
+
+impl SyncController {
+    fn watch(&self) -> Facts {
+        let config = watcher::Config::default;
+        let namespaced = watch_objects(Api::<ObjectSync>::all(self.client.clone()), config());
+        let cluster = watch_objects(Api::<ClusterObjectSync>::all(self.client.clone()), config());
+        let namespaced = namespaced.default_backoff().map(|event| {
+            event.map(|event| map(event, |record: ObjectSync| (record.metadata, record.spec, record.status)))
+        });
+        let cluster = cluster.default_backoff().map(|event| {
+            event.map(|event| {
+                map(event, |record: ClusterObjectSync| (record.metadata, record.spec, record.status))
+            })
+        });
+        stream::select_all([gather(false, namespaced.boxed()), gather(true, cluster.boxed())])
+    }
+
+    fn learn(&mut self, fact: Result<Fact, watcher::Error>, listed: &mut Listed) {
+        match fact {
+            Ok(Fact::Seen(record)) => self.records.seen(record),
+            Ok(Fact::Unseen(id)) => self.records.unseen(&id),
+            Ok(Fact::Replaced { is_cluster, all }) => {
+                self.records.replaced(is_cluster, all);
+                *(if is_cluster { &mut listed.cluster } else { &mut listed.namespaced }) = true;
+                if listed.cluster && listed.namespaced {
+                    self.set_known();
+                }
+            }
+            Err(error) if is_final(&error) => self.go_on_without(&error.to_string()),
+            Err(error) => {
+                self.metrics.watch_failed();
+                tracing::debug!("watch of ObjectSync records interrupted: {error}");
+            }
+        }
+    }
+
+    /// Said once: the watch itself goes on trying.
+    fn go_on_without(&mut self, why: &str) {
+        if self.records.is_known() {
+            return;
+        }
+        tracing::warn!(
+            "ObjectSync records cannot be read: {why}. Stock edges will keep what is removed while they are away. \
+             hint: kubectl apply -f build/crds, and let CloudCore list and write objectsyncs and clusterobjectsyncs"
+        );
+        self.set_known();
+    }
+
+    fn set_known(&mut self) {
+        self.records.set_known();
+        if let Some(ready) = self.ready.take() {
+            ready.ready();
+        }
+    }
+
+    fn done(&self, task: &Task, result: Result<Outcome, kube::Error>, backoff: &mut Backoff) {
+        let outcome = match result {
+            Ok(outcome) => {
+                backoff.reset();
+                outcome
+            }
+            Err(error) => {
+                tracing::debug!(
+                    record = task.id.name(),
+                    "could not be written, will be tried again: {error}"
+                );
+                Outcome::Again(backoff.next_delay())
+            }
+        };
+        self.metrics.written(outcome);
+        self.records.done(task, outcome);
+    }
+}
+
+/// The API server knows no such kind, or lets CloudCore not read it: asking again soon is no use.
+fn is_final(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
+    match error {
+        InitialListFailed(kube::Error::Api(status))
+        | WatchStartFailed(kube::Error::Api(status))
+        | WatchFailed(kube::Error::Api(status))
+        | WatchError(status) => matches!(status.code, 401 | 403 | 404 | 405),
+        _ => false,
+    }
+}
+
+type Parts = (
+    k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    proto::api::reliablesync::ObjectSyncSpec,
+    proto::api::reliablesync::ObjectSyncStatus,
+);
+
+/// The event with its record, where it is one.
+fn map<K>(event: Event<K>, parts: impl Fn(K) -> Parts) -> Event<Option<Record>> {
+    let record = |object: K| {
+        let (metadata, spec, status) = parts(object);
+        let name = RecordName::parse(metadata.name.as_deref()?)?;
+        let id = RecordId { node: NodeName::new(name.node), namespace: metadata.namespace, uid: name.uid };
+        Some(Record { id, object: spec, version: status.object_resource_version })
+    };
+    match event {
+        Event::Apply(object) => Event::Apply(record(object)),
+        Event::Delete(object) => Event::Delete(record(object)),
+        Event::InitApply(object) => Event::InitApply(record(object)),
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+    }
+}
+
+/// Lists are told as a whole, so that nobody sees half of one. What is no record of ours is left alone.
+fn gather(
+    is_cluster: bool,
+    events: BoxStream<'static, Result<Event<Option<Record>>, watcher::Error>>,
+) -> BoxStream<'static, Result<Fact, watcher::Error>> {
+    let mut list = Vec::new();
+    let facts = events.filter_map(move |event| {
+        let fact = match event {
+            Ok(Event::Apply(record)) => record.map(|record| Ok(Fact::Seen(record))),
+            Ok(Event::Delete(record)) => record.map(|record| Ok(Fact::Unseen(record.id))),
+            Ok(Event::Init) => {
+                list.clear();
+                None
+            }
+            Ok(Event::InitApply(record)) => {
+                list.extend(record);
+                None
+            }
+            Ok(Event::InitDone) => Some(Ok(Fact::Replaced { is_cluster, all: std::mem::take(&mut list) })),
+            Err(error) => Some(Err(error)),
+        };
+        std::future::ready(fact)
+    });
+    facts.boxed()
+}

@@ -1,0 +1,3 @@
+//! Custom resources, as Kubernetes types: `kube::Api` takes them as it takes those of Kubernetes itself.
+
+pub mod reliablesync;
