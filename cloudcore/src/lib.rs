@@ -8,3 +8,4 @@ pub mod embedded;
 pub mod flow;
 pub mod settings;
 pub mod synccontroller;
+mod watching;

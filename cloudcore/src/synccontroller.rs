@@ -17,14 +17,16 @@ use chassis::shutdown::Shutdown;
 use chassis::task;
 use futures::stream::{BoxStream, FuturesUnordered, SelectAll};
 use futures::{StreamExt as _, stream};
-use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt as _, watcher as watch_objects};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, watcher as watch_objects};
 use kube::{Api, Client};
-use proto::api::reliablesync::{ClusterObjectSync, ObjectSync, RecordName};
+use proto::api::reliablesync::{ClusterObjectSync, ObjectSync, ObjectSyncSpec, ObjectSyncStatus, RecordName};
 use tokio::time::Instant;
 
 pub use self::metrics::Metrics;
 use crate::flow::{NodeName, Outcome, Record, RecordId, SyncRecords, Task};
+use crate::watching::{Change, changes};
 
 /// Calls under way at a time. Records matter less than what else CloudCore wants of the API server.
 const CALLS: usize = 16;
@@ -65,7 +67,7 @@ enum Fact {
     },
 }
 
-type Facts = SelectAll<BoxStream<'static, Result<Fact, watcher::Error>>>;
+type Facts = SelectAll<BoxStream<'static, Result<Option<Fact>, watcher::Error>>>;
 
 /// Which lists have been read.
 #[derive(Default)]
@@ -134,22 +136,23 @@ impl SyncController {
         let config = watcher::Config::default;
         let namespaced = watch_objects(Api::<ObjectSync>::all(self.client.clone()), config());
         let cluster = watch_objects(Api::<ClusterObjectSync>::all(self.client.clone()), config());
-        let namespaced = namespaced.default_backoff().map(|event| {
-            event.map(|event| map(event, |record: ObjectSync| (record.metadata, record.spec, record.status)))
+        let namespaced = changes(namespaced.default_backoff()).map(|change| {
+            change
+                .map(|change| told(false, change, |record| read(record.metadata, record.spec, record.status)))
         });
-        let cluster = cluster.default_backoff().map(|event| {
-            event.map(|event| {
-                map(event, |record: ClusterObjectSync| (record.metadata, record.spec, record.status))
-            })
+        let cluster = changes(cluster.default_backoff()).map(|change| {
+            change
+                .map(|change| told(true, change, |record| read(record.metadata, record.spec, record.status)))
         });
-        stream::select_all([gather(false, namespaced.boxed()), gather(true, cluster.boxed())])
+        stream::select_all([namespaced.boxed(), cluster.boxed()])
     }
 
-    fn learn(&mut self, fact: Result<Fact, watcher::Error>, listed: &mut Listed) {
+    fn learn(&mut self, fact: Result<Option<Fact>, watcher::Error>, listed: &mut Listed) {
         match fact {
-            Ok(Fact::Seen(record)) => self.records.seen(record),
-            Ok(Fact::Unseen(id)) => self.records.unseen(&id),
-            Ok(Fact::Replaced { is_cluster, all }) => {
+            Ok(None) => {}
+            Ok(Some(Fact::Seen(record))) => self.records.seen(record),
+            Ok(Some(Fact::Unseen(id))) => self.records.unseen(&id),
+            Ok(Some(Fact::Replaced { is_cluster, all })) => {
                 self.records.replaced(is_cluster, all);
                 *(if is_cluster { &mut listed.cluster } else { &mut listed.namespaced }) = true;
                 if listed.cluster && listed.namespaced {
@@ -214,51 +217,20 @@ fn is_final(error: &watcher::Error) -> bool {
     }
 }
 
-type Parts = (
-    k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
-    proto::api::reliablesync::ObjectSyncSpec,
-    proto::api::reliablesync::ObjectSyncStatus,
-);
-
-/// The event with its record, where it is one.
-fn map<K>(event: Event<K>, parts: impl Fn(K) -> Parts) -> Event<Option<Record>> {
-    let record = |object: K| {
-        let (metadata, spec, status) = parts(object);
-        let name = RecordName::parse(metadata.name.as_deref()?)?;
-        let id = RecordId { node: NodeName::new(name.node), namespace: metadata.namespace, uid: name.uid };
-        Some(Record { id, object: spec, version: status.object_resource_version })
-    };
-    match event {
-        Event::Apply(object) => Event::Apply(record(object)),
-        Event::Delete(object) => Event::Delete(record(object)),
-        Event::InitApply(object) => Event::InitApply(record(object)),
-        Event::Init => Event::Init,
-        Event::InitDone => Event::InitDone,
-    }
+/// The record, where it is one.
+fn read(metadata: ObjectMeta, object: ObjectSyncSpec, status: ObjectSyncStatus) -> Option<Record> {
+    let name = RecordName::parse(metadata.name.as_deref()?)?;
+    let id = RecordId { node: NodeName::new(name.node), namespace: metadata.namespace, uid: name.uid };
+    Some(Record { id, object, version: status.object_resource_version })
 }
 
-/// Lists are told as a whole, so that nobody sees half of one. What is no record of ours is left alone.
-fn gather(
-    is_cluster: bool,
-    events: BoxStream<'static, Result<Event<Option<Record>>, watcher::Error>>,
-) -> BoxStream<'static, Result<Fact, watcher::Error>> {
-    let mut list = Vec::new();
-    let facts = events.filter_map(move |event| {
-        let fact = match event {
-            Ok(Event::Apply(record)) => record.map(|record| Ok(Fact::Seen(record))),
-            Ok(Event::Delete(record)) => record.map(|record| Ok(Fact::Unseen(record.id))),
-            Ok(Event::Init) => {
-                list.clear();
-                None
-            }
-            Ok(Event::InitApply(record)) => {
-                list.extend(record);
-                None
-            }
-            Ok(Event::InitDone) => Some(Ok(Fact::Replaced { is_cluster, all: std::mem::take(&mut list) })),
-            Err(error) => Some(Err(error)),
-        };
-        std::future::ready(fact)
-    });
-    facts.boxed()
+/// What is no record of ours is left alone.
+fn told<K>(is_cluster: bool, change: Change<K>, read: impl Fn(K) -> Option<Record>) -> Option<Fact> {
+    match change {
+        Change::Applied(record) => read(*record).map(Fact::Seen),
+        Change::Deleted(record) => read(*record).map(|record| Fact::Unseen(record.id)),
+        Change::Replaced(all) => {
+            Some(Fact::Replaced { is_cluster, all: all.into_iter().filter_map(read).collect() })
+        }
+    }
 }

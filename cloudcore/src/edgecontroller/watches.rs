@@ -1,13 +1,12 @@
-//! The watches, as one stream of facts. A list that starts anew is collected and told as a whole, so that
-//! nobody sees half of it.
+//! The watches, as one stream of facts.
 
 use std::fmt::Debug;
 use std::hash::Hash;
 
+use futures::StreamExt as _;
 use futures::stream::{BoxStream, SelectAll};
-use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolume, Pod, Secret};
-use kube::runtime::watcher::{self, Config, Event};
+use kube::runtime::watcher::{self, Config};
 use kube::runtime::{WatchStreamExt as _, watcher as watch};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use prometheus_client::encoding::EncodeLabelValue;
@@ -17,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::desired::{Desired, Outgoing};
 use crate::flow::{AnnotatedNodes, NodeName};
+use crate::watching::{Change, changes};
 
 /// Pods that are bound to some node.
 const BOUND: &str = "spec.nodeName!=";
@@ -45,15 +45,6 @@ pub(super) enum Fact {
     Secrets(Change<Secret>),
     Nodes(Change<Node>),
     PersistentVolumes(Change<PersistentVolume>),
-}
-
-/// What happened to the objects of a kind.
-#[derive(Debug)]
-pub(super) enum Change<K> {
-    Applied(Box<K>),
-    Deleted(Box<K>),
-    /// These are all.
-    Replaced(Vec<K>),
 }
 
 /// Which watches have brought what exists. That of volumes is not waited for: what a node asks about one before it has come
@@ -96,29 +87,6 @@ where
     let events =
         watch(api, config).default_backoff().modify(|object| object.meta_mut().managed_fields = None);
     changes(events).map(move |change| change.map(&to_fact).map_err(|error| (kind, error))).boxed()
-}
-
-fn changes<K: Send + 'static>(
-    events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
-) -> impl Stream<Item = Result<Change<K>, watcher::Error>> + Send {
-    let mut list = Vec::new();
-    events.filter_map(move |event| {
-        let change = match event {
-            Ok(Event::Apply(object)) => Some(Ok(Change::Applied(Box::new(object)))),
-            Ok(Event::Delete(object)) => Some(Ok(Change::Deleted(Box::new(object)))),
-            Ok(Event::Init) => {
-                list.clear();
-                None
-            }
-            Ok(Event::InitApply(object)) => {
-                list.push(object);
-                None
-            }
-            Ok(Event::InitDone) => Some(Ok(Change::Replaced(std::mem::take(&mut list)))),
-            Err(error) => Some(Err(error)),
-        };
-        std::future::ready(change)
-    })
 }
 
 // === facts into the desired state ===
