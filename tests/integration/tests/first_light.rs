@@ -65,6 +65,58 @@ async fn answers(kubectl: &Kubectl, pod: &str, text: &str) {
     .unwrap();
 }
 
+/// A pod of one container that has nothing to do and mounts the volume `share`, or none when it is empty.
+fn idle_pod(name: &str, image: &str, policy: &str, share: &str) -> String {
+    let (mounts, volumes) = match share {
+        "" => ("[]", "[]".to_owned()),
+        // A volume that no container mounts is not looked at, as in kubelet.
+        share => ("[{name: share, mountPath: /share}]", format!("[{{name: share, {share}}}]")),
+    };
+    format!(
+        "apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, namespace: default}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{{name: only, image: '{image}', imagePullPolicy: {policy}, args: [pause], volumeMounts: {mounts}}}]
+  volumes: {volumes}
+"
+    )
+}
+
+/// An image that is nowhere and a volume that no node of ours has: `kubectl` shows what is wrong, nothing else is disturbed, and
+/// the pods can be deleted.
+async fn pods_that_cannot_run_say_why(kubectl: &Kubectl) {
+    let pods = [
+        idle_pod("absent", "skerry.local/none:1", "Never", ""),
+        idle_pod("unreachable", "registry.invalid/none:1", "IfNotPresent", ""),
+        idle_pod("odd", "skerry.local/hello:demo", "Never", "nfs: {server: 192.0.2.9, path: /}"),
+    ];
+    for pod in &pods {
+        kubectl.apply(pod).await.unwrap();
+    }
+    let reason = "{.status.containerStatuses[0].state.waiting.reason}";
+    for (pod, reasons) in
+        [("absent", &["ErrImageNeverPull"][..]), ("unreachable", &["ErrImagePull", "ImagePullBackOff"])]
+    {
+        until("the status says that there is no image", SOON, || async {
+            let shown = kubectl.value(&format!("pod/{pod}"), reason).await?;
+            anyhow::ensure!(reasons.contains(&shown.as_str()), "{pod} waits for {shown:?}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+    until("an event names the volume", SOON, || async {
+        let events = kubectl.run(&["get", "events", "--field-selector", "involvedObject.name=odd"]).await?;
+        anyhow::ensure!(events.contains("volume type \"nfs\" is not supported"), "{events}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    kubectl.run(&["delete", "pod", "absent", "unreachable", "odd", "--timeout=90s"]).await.unwrap();
+}
+
 /// The ids of a pod's containers and how often they were started again.
 async fn containers(kubectl: &Kubectl, pod: &str) -> String {
     let path = "{range .status.containerStatuses[*]}{.containerID} {.restartCount}{end}";
@@ -143,6 +195,7 @@ async fn pods_run_and_outlive_whatever_is_killed() {
     ready(&kubectl, "late").await;
     answers(&kubectl, "late", "better late than never").await;
 
+    pods_that_cannot_run_say_why(&kubectl).await;
     kill_the_daemons(&site, "late").await;
     delete(&site, "late").await;
     boot_without_cloud(&site, "hello", "look again.\n").await;
