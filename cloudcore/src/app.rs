@@ -9,8 +9,9 @@
 //!                                          embedded-controllers ────────────┘
 //! ```
 
+mod api;
+
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,18 +32,18 @@ use chassis::supervisor::Supervisor;
 use chassis::telemetry::{self, LogFormat, LogHandle};
 use jiff::SignedDuration;
 use kube::Client;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use proto::config;
-use proto::config::cloudcore::{self, CloudCore, Embedded, KubeApiConfig};
+use proto::config::cloudcore::{self, CloudCore};
 use rustls::ServerConfig;
 
+use self::api::{Api, embedded, external};
 use crate::cloudhub::authority::{Authority, CaFiles, TokenRefresher, token_lifetime};
 use crate::cloudhub::bans::BanKeeper;
 use crate::cloudhub::httpserver::{HttpServer, Issuer, Lifetimes, router};
 use crate::cloudhub::secrets::KubeSecrets;
 use crate::cloudhub::{self, CloudHub, Door};
 use crate::edgecontroller::{self, EdgeController};
-use crate::embedded::{Controllers, EmbeddedApi, definitions, server};
+use crate::embedded::{Controllers, EmbeddedApi, definitions};
 use crate::flow::{AnnotatedNodes, Bans, Sessions, SyncRecords};
 use crate::synccontroller::{self, SyncController};
 
@@ -109,12 +110,6 @@ struct Builder {
     debug: DebugSources,
     annotated: AnnotatedNodes,
     supervisor: Supervisor,
-}
-
-/// The Kubernetes API, and what pods verify it with.
-struct Api {
-    client: Client,
-    root_pem: String,
 }
 
 /// Runs until a signal or a failure.
@@ -380,39 +375,4 @@ fn log_format(format: config::LogFormat) -> LogFormat {
         config::LogFormat::Text => LogFormat::Text,
         config::LogFormat::Json => LogFormat::Json,
     }
-}
-
-fn embedded(section: &Embedded) -> anyhow::Result<server::Config> {
-    let ip = section.address.parse().context("modules.embedded.address")?;
-    Ok(server::Config {
-        data_dir: PathBuf::from(&section.data_dir),
-        listen: SocketAddr::new(ip, section.port),
-        advertise: (!section.advertise_address.is_empty()).then(|| section.advertise_address.clone()),
-    })
-}
-
-/// The cluster of a kubeconfig; without one, the cluster that CloudCore is a pod of.
-async fn external(settings: &KubeApiConfig) -> anyhow::Result<Api> {
-    let mut config = if settings.kube_config.is_empty() {
-        kube::Config::incluster()
-            .context("kubeAPIConfig.kubeConfig is empty, and CloudCore is not a pod of a cluster")?
-    } else {
-        kube_config(Path::new(&settings.kube_config)).await?
-    };
-    if !settings.master.is_empty() {
-        config.cluster_url = settings.master.parse().context("kubeAPIConfig.master")?;
-    }
-    let root_pem = config.root_cert.iter().flatten().map(|der| pem(der)).collect();
-    Ok(Api { client: Client::try_from(config)?, root_pem })
-}
-
-fn pem(der: &[u8]) -> String {
-    certs::armor::encode_certificate(&der.to_vec().into())
-}
-
-async fn kube_config(file: &Path) -> anyhow::Result<kube::Config> {
-    let kubeconfig = Kubeconfig::read_from(file).with_context(|| format!("read {}", file.display()))?;
-    kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-        .await
-        .with_context(|| format!("use {}", file.display()))
 }
