@@ -7,6 +7,7 @@
 //!
 //! The frozen vectors in the tests are the definition of the bytes. Fields are only ever added.
 
+mod budget;
 mod wire;
 
 use std::io::Read as _;
@@ -157,6 +158,7 @@ fn unpack(packed: &[u8]) -> Result<Vec<u8>, CodecError> {
 }
 
 fn read(plain: &[u8]) -> Result<Frame, CodecError> {
+    budget::check(plain)?;
     let wire = WireFrame::decode(plain)
         .map_err(|_| CodecError::Binary { problem: "it is no Protocol Buffers message" })?;
     Frame::try_from(wire)

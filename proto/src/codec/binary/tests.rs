@@ -123,6 +123,7 @@ fn what_does_not_shrink_is_sent_as_it_is() {
     assert_eq!(decode(&bytes).unwrap(), frame);
 }
 
+/// CVE-2026-62370: nor does memory follow what a compressed frame would become.
 #[test]
 fn a_bomb_is_refused_when_it_reaches_the_limit() {
     let zeros = vec![0_u8; MAX_MESSAGE_BYTES + 10];
@@ -130,6 +131,39 @@ fn a_bomb_is_refused_when_it_reaches_the_limit() {
     bomb.extend(zstd::bulk::compress(&zeros, 19).unwrap());
     assert!(bomb.len() < 10_000);
     assert!(matches!(decode(&bomb), Err(CodecError::TooLarge { .. })));
+}
+
+/// CVE-2026-62370, one step further: what arrives is small, and what would be made of it is not.
+#[test]
+fn cve_2026_62370_lists_of_empty_entries_are_refused_before_they_are_read() {
+    let part = |tag: u8, entries: &[u8]| {
+        let mut part = vec![tag << 3 | 2];
+        prost::encoding::encode_varint(entries.len() as u64, &mut part);
+        part.extend(entries);
+        part
+    };
+    let many = 16 * 1024 * 1024 - 100;
+    let objects = part(1, &[3 << 3 | 2, 0].repeat(many));
+    let refused = part(5, &[2 << 3 | 2, 0].repeat(many));
+    let packed = part(5, &part(1, &vec![0; 2 * many]));
+    let single = part(5, &[1 << 3, 0].repeat(many));
+    let versions = part(1, &part(1, &vec![0; 2 * many]));
+    // Each by itself is small enough, and together they are merged.
+    let pieces = part(1, &[3 << 3 | 2, 0].repeat(1000)).repeat(20);
+    for frame in [objects, refused, packed, single, versions, pieces] {
+        let bomb = [vec![ZSTD], zstd::bulk::compress(&frame, 1).unwrap()].concat();
+        assert!(bomb.len() < 20_000, "{}", bomb.len());
+        let plain = [vec![PLAIN], frame].concat();
+        for bytes in [bomb, plain] {
+            let error = decode(&bytes).unwrap_err().to_string();
+            assert!(error.contains("more than"), "{error}");
+        }
+    }
+    // What a node may say, it may say.
+    let hello = Hello { held: vec![held(); MAX_HELD], ..hello() };
+    decode(&encode(&Frame::Hello(hello))).unwrap();
+    let acks = Acks { stored: (0..4000).map(|n| u64::MAX - n).collect(), refused: Vec::new() };
+    decode(&encode(&Frame::Acks(acks))).unwrap();
 }
 
 #[test]
@@ -191,6 +225,7 @@ fn unknown_fields_are_ignored() {
 }
 
 proptest! {
+    /// ADA-KE-12: typed, or nothing.
     #[test]
     fn any_bytes_are_a_frame_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         if let Ok(frame) = decode(&bytes) {
