@@ -13,6 +13,7 @@ pub mod host;
 pub mod link;
 pub mod metrics;
 pub mod module;
+pub mod places;
 pub mod readiness;
 pub mod rng;
 pub mod shutdown;

@@ -8,13 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::time::timeout;
 
 pub use error::LinkError;
 pub use metrics::AcceptorMetrics;
 pub use peer::Peer;
+pub use pulse::Pulse;
 pub use several::Several;
+pub use validity::{Bound, OutOfTime, is_refused_for_time};
 
 #[cfg(test)]
 mod authority;
@@ -23,8 +26,10 @@ mod error;
 pub mod memory;
 mod metrics;
 mod peer;
+mod pulse;
 pub mod quic;
 mod several;
+mod validity;
 pub mod websocket;
 
 /// A control frame of WebSocket holds 125 bytes, of which two are the close code (RFC 6455 section 5.5). Whatever is
@@ -93,12 +98,20 @@ pub trait FrameSink: Send {
     fn send(&mut self, frame: Frame) -> BoxFuture<'_, Result<(), LinkError>>;
     /// See [`LinkSender::close`].
     fn close(&mut self, reason: CloseReason) -> BoxFuture<'_, Result<(), LinkError>>;
+    /// See [`LinkSender::probe`].
+    fn probe(&mut self) -> BoxFuture<'_, Result<bool, LinkError>> {
+        std::future::ready(Ok(false)).boxed()
+    }
 }
 
 /// What a transport gives to make a [`LinkReceiver`] of.
 pub trait FrameSource: Send {
     /// See [`LinkReceiver::recv`].
     fn recv(&mut self) -> BoxFuture<'_, Result<Option<Frame>, LinkError>>;
+    /// See [`LinkReceiver::pulse`].
+    fn pulse(&self) -> Option<Pulse> {
+        None
+    }
 }
 
 /// Name of [`Dialect::Native`] where links are opened: the WebSocket subprotocol and the ALPN protocol of QUIC. The number
@@ -202,6 +215,15 @@ impl LinkSender {
     pub async fn close(&mut self, reason: CloseReason) -> Result<(), LinkError> {
         self.0.close(reason).await
     }
+
+    /// Asks the transport at the other end for a sign of life, which shows in [`LinkReceiver::pulse`] while somebody
+    /// receives there. False when this transport has no such thing.
+    ///
+    /// # Errors
+    /// As [`LinkSender::send`].
+    pub async fn probe(&mut self) -> Result<bool, LinkError> {
+        self.0.probe().await
+    }
 }
 
 impl fmt::Debug for LinkSender {
@@ -226,6 +248,12 @@ impl LinkReceiver {
     /// The link is of no more use then.
     pub async fn recv(&mut self) -> Result<Option<Frame>, LinkError> {
         self.0.recv().await
+    }
+
+    /// When something of the peer was last read, be it a part of a message; `None` when this transport does not say.
+    #[must_use]
+    pub fn pulse(&self) -> Option<Pulse> {
+        self.0.pulse()
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio_tungstenite::tungstenite;
 
+use super::validity::{OutOfTime, is_refused_for_time};
+
 /// Why a link could not be opened, or is of no more use.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
@@ -35,6 +37,12 @@ pub enum LinkError {
     /// The TLS handshake or a TLS record failed: most often, one side does not trust the other's certificate.
     #[error("TLS failed")]
     Tls(#[source] io::Error),
+    /// The other side's certificate is not valid at the time that this machine's clock says.
+    #[error("the other side's certificate is {0}")]
+    OutOfTime(OutOfTime),
+    /// The other side does not take this side's certificate, because of the time on its clock.
+    #[error("the other side refuses this side's certificate as expired, or not valid yet, by its clock")]
+    RefusedForTime,
     /// The peer answered the upgrade request with an HTTP status other than 101.
     #[error("refused with HTTP status {status}{}{reason}", if reason.is_empty() { "" } else { ": " })]
     Refused {
@@ -63,6 +71,12 @@ pub enum LinkError {
     /// The peer broke the protocol of the link, or this side was asked to.
     #[error("protocol broken")]
     Protocol(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The peer took so long that somebody who waited got its place.
+    #[error("had its place for {after:?} and gave it to another")]
+    Displaced {
+        /// How long it had the place.
+        after: Duration,
+    },
     /// The connection ended without a goodbye.
     #[error("connection lost")]
     Lost(#[source] Option<io::Error>),
@@ -91,10 +105,13 @@ impl LinkError {
             Self::Unreachable { .. } => "unreachable",
             Self::TimedOut { .. } => "timed_out",
             Self::Tls(_) => "tls",
+            Self::OutOfTime(_) => "certificate_time",
+            Self::RefusedForTime => "refused_for_time",
             Self::Refused { .. } => "refused",
             Self::Upgrade(_) | Self::NotWebSocket { .. } => "upgrade",
             Self::TooLarge { .. } => "too_large",
             Self::Protocol(_) => "protocol",
+            Self::Displaced { .. } => "displaced",
             Self::Lost(_) => "lost",
             Self::TurnedAway { .. } => "turned_away",
             Self::Closed => "closed",
@@ -131,7 +148,16 @@ impl LinkError {
     /// A failed read, write or TLS handshake. rustls wraps its own errors in `io::Error`.
     pub(super) fn from_io(error: io::Error) -> Self {
         let is_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-        if is_tls { Self::Tls(error) } else { Self::Lost(Some(error)) }
+        if is_tls { Self::from_tls(error) } else { Self::Lost(Some(error)) }
+    }
+
+    /// A failed TLS handshake or record.
+    pub(super) fn from_tls(error: io::Error) -> Self {
+        match OutOfTime::cause_of(&error) {
+            Some(fault) => Self::OutOfTime(fault),
+            None if is_refused_for_time(&error) => Self::RefusedForTime,
+            None => Self::Tls(error),
+        }
     }
 }
 
@@ -141,7 +167,7 @@ impl From<hyper::Error> for LinkError {
         let io = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<io::Error>());
         match io {
             Some(io) if io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
-                Self::Tls(io::Error::other(error))
+                Self::from_tls(io::Error::other(error))
             }
             Some(io) => Self::Lost(Some(io.kind().into())),
             None => Self::Upgrade(error),

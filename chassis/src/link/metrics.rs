@@ -3,6 +3,7 @@
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::LinkError;
@@ -10,6 +11,7 @@ use super::LinkError;
 /// What became of the connections that came in. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct AcceptorMetrics {
+    pending: Gauge,
     opened: Counter,
     refused: Family<Reason, Counter>,
 }
@@ -19,11 +21,26 @@ struct Reason {
     reason: &'static str,
 }
 
+/// A handshake in progress.
+#[derive(Debug)]
+pub(super) struct Pending(Gauge);
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 impl AcceptorMetrics {
-    /// Registers `link_handshakes_completed_total` and `link_handshakes_refused_total`, the latter by the kind of
-    /// [`LinkError`].
+    /// Registers `link_handshakes_pending`, `link_handshakes_completed_total` and `link_handshakes_refused_total`, the
+    /// last by the kind of [`LinkError`].
     pub fn new(registry: &mut Registry) -> Self {
         let metrics = Self::default();
+        registry.register(
+            "link_handshakes_pending",
+            "Connections that are not yet a link: each takes one of a limited number of places",
+            metrics.pending.clone(),
+        );
         registry.register(
             "link_handshakes_completed",
             "Connections whose handshake succeeded",
@@ -35,6 +52,12 @@ impl AcceptorMetrics {
             metrics.refused.clone(),
         );
         metrics
+    }
+
+    /// A handshake has begun; it is over when what is returned is dropped.
+    pub(super) fn begun(&self) -> Pending {
+        self.pending.inc();
+        Pending(self.pending.clone())
     }
 
     pub(super) fn opened(&self) {

@@ -16,12 +16,15 @@ use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 pub use acceptor::WebSocketAcceptor;
 pub use dialer::{ClientTls, WebSocketDialer};
 
-use self::metered::Written;
-use super::{CloseReason, Frame, FrameSink, FrameSource, Link, LinkError, LinkReceiver, LinkSender, Peer};
+use self::metered::{Meter, Written};
+use super::{
+    CloseReason, Frame, FrameSink, FrameSource, Link, LinkError, LinkReceiver, LinkSender, Peer, Pulse,
+};
 
 mod acceptor;
 mod dialer;
 mod metered;
+mod split;
 #[cfg(test)]
 mod tests;
 mod upgrade;
@@ -35,8 +38,11 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 /// a slow link. A peer that takes nothing for this long is lost.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Handshakes in progress at a time. Each costs about a millisecond of CPU at both ends: a fleet that returns at once
-/// waits in the kernel's backlog rather than all timing out together.
-const MAX_HANDSHAKES: usize = 64;
+/// waits in the kernel's backlog rather than all timing out together. One that waits for its peer holds some 25 KiB.
+const MAX_HANDSHAKES: usize = 256;
+/// A handshake that takes longer gives its place to one who waits, when all are taken: three round trips by satellite,
+/// and what 256 handshakes cost on a slow core. Strangers who say nothing keep others out no longer than this.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// tungstenite's default of 128 KiB costs 128 KiB per idle connection; smaller than 4 KiB saves little more.
 const READ_BUFFER: usize = 4 * 1024;
 /// Below this many bytes messages are gathered before they are written. Every send flushes, so more would only cost.
@@ -53,6 +59,8 @@ pub struct WebSocketLimits {
     pub write: Duration,
     /// How many handshakes an acceptor has in progress at a time.
     pub max_handshakes: usize,
+    /// How long a handshake keeps its place when all are taken and somebody waits.
+    pub patience: Duration,
 }
 
 impl Default for WebSocketLimits {
@@ -62,13 +70,14 @@ impl Default for WebSocketLimits {
             handshake: HANDSHAKE_TIMEOUT,
             write: WRITE_TIMEOUT,
             max_handshakes: MAX_HANDSHAKES,
+            patience: PATIENCE,
         }
     }
 }
 
 impl WebSocketLimits {
     /// The limits in tungstenite's terms. It checks a frame's announced length before it reads the payload, and the
-    /// sum of a message's fragments with each one.
+    /// sum of a message's fragments with each one. What it takes memory for are fragments of [`split`].
     fn protocol(&self) -> WebSocketConfig {
         WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
@@ -78,17 +87,18 @@ impl WebSocketLimits {
     }
 }
 
-/// The link over an upgraded connection, whose bytes `written` counts.
-fn link<S>(stream: WebSocketStream<S>, peer: Peer, written: Written, limits: &WebSocketLimits) -> Link
+/// The link over an upgraded connection, whose bytes `meter` counts.
+fn link<S>(stream: WebSocketStream<S>, peer: Peer, meter: Meter, limits: &WebSocketLimits) -> Link
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (sink, source) = stream.split();
+    let Meter { written, pulse } = meter;
     Link {
         peer,
         side: None,
         tx: LinkSender::new(Sink { inner: sink, written, limit: limits.write }),
-        rx: LinkReceiver::new(Source { inner: source }),
+        rx: LinkReceiver::new(Source { inner: source, pulse }),
     }
 }
 
@@ -100,6 +110,7 @@ struct Sink<S> {
 
 struct Source<S> {
     inner: SplitStream<WebSocketStream<S>>,
+    pulse: Pulse,
 }
 
 // === impl Sink ===
@@ -137,6 +148,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> FrameSink for Sink<S> {
         let frame = CloseFrame { code: CloseCode::from(reason.code), reason: reason.words().into() };
         async move { self.write(Message::Close(Some(frame))).await }.boxed()
     }
+
+    /// RFC 6455 section 5.5.2: whoever gets a ping answers it, whatever it speaks.
+    fn probe(&mut self) -> BoxFuture<'_, Result<bool, LinkError>> {
+        async move { self.write(Message::Ping(Bytes::new())).await.map(|()| true) }.boxed()
+    }
 }
 
 /// Whether a close code says that something is wrong, rather than that all is done (RFC 6455 section 7.4.1).
@@ -173,5 +189,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> FrameSource for Source<S> {
             }
         }
         .boxed()
+    }
+
+    fn pulse(&self) -> Option<Pulse> {
+        Some(self.pulse.clone())
     }
 }

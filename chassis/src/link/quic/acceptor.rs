@@ -134,8 +134,10 @@ impl QuicAcceptor {
     fn begin(&mut self, incoming: Incoming) {
         let limits = self.limits;
         let address = incoming.remote_address();
+        let pending = self.metrics.begun();
         let span = tracing::info_span!("handshake", peer = %address);
         task::spawn_in(&mut self.handshakes, span, async move {
+            let _pending = pending;
             let opened = in_time("the handshake", limits.handshake, open(incoming, address, limits)).await;
             if let Err(error) = &opened {
                 let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();

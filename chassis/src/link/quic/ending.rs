@@ -6,7 +6,7 @@ use quinn::{
     ApplicationClose, ConnectionError, ReadExactError, StoppedError, TransportErrorCode, WriteError,
 };
 
-use crate::link::{CloseReason, LinkError};
+use crate::link::{CloseReason, LinkError, OutOfTime};
 
 /// Error codes of a failed TLS handshake: 0x100 and the TLS alert (RFC 9001 section 4.8).
 const CRYPTO_ERRORS: std::ops::Range<u64> = 0x100..0x200;
@@ -19,12 +19,17 @@ pub(super) fn goodbye(error: ConnectionError) -> Result<(), LinkError> {
         ConnectionError::LocallyClosed => Ok(()),
         ConnectionError::ApplicationClosed(close) => closed_by_peer(&close),
         ConnectionError::TransportError(error) => {
-            let tls = is_tls(error.code);
-            Err(if tls {
+            if let Some(fault) = OutOfTime::from_words(&error.reason) {
+                return Err(LinkError::OutOfTime(fault));
+            }
+            Err(if is_tls(error.code) {
                 LinkError::Tls(io::Error::other(error))
             } else {
                 LinkError::Protocol(Box::new(error))
             })
+        }
+        ConnectionError::ConnectionClosed(ref close) if close.error_code == expired() => {
+            Err(LinkError::RefusedForTime)
         }
         ConnectionError::ConnectionClosed(ref close) if is_tls(close.error_code) => {
             Err(LinkError::Tls(io::Error::other(error)))
@@ -96,6 +101,11 @@ fn closed_by_peer(close: &ApplicationClose) -> Result<(), LinkError> {
         return Ok(());
     }
     Err(LinkError::TurnedAway { code, reason: String::from_utf8_lossy(&close.reason).into_owned() })
+}
+
+/// What says that a certificate is out of its time.
+fn expired() -> TransportErrorCode {
+    TransportErrorCode::crypto(rustls::AlertDescription::CertificateExpired.into())
 }
 
 fn is_tls(code: TransportErrorCode) -> bool {

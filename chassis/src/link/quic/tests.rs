@@ -16,6 +16,7 @@ use crate::task;
 
 mod ended;
 mod refused;
+mod slow;
 
 /// Small, so that a test reaches it soon, and more than a lane's window.
 const LIMIT: usize = 1024 * 1024;

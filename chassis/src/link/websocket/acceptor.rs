@@ -12,16 +12,19 @@ use http::header::{CONTENT_LENGTH, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderValue, StatusCode};
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::accept_hdr_async_with_config;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 
 use super::metered::Metered;
+use super::split::Split;
 use super::{WebSocketLimits, link};
 use crate::link::{
     Acceptor, AcceptorMetrics, Dialect, Gate, Link, LinkError, NATIVE_PROTOCOL, Peer, Rejection, in_time,
 };
+use crate::places::Places;
 use crate::task;
 
 /// After the system could give no connection (most often: no file descriptor is free), it is asked again this much
@@ -35,6 +38,7 @@ pub struct WebSocketAcceptor {
     limits: WebSocketLimits,
     metrics: AcceptorMetrics,
     gate: Option<Gate>,
+    places: Places,
     handshakes: JoinSet<Result<Link, LinkError>>,
 }
 
@@ -56,7 +60,8 @@ impl WebSocketAcceptor {
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let metrics = AcceptorMetrics::default();
-        Ok(Self { listener, tls, limits, metrics, gate: None, handshakes: JoinSet::new() })
+        let places = Places::new(limits.max_handshakes, limits.patience);
+        Ok(Self { listener, tls, limits, metrics, gate: None, places, handshakes: JoinSet::new() })
     }
 
     /// Counts in `metrics` from now on.
@@ -83,33 +88,54 @@ impl WebSocketAcceptor {
 
     async fn next(&mut self) -> Link {
         loop {
-            let room = self.handshakes.len() < self.limits.max_handshakes.max(1);
+            let full_until = self.places.free_at(Instant::now());
             tokio::select! {
-                accepted = self.listener.accept(), if room => match accepted {
+                accepted = self.listener.accept(), if full_until.is_none() => match accepted {
                     Ok((stream, address)) => self.begin(stream, address),
                     Err(error) => {
                         tracing::warn!("cannot accept a connection: {error}");
                         tokio::time::sleep(RETRY_ACCEPT).await;
                     }
                 },
-                Some(done) = self.handshakes.join_next() => match done {
-                    Ok(Ok(link)) => {
-                        self.metrics.opened();
+                () = task::until(full_until), if full_until.is_some() => {}
+                Some(done) = self.handshakes.join_next_with_id() => {
+                    if let Some(link) = self.ended(done) {
                         return link;
                     }
-                    // Logged where it happened, inside the handshake's span.
-                    Ok(Err(error)) => self.metrics.refused(&error),
-                    Err(broken) => tracing::error!("handshake: {broken}"),
-                },
+                }
             }
         }
+    }
+
+    /// The link that a handshake has led to.
+    fn ended(&mut self, done: Result<(Id, Result<Link, LinkError>), JoinError>) -> Option<Link> {
+        self.places.leave(done.as_ref().map_or_else(JoinError::id, |(id, _)| *id));
+        match done {
+            Ok((_, Ok(link))) => {
+                self.metrics.opened();
+                return Some(link);
+            }
+            // Logged where it happened, inside the handshake's span.
+            Ok((_, Err(error))) => self.metrics.refused(&error),
+            Err(displaced) if displaced.is_cancelled() => {}
+            Err(broken) => tracing::error!("handshake: {broken}"),
+        }
+        None
     }
 
     fn begin(&mut self, stream: TcpStream, address: SocketAddr) {
         let (tls, limits) = (TlsAcceptor::from(self.tls.clone()), self.limits);
         let gate = self.gate.clone();
+        let now = Instant::now();
+        if let Some(after) = self.places.make_room(now) {
+            let displaced = LinkError::Displaced { after };
+            tracing::warn!(kind = displaced.kind(), "all places were taken: one that {displaced}");
+            self.metrics.refused(&displaced);
+        }
+        let pending = self.metrics.begun();
         let span = tracing::info_span!("handshake", peer = %address);
-        task::spawn_in(&mut self.handshakes, span, async move {
+        let handshake = task::spawn_in(&mut self.handshakes, span, async move {
+            let _pending = pending;
             let opened =
                 in_time("the handshake", limits.handshake, open(stream, address, tls, limits, gate)).await;
             if let Err(error) = &opened {
@@ -118,6 +144,7 @@ impl WebSocketAcceptor {
             }
             opened
         });
+        self.places.enter(address.ip(), handshake, now);
     }
 }
 
@@ -135,7 +162,7 @@ async fn open(
     gate: Option<Gate>,
 ) -> Result<Link, LinkError> {
     stream.set_nodelay(true).map_err(LinkError::from_io)?;
-    let (stream, written) = Metered::new(stream);
+    let (stream, meter) = Metered::new(stream);
     let stream = tls.accept(stream).await.map_err(LinkError::from_io)?;
     let mut peer = Peer::proven(address.to_string(), stream.get_ref().1.peer_certificates());
     #[expect(clippy::result_large_err, reason = "the shape of the callback is tungstenite's")]
@@ -150,8 +177,10 @@ async fn open(
             None => Ok(response),
         }
     };
-    let stream = accept_hdr_async_with_config(stream, answer, Some(limits.protocol())).await?;
-    Ok(link(stream, peer, written, &limits))
+    let stream = Split::before_upgrade(stream, limits.max_message);
+    let mut stream = accept_hdr_async_with_config(stream, answer, Some(limits.protocol())).await?;
+    stream.get_mut().upgrade();
+    Ok(link(stream, peer, meter, &limits))
 }
 
 /// RFC 6455 section 4.1: the client lists what it speaks, in one header or several, separated by commas.

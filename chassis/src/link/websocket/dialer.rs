@@ -14,6 +14,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::metered::Metered;
+use super::split::Split;
 use super::upgrade::{Upgraded, upgrade};
 use super::{WebSocketLimits, link};
 use crate::link::{Dialer, Link, LinkError, NATIVE_PROTOCOL, Peer, in_time};
@@ -73,7 +74,7 @@ impl WebSocketDialer {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(unreachable)?;
         // The handshake ends in two small writes; Nagle's algorithm would hold back the second for the delayed ACK.
         stream.set_nodelay(true).map_err(unreachable)?;
-        let (stream, written) = Metered::new(stream);
+        let (stream, meter) = Metered::new(stream);
         let connector = TlsConnector::from((self.tls)());
         let stream = connector.connect(self.server_name.clone(), stream).await.map_err(LinkError::from_io)?;
         let mut peer = Peer::proven(address(), stream.get_ref().1.peer_certificates());
@@ -82,10 +83,10 @@ impl WebSocketDialer {
         let Upgraded { stream, early, headers, dialect } =
             upgrade(stream, &self.uri, &self.headers, offer).await?;
         (peer.headers, peer.dialect) = (headers, dialect);
+        let stream = Split::upgraded(stream, early, self.limits.max_message);
         let stream =
-            WebSocketStream::from_partially_read(stream, early, Role::Client, Some(self.limits.protocol()))
-                .await;
-        Ok(link(stream, peer, written, &self.limits))
+            WebSocketStream::from_raw_socket(stream, Role::Client, Some(self.limits.protocol())).await;
+        Ok(link(stream, peer, meter, &self.limits))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Tells a slow peer from a dead one: a slow one takes bytes.
+//! Tells a slow peer from a dead one: a slow one takes bytes, and sends some.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,11 +8,21 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A connection that counts the bytes that were written to it.
+use crate::link::Pulse;
+
+/// A connection that counts the bytes that were written to it, and knows when some were read.
 #[derive(Debug)]
 pub(super) struct Metered<S> {
     inner: S,
     written: Written,
+    pulse: Pulse,
+}
+
+/// What a [`Metered`] connection tells.
+#[derive(Debug, Clone)]
+pub(super) struct Meter {
+    pub(super) written: Written,
+    pub(super) pulse: Pulse,
 }
 
 /// How many bytes a [`Metered`] connection has taken.
@@ -30,9 +40,10 @@ impl Written {
 }
 
 impl<S> Metered<S> {
-    pub(super) fn new(inner: S) -> (Self, Written) {
-        let written = Written::default();
-        (Self { inner, written: written.clone() }, written)
+    pub(super) fn new(inner: S) -> (Self, Meter) {
+        let (written, pulse) = (Written::default(), Pulse::begin());
+        let meter = Meter { written: written.clone(), pulse: pulse.clone() };
+        (Self { inner, written, pulse }, meter)
     }
 }
 
@@ -42,7 +53,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
+        if buffer.filled().len() > before {
+            self.pulse.feel();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -134,6 +134,7 @@ async fn a_client_without_a_certificate_of_ours_is_refused_and_disturbs_nobody()
     assert!(counted.contains("link_handshakes_completed_total 1\n"), "{counted}");
 }
 
+/// ADA-KE-06: the dialer verifies whom it talks to.
 #[tokio::test]
 async fn a_cloud_with_a_certificate_of_another_authority_is_refused() {
     let mut server = Cloud::start(limits()).await;
@@ -155,6 +156,7 @@ fn a_certificate_that_cannot_be_read_or_has_two_names_names_nobody() {
     assert_eq!(named(&[]), None);
 }
 
+/// CVE-2026-62370: a length is only a promise.
 #[tokio::test]
 async fn an_announced_100_mib_message_is_refused_before_its_bytes_are_read() {
     let mut server = Cloud::start(limits()).await;
@@ -295,9 +297,9 @@ async fn nobody_listening_is_unreachable() {
 /// A link over a pipe that holds 1 KiB, in paused time, and the pipe's other end.
 async fn over_a_narrow_pipe() -> (Link, tokio::io::DuplexStream) {
     let (near, far) = tokio::io::duplex(1024);
-    let (near, written) = Metered::new(near);
+    let (near, meter) = Metered::new(near);
     let stream = WebSocketStream::from_raw_socket(near, Role::Client, Some(limits().protocol())).await;
-    (link(stream, Peer::default(), written, &limits()), far)
+    (link(stream, Peer::default(), meter, &limits()), far)
 }
 
 #[tokio::test(start_paused = true)]
@@ -325,4 +327,6 @@ async fn a_peer_that_takes_nothing_is_given_up() {
     assert!(start.elapsed() <= WRITE_TIMEOUT * 2);
 }
 
+mod probe;
+mod slow;
 mod upgrade;

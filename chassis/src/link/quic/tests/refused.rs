@@ -45,6 +45,7 @@ async fn a_client_without_a_certificate_is_refused_where_tls_would_have_it() {
     }
 }
 
+/// ADA-KE-06: as over WebSocket; stock never verifies the server over QUIC.
 #[tokio::test]
 async fn a_cloud_with_a_certificate_of_another_authority_is_refused() {
     let mut server = Cloud::start(limits());
@@ -115,6 +116,7 @@ async fn addresses_that_make_no_sense_are_refused_by_name() {
     }
 }
 
+/// CVE-2026-62370: a length is only a promise.
 #[tokio::test]
 async fn an_announced_100_mib_message_is_refused_before_its_bytes_are_read() {
     let mut server = Cloud::start(limits());
@@ -126,6 +128,7 @@ async fn an_announced_100_mib_message_is_refused_before_its_bytes_are_read() {
     }
 }
 
+/// CVE-2026-62370.
 #[tokio::test]
 async fn memory_is_taken_for_what_arrived_and_not_for_what_was_announced() {
     let authority = Authority::new();

@@ -89,7 +89,7 @@ async fn whom_the_gate_turns_away_learns_why_and_when_to_come_back() {
     assert_eq!(retry_after, Some(Duration::from_secs(30)));
 }
 
-/// CVE-2022-31080: a rogue cloud answers the upgrade with an error page that never ends.
+/// ADA-KE-11 (CVE-2022-31080): a rogue cloud answers the upgrade with an error page that never ends.
 #[tokio::test]
 async fn cve_2022_31080_an_endless_refusal_is_not_read() {
     let refused = dial_into("HTTP/1.1 403 Forbidden\r\n\r\n", &[b'x'; 4096]).await;
@@ -122,6 +122,7 @@ async fn what_is_no_upgrade_is_refused() {
     }
 }
 
+/// ADA-KE-11 (CVE-2022-31080): nor is a head without end read.
 #[tokio::test]
 async fn a_head_without_end_is_cut() {
     let error =
