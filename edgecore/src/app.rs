@@ -31,7 +31,7 @@ use chassis::telemetry::{self, LogHandle};
 use crate::edged::runtime::Runtime;
 use crate::edged::runtime::cri::CriRuntime;
 use crate::edged::{self, Edged, Machine};
-use crate::edgehub::bootstrap::{Rotation, load_or_join};
+use crate::edgehub::bootstrap::{Credentials, Rotation, load_or_join};
 use crate::edgehub::{EdgeHub, Way};
 use crate::flow::{MetaClient, PodFeed};
 use crate::metamanager::{MetaManager, Wires};
@@ -131,8 +131,8 @@ impl App {
         })?;
         supervisor.start(writer);
 
-        let ways = match dialer {
-            Some(dialer) => vec![Way { name: "simulated", dialer }],
+        let (ways, credentials) = match dialer {
+            Some(dialer) => (vec![Way { name: "simulated", dialer }], None),
             None => ways(settings.link, &mut supervisor, &clock, &rng).await?,
         };
         let (from_hub, hub_feed) = bounded_with("edgehub_down", HUB_QUEUE, &metrics);
@@ -141,7 +141,8 @@ impl App {
         let (to_edged, pods) = bounded_with("edged_changes", POD_QUEUE, &metrics);
 
         let sources = (clock.clone(), rng.clone());
-        let hub = EdgeHub::new(settings.hub, ways, hub_inbox, from_hub, sources, hub_ready);
+        let hub = EdgeHub::new(settings.hub, ways, hub_inbox, from_hub, sources, hub_ready)
+            .with_credentials(credentials);
         debug.show(EdgeHub::NAME, hub.board());
         supervisor.start(hub);
         let wires = Wires { from_hub: hub_feed, to_hub, from_edged, to_edged: PodFeed::new(to_edged) };
@@ -177,12 +178,13 @@ async fn ways(
     supervisor: &mut Supervisor,
     clock: &Clock,
     rng: &Rng,
-) -> anyhow::Result<Vec<Way>> {
+) -> anyhow::Result<(Vec<Way>, Option<Credentials>)> {
     let joined = load_or_join(&link.bootstrap, clock, rng).await?;
     let (rotation, credentials) = Rotation::new(link.bootstrap, joined, clock.clone(), rng.clone())?;
     if link.rotate {
         supervisor.start(rotation);
     }
+    let shown = credentials.clone();
     let tls: ClientTls = Arc::new(move || credentials.client_config());
     let mut ways = Vec::new();
     for transport in link.transports {
@@ -197,7 +199,7 @@ async fn ways(
             }
         });
     }
-    Ok(ways)
+    Ok((ways, Some(shown)))
 }
 
 fn connect(config: &edged::Config) -> Runtime {

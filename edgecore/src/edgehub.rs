@@ -14,6 +14,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod validity;
 
 use std::time::Duration;
 
@@ -28,9 +29,11 @@ use chassis::shutdown::Shutdown;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use self::bootstrap::Credentials;
 pub use self::preference::Way;
 use self::preference::{Opened, Ways};
 use self::session::{Ended, Session};
+use self::validity::explained;
 use crate::flow::{FromCloud, HubInbox};
 
 /// The lease alone asks every ten seconds and is answered, so three heartbeats of silence after a question mean that
@@ -63,6 +66,8 @@ pub struct EdgeHub {
     rng: Rng,
     ready: Option<ReadyGuard>,
     board: Board<Connection>,
+    /// What the ways dial with, where that is a certificate.
+    credentials: Option<Credentials>,
 }
 
 /// The connection to the cloud, as operators see it.
@@ -90,7 +95,15 @@ impl EdgeHub {
         ready: ReadyGuard,
     ) -> Self {
         let ways = Ways::new(ways, rng.clone());
-        Self { config, ways, inbox, up, clock, rng, ready: Some(ready), board: Board::default() }
+        let (ready, board, credentials) = (Some(ready), Board::default(), None);
+        Self { config, ways, inbox, up, clock, rng, ready, board, credentials }
+    }
+
+    /// Says of refusals what they have to do with this certificate.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: Option<Credentials>) -> Self {
+        self.credentials = credentials;
+        self
     }
 
     /// The connection to the cloud, for `/debug/state`.
@@ -115,7 +128,9 @@ impl EdgeHub {
                 Ok(opened) => return Some(opened),
                 Err(error) => {
                     let asked = error.retry_after().unwrap_or_default();
-                    let (error, delay) = (error.explained(), backoff.next_delay().max(asked));
+                    let own = self.credentials.as_ref().map(Credentials::validity);
+                    let error = explained(&error, own, self.clock.now());
+                    let delay = backoff.next_delay().max(asked);
                     tracing::warn!(error, retry_in = ?delay, "no connection to CloudCore");
                     self.show(format!("not connected: {error}"));
                     delay

@@ -18,12 +18,16 @@ use chassis::backoff::{Backoff, BackoffPolicy};
 use chassis::clock::Clock;
 use chassis::rng::Rng;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use jiff::Timestamp;
+use proto::hello::clocks_apart;
 use rustls_pki_types::CertificateDer;
 use tokio::time::{Duration, sleep};
 
 pub use error::BootstrapError;
 pub use https::Endpoint;
 pub use rotation::{Credentials, Rotation};
+
+pub use super::validity::Validity;
 
 /// Name of the node that asks (spec cloud-and-wire 2.8).
 const NODE_NAME: HeaderName = HeaderName::from_static("nodename");
@@ -75,14 +79,14 @@ pub async fn load_or_join(config: &Config, clock: &Clock, rng: &Rng) -> Result<J
     })?;
     let mut backoff = Backoff::new(config.retry, rng.clone());
     loop {
-        match join(config, token).await {
+        match join(config, token, clock).await {
             Ok(joined) => {
                 tracing::info!(node = config.node.node_name(), server = %config.server, "joined");
                 return Ok(joined);
             }
             Err(error) if error.is_transient() => {
                 let delay = backoff.next_delay();
-                tracing::warn!(%error, retry_in = ?delay, "could not join yet");
+                tracing::warn!(%error, retry_in = ?delay, hint = error.hint(), "could not join yet");
                 sleep(delay).await;
             }
             Err(error) => return Err(error),
@@ -104,10 +108,15 @@ async fn load(config: &Config, clock: &Clock) -> Result<Option<Joined>, Bootstra
         );
         return Ok(None);
     }
-    if clock.now() > info.not_after {
+    let now = clock.now();
+    if now < info.not_before {
+        tracing::warn!(valid_from = %info.not_before, clock = %now,
+            "by this node's clock its certificate is not valid yet: the clock is probably wrong");
+    }
+    if now > info.not_after {
         // Without a token it is kept: pods must run all the same, and the clock may be what is wrong.
-        tracing::warn!(expired = %info.not_after, file = %config.certificate_file.display(),
-            "the node's certificate has expired: the cloud will refuse it; join again with a token of `keadm gettoken`");
+        tracing::warn!(expired = %info.not_after, clock = %now, file = %config.certificate_file.display(),
+            "by this node's clock its certificate has expired: if the clock is right the cloud will refuse it; join again with a token of `keadm gettoken`");
         if config.token.is_some() {
             return Ok(None);
         }
@@ -124,21 +133,31 @@ async fn read_files(config: Config) -> Result<Option<Joined>, BootstrapError> {
     .await
 }
 
-async fn join(config: &Config, token: &JoinToken) -> Result<Joined, BootstrapError> {
+async fn join(config: &Config, token: &JoinToken, clock: &Clock) -> Result<Joined, BootstrapError> {
     let unverified = Arc::new(tls::unverified_client_config()?);
     let server = &config.server;
-    let ca = https::get(server, "/ca.crt", unverified, HeaderMap::new(), Vec::new()).await?;
-    let ca = CertificateDer::from(ca);
+    let answer = https::get(server, "/ca.crt", unverified, HeaderMap::new(), Vec::new()).await?;
+    let ca = CertificateDer::from(answer.body);
     token.check_ca(&ca).map_err(|source| BootstrapError::OtherCa { server: server.to_string(), source })?;
 
     let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.bearer()))
         .map_err(|_| BootstrapError::Token(certs::token::TokenError::Malformed))?;
     bearer.set_sensitive(true);
     let verified = tls::client_config(&ca, None)?;
-    let identity = request_certificate(config, &ca, verified, Some(bearer)).await?;
+    compare_clocks(clock.now(), answer.date);
+    let identity = request_certificate(config, &ca, verified, Some(bearer)).await;
+    let identity = identity.map_err(|error| error.by_server_clock(answer.date))?;
     write_ca(config.clone(), ca.clone()).await?;
     write_identity(config.clone(), identity.clone()).await?;
     Ok(Joined { ca, identity })
+}
+
+/// A clock that is wrong makes good certificates bad: it is said before that happens.
+fn compare_clocks(now: Timestamp, server: Option<Timestamp>) {
+    let Some(server) = server else { return };
+    if let Some(seconds) = clocks_apart(now.as_millisecond(), server.as_millisecond()) {
+        tracing::warn!(edge = %now, cloud = %server, "this node's clock and CloudCore's are {seconds} s apart");
+    }
 }
 
 /// Asks for a certificate for a new key, and checks what comes.
@@ -156,7 +175,7 @@ async fn request_certificate(
     let server = &config.server;
     let answer = https::get(server, "/edge.crt", Arc::new(tls), headers, request.to_vec()).await?;
 
-    let issued = CertificateDer::from(answer);
+    let issued = CertificateDer::from(answer.body);
     let info = CertificateInfo::from_der(&issued)?;
     let issuer = CertificateInfo::from_der(ca)?;
     let ours = info.belongs_to(&key)

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use chassis::channel::Sender;
 use chassis::clock::Clock;
-use chassis::link::{CloseReason, Dialect, Frame, Link, LinkError, LinkReceiver, LinkSender, SideLanes};
+use chassis::link::{
+    CloseReason, Dialect, Frame, Link, LinkError, LinkReceiver, LinkSender, Pulse, SideLanes,
+};
 use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
 use chassis::task::until;
@@ -64,6 +66,8 @@ pub(super) struct Writer {
     since: Instant,
     /// When something arrived last.
     arrivals: watch::Receiver<Option<Instant>>,
+    /// When a part of something arrived last, or a sign of life, where the transport tells.
+    pulse: Option<Pulse>,
     /// When the first message after the last arrival was sent: it has not been answered by anything.
     unanswered: Option<Instant>,
 }
@@ -109,6 +113,7 @@ impl<'a> Session<'a> {
             stamps: stamps.clone(),
             since: Instant::now(),
             arrivals,
+            pulse: link.rx.pulse(),
             unanswered: None,
         };
         let reader = Reader { up, arrived: &arrived, control: &control, stamps: &stamps, dialect };
@@ -228,14 +233,22 @@ impl Writer {
     fn silent_at(&mut self, heartbeat: Duration) -> Option<Instant> {
         self.note_arrivals();
         let sent = self.unanswered?;
-        let heard = self.arrivals.borrow().unwrap_or(self.since);
+        let heard = self.heard().unwrap_or(self.since);
         let patience = heartbeat * DEAD_AFTER_HEARTBEATS;
         Some((heard + patience).max(sent + patience - heartbeat))
     }
 
+    /// When the last sign of life came.
+    fn heard(&self) -> Option<Instant> {
+        let arrived = *self.arrivals.borrow();
+        // A pulse begins with the connection: what came before the session proves nothing.
+        let felt = self.pulse.as_ref().map(Pulse::last).filter(|felt| *felt > self.since);
+        arrived.max(felt)
+    }
+
     /// Whatever arrives after a question proves that somebody is there.
     fn note_arrivals(&mut self) {
-        let arrived = *self.arrivals.borrow();
+        let arrived = self.heard();
         self.unanswered.take_if(|sent| arrived.is_some_and(|arrived| arrived >= *sent));
     }
 
@@ -265,12 +278,18 @@ impl Writer {
         }
     }
 
-    /// The cloud answers a native one, never a stock one (spec cloud-and-wire 1.4).
+    /// The cloud answers a native one, never a stock one (spec cloud-and-wire 1.4): there the transport is asked, so
+    /// that a half-open link is noticed while there is nothing else to ask.
     async fn keepalive(&mut self) -> Result<(), LinkError> {
         match self.dialect {
             Dialect::Stock => {
                 let keepalive = self.stamps.keepalive();
-                self.write_message(keepalive).await
+                self.write_message(keepalive).await?;
+                if self.pulse.is_some() {
+                    self.ask();
+                    self.link.probe().await?;
+                }
+                Ok(())
             }
             Dialect::Native => {
                 self.ask();

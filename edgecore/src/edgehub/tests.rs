@@ -117,6 +117,7 @@ async fn messages_go_both_ways_and_control_messages_are_answered() {
     assert_eq!(*got, insert);
 }
 
+/// ADA-KE-03, on the path of answers.
 #[tokio::test(start_paused = true)]
 async fn garbage_is_skipped_and_the_link_stays() {
     let mut rig = Rig::start();
@@ -180,5 +181,6 @@ async fn without_a_cloud_it_keeps_dialling_and_stops_when_told() {
     rig.hub.await.unwrap().unwrap();
 }
 
+mod half_open;
 mod native;
 mod preference;

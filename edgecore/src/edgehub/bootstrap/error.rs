@@ -8,8 +8,12 @@ use certs::files::FileError;
 use certs::key::KeyError;
 use certs::tls::TlsError;
 use certs::token::TokenError;
+use chassis::link::{OutOfTime, is_refused_for_time};
 use http::StatusCode;
+use jiff::Timestamp;
 use thiserror::Error;
+
+use crate::edgehub::validity::{OWN_OUT_OF_TIME, SERVER_OUT_OF_TIME, Validity};
 
 /// Why a node has no certificate, or no new one.
 #[derive(Debug, Error)]
@@ -44,6 +48,29 @@ pub enum BootstrapError {
         url: String,
         /// What happened.
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// By this node's clock the server's certificate is not valid.
+    #[error("GET {url}: the server's certificate is {fault}{}", said(*server_clock))]
+    ServerOutOfTime {
+        /// What was asked for.
+        url: String,
+        /// Both times.
+        fault: OutOfTime,
+        /// What the server's clock says, if it has answered before.
+        server_clock: Option<Timestamp>,
+    },
+    /// By the server's clock this node's certificate is not valid.
+    #[error(
+        "GET {url}: the server's clock is against this node's certificate: it is valid from {} until {}, and this node's clock says {clock}",
+        certificate.not_before, certificate.not_after
+    )]
+    OwnOutOfTime {
+        /// What was asked for.
+        url: String,
+        /// When the certificate is valid.
+        certificate: Validity,
+        /// This node's clock.
+        clock: Timestamp,
     },
     /// No answer in time.
     #[error("GET {url}: no answer within {seconds} s")]
@@ -92,12 +119,36 @@ pub enum BootstrapError {
     Stopped,
 }
 
+fn said(clock: Option<Timestamp>) -> String {
+    clock.map(|clock| format!("; the server's clock says {clock}")).unwrap_or_default()
+}
+
 impl BootstrapError {
+    /// The same, with what the server's clock said a moment ago.
+    pub(super) fn by_server_clock(mut self, date: Option<Timestamp>) -> Self {
+        if let Self::ServerOutOfTime { server_clock, .. } = &mut self {
+            *server_clock = date;
+        }
+        self
+    }
+
+    /// The same, of a request that showed `certificate` when this node's clock said `clock`.
+    pub(super) fn with_certificate(self, certificate: Validity, clock: Timestamp) -> Self {
+        match self {
+            Self::Exchange { url, source } if is_refused_for_time(source.as_ref()) => {
+                Self::OwnOutOfTime { url, certificate, clock }
+            }
+            other => other,
+        }
+    }
+
     /// Whether trying again can help: the cloud may be starting, restarting or out of reach.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Exchange { .. } | Self::Timeout { .. } => true,
+            // Clocks are set late on machines without a battery.
+            Self::ServerOutOfTime { .. } | Self::OwnOutOfTime { .. } => true,
             Self::Refused { status, .. } => {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }
@@ -121,6 +172,8 @@ impl BootstrapError {
             Self::Exchange { .. } | Self::Timeout { .. } => Some(
                 "check that CloudCore runs, that httpServer is its address, and that its certificate has that address (modules.cloudHub.advertiseAddress)",
             ),
+            Self::ServerOutOfTime { .. } => Some(SERVER_OUT_OF_TIME),
+            Self::OwnOutOfTime { .. } => Some(OWN_OUT_OF_TIME),
             Self::File(_) => {
                 Some("edgecore must be able to write the directories of tlsCAFile and tlsCertFile")
             }

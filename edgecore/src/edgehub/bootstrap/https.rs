@@ -6,11 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chassis::link::OutOfTime;
+use http::response::Parts;
 use http::{HeaderMap, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -76,14 +80,22 @@ impl Endpoint {
     }
 }
 
-/// GET with a body, as the cloud wants it. The answer's body, if its status is 200.
+/// An answer with status 200.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) body: Vec<u8>,
+    /// The time on the server's clock, if it says (RFC 9110 6.6.1).
+    pub(super) date: Option<Timestamp>,
+}
+
+/// GET with a body, as the cloud wants it.
 pub(super) async fn get(
     endpoint: &Endpoint,
     path: &str,
     tls: Arc<ClientConfig>,
     headers: HeaderMap,
     body: Vec<u8>,
-) -> Result<Vec<u8>, BootstrapError> {
+) -> Result<Answer, BootstrapError> {
     let url = format!("{endpoint}{path}");
     let exchange = async {
         let stream = endpoint.connect(tls).await?;
@@ -92,22 +104,33 @@ pub(super) async fn get(
         request.headers_mut().insert(header::HOST, endpoint.authority().try_into()?);
         send(stream, request).await
     };
-    let (status, body) = match timeout(TIMEOUT, exchange).await {
+    let (head, body) = match timeout(TIMEOUT, exchange).await {
         Ok(Ok(answer)) => answer,
-        Ok(Err(source)) => return Err(BootstrapError::Exchange { url, source }),
+        Ok(Err(source)) => {
+            return Err(match OutOfTime::cause_of(source.as_ref()) {
+                Some(fault) => BootstrapError::ServerOutOfTime { url, fault, server_clock: None },
+                None => BootstrapError::Exchange { url, source },
+            });
+        }
         Err(_) => return Err(BootstrapError::Timeout { url, seconds: TIMEOUT.as_secs() }),
     };
+    let status = head.status;
     if status == StatusCode::OK {
-        return Ok(body.into());
+        return Ok(Answer { body: body.into(), date: date(&head.headers) });
     }
     let text = String::from_utf8_lossy(&body).trim().chars().take(MAX_REFUSAL).collect();
     Err(BootstrapError::Refused { url, status, text })
 }
 
+fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    let said = headers.get(header::DATE)?.to_str().ok()?;
+    rfc2822::parse(said).ok().map(|date| date.timestamp())
+}
+
 async fn send(
     stream: TlsStream<TcpStream>,
     request: Request<Full<Bytes>>,
-) -> Result<(StatusCode, Bytes), Failure> {
+) -> Result<(Parts, Bytes), Failure> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // The connection works while it is polled, and ends when its sender is dropped.
     let exchange = async move {
@@ -123,15 +146,23 @@ async fn send(
     }
 }
 
-async fn collect(answer: Response<Incoming>) -> Result<(StatusCode, Bytes), Failure> {
+async fn collect(answer: Response<Incoming>) -> Result<(Parts, Bytes), Failure> {
     let (head, body) = answer.into_parts();
     let body = Limited::new(body, MAX_ANSWER).collect().await?;
-    Ok((head.status, body.to_bytes()))
+    Ok((head, body.to_bytes()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_clock_of_a_server_is_read_from_its_answer() {
+        let said = |text: &'static str| date(&HeaderMap::from_iter([(header::DATE, text.parse().unwrap())]));
+        let date = said("Fri, 27 Nov 2026 15:32:32 GMT").unwrap();
+        assert_eq!(date.to_string(), "2026-11-27T15:32:32Z");
+        assert_eq!((said("yesterday"), said("")), (None, None));
+    }
 
     #[test]
     fn servers_that_are_read_and_how_they_are_shown() {

@@ -14,27 +14,42 @@ use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
 use jiff::{SignedDuration, Timestamp};
 use rustls::ClientConfig;
+use rustls_pki_types::CertificateDer;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::{BootstrapError, Config, Joined, request_certificate, write_identity};
+use crate::edgehub::validity::Validity;
 
 /// Renewal falls evenly into this part of a certificate's life, as with stock: late enough not to be wasteful, early enough for weeks
 /// without a network, and spread so that a fleet that joined on one day does not renew in one hour.
 const WINDOW: std::ops::Range<f64> = 0.7..0.9;
 /// The wall clock may jump (many edge machines have no battery for it), so it is looked at this often while waiting.
 const LOOK: Duration = Duration::from_secs(60 * 60);
+
 /// The TLS configuration of the moment. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Credentials {
-    current: watch::Receiver<Arc<ClientConfig>>,
+    current: watch::Receiver<Current>,
+}
+
+#[derive(Debug, Clone)]
+struct Current {
+    config: Arc<ClientConfig>,
+    validity: Validity,
 }
 
 impl Credentials {
     /// What to dial the cloud with, now.
     #[must_use]
     pub fn client_config(&self) -> Arc<ClientConfig> {
-        Arc::clone(&self.current.borrow())
+        Arc::clone(&self.current.borrow().config)
+    }
+
+    /// When the node's present certificate is good.
+    #[must_use]
+    pub fn validity(&self) -> Validity {
+        self.current.borrow().validity
     }
 
     /// Waits until there is a newer configuration than the one last seen here; for ever, when there will be none.
@@ -50,7 +65,7 @@ impl Credentials {
 pub struct Rotation {
     config: Config,
     joined: Joined,
-    current: watch::Sender<Arc<ClientConfig>>,
+    current: watch::Sender<Current>,
     clock: Clock,
     rng: Rng,
 }
@@ -66,15 +81,19 @@ impl Rotation {
         clock: Clock,
         rng: Rng,
     ) -> Result<(Self, Credentials), BootstrapError> {
-        let first = tls::client_config(&joined.ca, Some(&joined.identity))?;
-        let (current, receiver) = watch::channel(Arc::new(first));
+        let (current, receiver) = watch::channel(Current::of(&joined.ca, &joined.identity)?);
         Ok((Self { config, joined, current, clock, rng }, Credentials { current: receiver }))
     }
 
     async fn rotate_forever(&mut self) -> Result<(), BootstrapError> {
+        let mut renewed = false;
         loop {
             let deadline = deadline(&self.joined.identity, &self.rng)?;
             tracing::info!(at = %deadline, "the certificate will be renewed");
+            // By a clock that is far ahead every certificate is due at once, the new ones too.
+            if std::mem::take(&mut renewed) {
+                sleep(LOOK).await;
+            }
             wait_until(deadline, &self.clock).await;
             let mut backoff = Backoff::new(self.config.retry, self.rng.clone());
             while let Err(error) = self.rotate().await {
@@ -82,20 +101,30 @@ impl Rotation {
                 tracing::warn!(%error, retry_in = ?delay, hint = error.hint(), "the certificate could not be renewed");
                 sleep(delay).await;
             }
+            renewed = true;
         }
     }
 
     /// A new certificate, durable before it is used.
-    async fn rotate(&mut self) -> Result<(), BootstrapError> {
+    pub(super) async fn rotate(&mut self) -> Result<(), BootstrapError> {
         let ca = &self.joined.ca;
         let present = tls::client_config(ca, Some(&self.joined.identity))?;
-        let identity = request_certificate(&self.config, ca, present, None).await?;
-        let next = tls::client_config(ca, Some(&identity))?;
+        let shown = Validity::of(&self.joined.identity)?;
+        let asked = request_certificate(&self.config, ca, present, None).await;
+        let identity = asked.map_err(|error| error.with_certificate(shown, self.clock.now()))?;
+        let next = Current::of(ca, &identity)?;
         write_identity(self.config.clone(), identity.clone()).await?;
         self.joined.identity = identity;
-        self.current.send_replace(Arc::new(next));
+        self.current.send_replace(next);
         tracing::info!("the certificate was renewed");
         Ok(())
+    }
+}
+
+impl Current {
+    fn of(ca: &CertificateDer<'static>, identity: &TlsIdentity) -> Result<Self, BootstrapError> {
+        let config = Arc::new(tls::client_config(ca, Some(identity))?);
+        Ok(Self { config, validity: Validity::of(identity)? })
     }
 }
 

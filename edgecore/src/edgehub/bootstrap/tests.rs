@@ -1,6 +1,7 @@
 //! Joining and renewing against a small cloud on loopback: what works, and what a person gets to read when it does not.
 
 mod cloud;
+mod hostile;
 
 use certs::files::MODE_SECRET;
 use certs::token::TokenError;
@@ -61,6 +62,7 @@ async fn without_token_and_certificate_the_error_says_what_to_do() {
     assert!(error.hint().unwrap().contains("keadm gettoken"));
 }
 
+/// ADA-KE-06: the first request is to whoever answers, and nothing secret is in it.
 #[tokio::test]
 async fn a_cloud_with_another_ca_than_the_token_gets_neither_token_nor_request() {
     let cloud = Cloud::new(Behaviour::Good).await;
@@ -95,11 +97,12 @@ async fn a_certificate_for_another_node_or_of_another_ca_is_not_taken() {
     }
 }
 
+/// ADA-KE-11 (CVE-2022-31080), for the requests of joining.
 #[tokio::test]
 async fn an_answer_without_end_is_cut_off() {
     let cloud = Cloud::new(Behaviour::Floods).await;
     let config = config(&TempDir::new().unwrap(), &cloud, None);
-    let error = cloud.beside(join(&config, &cloud.token())).await.unwrap_err();
+    let error = cloud.beside(join(&config, &cloud.token(), &Clock::system())).await.unwrap_err();
     assert!(matches!(error, BootstrapError::Exchange { .. }), "{error}");
     assert!(error.is_transient());
 }

@@ -33,6 +33,8 @@ pub(super) enum Behaviour {
     Floods,
     /// 503 to the first two requests.
     FailsTwice,
+    /// Tells the right CA certificate, and shows a certificate of its own.
+    InBetween,
 }
 
 pub(super) struct Cloud {
@@ -42,13 +44,19 @@ pub(super) struct Cloud {
     tls: TlsAcceptor,
     requests: RefCell<Vec<String>>,
     failures: Cell<usize>,
+    clock: Timestamp,
 }
 
 impl Cloud {
     pub(super) async fn new(behaviour: Behaviour) -> Self {
-        let now = Timestamp::now();
+        Self::at(behaviour, Timestamp::now()).await
+    }
+
+    /// A cloud by whose clock it is `now`, and stays so.
+    pub(super) async fn at(behaviour: Behaviour, now: Timestamp) -> Self {
         let ca = Ca::generate(now).unwrap();
-        let server = ca.issue_server(&SanList::new(["127.0.0.1"]), now).unwrap();
+        let shown = if behaviour == Behaviour::InBetween { Ca::generate(now).unwrap() } else { ca.clone() };
+        let server = shown.issue_server(&SanList::new(["127.0.0.1"]), now).unwrap();
         let tls = server_config(ca.cert_der(), &server, ClientAuth::Optional).unwrap();
         let failures = Cell::new(if behaviour == Behaviour::FailsTwice { 2 } else { 0 });
         Self {
@@ -58,7 +66,13 @@ impl Cloud {
             tls: TlsAcceptor::from(Arc::new(tls)),
             requests: RefCell::default(),
             failures,
+            clock: Timestamp::from_second(now.as_second()).unwrap(),
         }
+    }
+
+    /// What it says that the time is, in whole seconds.
+    pub(super) fn clock(&self) -> Timestamp {
+        self.clock
     }
 
     pub(super) fn endpoint(&self) -> Endpoint {
@@ -120,6 +134,8 @@ impl Cloud {
         let answer = |status, body: Vec<u8>| {
             let mut response = Response::new(Full::new(Bytes::from(body)));
             *response.status_mut() = status;
+            let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&self.clock);
+            response.headers_mut().insert(header::DATE, date.unwrap().parse().unwrap());
             Ok(response)
         };
         if self.failures.get() > 0 {
