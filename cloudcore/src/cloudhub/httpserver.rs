@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
+use chassis::link::OutOfTime;
 use chassis::module::Module;
+use chassis::places::Places;
 use chassis::shutdown::Shutdown;
 use chassis::task;
 use http::Request;
@@ -19,8 +21,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 use tracing::Instrument as _;
@@ -34,6 +36,9 @@ pub use routes::router;
 /// Connections at once. A join takes two short requests, so this serves hundreds of joins a second; each connection costs about
 /// 25 KiB, so strangers can hold 6 MiB at most. More connections wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 256;
+/// A connection that takes longer gives its place to one who waits, when all are taken: a join takes five round trips. Strangers
+/// who say nothing keep nodes out no longer than this.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Time for the TLS handshake. Edges on bad links need seconds; a stranger who sends nothing must not hold a place for longer.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for a request to arrive, and for the next one on a connection that is kept open.
@@ -82,19 +87,40 @@ impl HttpServer {
         self.listener.local_addr()
     }
 
-    /// A connection and the place that it takes.
-    async fn next(&self, places: &Arc<Semaphore>) -> (OwnedSemaphorePermit, TcpStream, SocketAddr) {
+    async fn next(&self) -> (TcpStream, SocketAddr) {
         loop {
-            let place = Arc::clone(places).acquire_owned().await;
-            match (place, self.listener.accept().await) {
-                (Ok(place), Ok((stream, address))) => return (place, stream, address),
-                (_, Err(error)) => {
+            match self.listener.accept().await {
+                Ok(accepted) => return accepted,
+                Err(error) => {
                     tracing::warn!(%error, "no connection could be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
-                (Err(_closed), _) => std::future::pending().await,
             }
         }
+    }
+
+    /// Serves one connection as a task of its own.
+    fn begin(
+        &self,
+        (stream, address): (TcpStream, SocketAddr),
+        places: &mut Places,
+        connections: &mut JoinSet<()>,
+        shutdown: &Shutdown,
+    ) {
+        let now = Instant::now();
+        if let Some(after) = places.make_room(now) {
+            tracing::warn!(?after, "all places were taken: a slow connection gave its place to another");
+        }
+        let connection = Connection {
+            stream,
+            address,
+            tls: TlsAcceptor::from(Arc::clone(&self.tls)),
+            routes: self.routes.clone(),
+            shutdown: shutdown.clone(),
+        };
+        let span = tracing::info_span!("https", peer = %address);
+        let task = task::spawn_in(connections, span, connection.serve());
+        places.enter(address.ip(), task, now);
     }
 }
 
@@ -102,25 +128,20 @@ impl Module for HttpServer {
     const NAME: &'static str = "httpserver";
 
     async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let mut places = Places::new(MAX_CONNECTIONS, PATIENCE);
         let mut connections = JoinSet::new();
         loop {
-            let (place, stream, address) = tokio::select! {
+            let full_until = places.free_at(Instant::now());
+            tokio::select! {
                 () = shutdown.requested() => break,
-                Some(_ended) = connections.join_next() => continue,
-                next = self.next(&places) => next,
-            };
-            let connection = Connection {
-                stream,
-                address,
-                tls: TlsAcceptor::from(Arc::clone(&self.tls)),
-                routes: self.routes.clone(),
-                shutdown: shutdown.clone(),
-            };
-            task::spawn_in(&mut connections, tracing::info_span!("https", peer = %address), async move {
-                connection.serve().await;
-                drop(place);
-            });
+                Some(ended) = connections.join_next_with_id() => {
+                    places.leave(ended.map_or_else(|error| error.id(), |(id, ())| id));
+                }
+                () = task::until(full_until), if full_until.is_some() => {}
+                accepted = self.next(), if full_until.is_none() => {
+                    self.begin(accepted, &mut places, &mut connections, &shutdown);
+                }
+            }
         }
         drop(self.listener);
         while connections.join_next().await.is_some() {}
@@ -151,7 +172,10 @@ impl Connection {
         };
         match ended {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(error = %format_args!("{error:#}"), "connection failed"),
+            Ok(Err(error)) => match OutOfTime::cause_of(error.as_ref()) {
+                Some(fault) => tracing::warn!("a node's certificate was refused: it is {fault}"),
+                None => tracing::debug!(error = %format_args!("{error:#}"), "connection failed"),
+            },
             Err(_) => tracing::debug!(after = ?CONNECTION_TIMEOUT, "connection took too long"),
         }
     }

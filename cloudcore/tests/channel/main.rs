@@ -5,6 +5,9 @@
 mod bans;
 mod cloud;
 mod edge;
+mod evil;
+mod half_open;
+mod manners;
 mod native;
 mod objects;
 mod pods;

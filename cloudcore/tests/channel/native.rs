@@ -14,11 +14,11 @@ use crate::edge::{Edge, peer};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct NativeEdge {
-    link: Link,
+    pub(crate) link: Link,
 }
 
 impl NativeEdge {
-    async fn dial(cloud: &Cloud, name: &str) -> Self {
+    pub(crate) async fn dial(cloud: &Cloud, name: &str) -> Self {
         let mut peer = peer(&format!("system:node:{name}"), name);
         peer.dialect = Dialect::Native;
         Self { link: cloud.net.dialer(name, peer).dial().await.unwrap() }
@@ -32,15 +32,15 @@ impl NativeEdge {
         edge
     }
 
-    async fn send(&mut self, frame: &Native) {
+    pub(crate) async fn send(&mut self, frame: &Native) {
         self.link.tx.send(Frame::Binary(binary::encode(frame))).await.unwrap();
     }
 
-    async fn ack(&mut self, seq: u64) {
+    pub(crate) async fn ack(&mut self, seq: u64) {
         self.send(&Native::Acks(Acks { stored: vec![seq], refused: Vec::new() })).await;
     }
 
-    async fn next(&mut self) -> Native {
+    pub(crate) async fn next(&mut self) -> Native {
         let received = tokio::time::timeout(PATIENCE, self.link.rx.recv()).await;
         let frame = received.expect("a frame comes").unwrap().expect("the link is open");
         binary::decode(frame.data()).unwrap()
@@ -70,7 +70,7 @@ impl NativeEdge {
         (told, held)
     }
 
-    async fn closed(&mut self) -> Result<(), LinkError> {
+    pub(crate) async fn closed(&mut self) -> Result<(), LinkError> {
         let received = tokio::time::timeout(2 * PATIENCE, self.link.rx.recv()).await;
         received.expect("the link is closed").map(|frame| assert_eq!(frame, None))
     }

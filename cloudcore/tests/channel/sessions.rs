@@ -107,6 +107,7 @@ async fn a_node_that_comes_back_gets_everything_that_it_should_have() {
     assert!(edge.hears_nothing_for(20 * SECOND).await);
 }
 
+/// ADA-KE-12: what has no type is no message.
 #[tokio::test(start_paused = true)]
 async fn what_is_no_message_ends_the_connection_and_no_other() {
     let cloud = Cloud::start().await;

@@ -98,6 +98,9 @@ pub(crate) struct OutboxState {
     bulk_under_way: usize,
     /// When what is under way is sent again.
     due: BTreeSet<(Duration, String)>,
+    /// What was not acknowledged in time and waits to be sent again, by message id: an edge that makes up ids costs
+    /// one look each.
+    late: HashMap<String, ObjectPath>,
 }
 
 #[derive(Debug)]
@@ -139,6 +142,7 @@ impl OutboxState {
             under_way: HashMap::new(),
             bulk_under_way: 0,
             due: BTreeSet::new(),
+            late: HashMap::new(),
         }
     }
 
@@ -150,7 +154,11 @@ impl OutboxState {
         let path = change.path.clone();
         let slot = self.slots.entry(path.clone()).or_default();
         let before = slot.lane();
+        let waited = slot.ids();
         slot.push(change);
+        for id in waited.iter().filter(|id| !slot.waits_with(id)) {
+            self.late.remove(id);
+        }
         let now = slot.lane();
         self.requeue(path, before, now);
     }
@@ -170,6 +178,7 @@ impl OutboxState {
         let mut pending = slot.removals.pop_front().or_else(|| slot.put.take())?;
         let again = pending.id.is_some();
         let id = pending.id.get_or_insert_with(new_id).clone();
+        self.late.remove(&id);
         let change = Arc::clone(&pending.change);
         slot.under_way = Some(pending);
         let due = now + self.pace.resend_after;
@@ -249,14 +258,18 @@ impl OutboxState {
             let Some(slot) = self.slots.get_mut(&path) else { continue };
             slot.take_back();
             let lane = slot.lane();
+            if slot.waits_with(&id) {
+                self.late.insert(id, path.clone());
+            }
             self.requeue(path, None, lane);
         }
     }
 
     /// An acknowledgement of a message that waits to be sent again.
     fn acknowledged_late(&mut self, id: &str) -> Option<Arc<Change>> {
-        let (path, slot) = self.slots.iter_mut().find(|(_, slot)| slot.waits_with(id))?;
-        let (path, before) = (path.clone(), slot.lane());
+        let path = self.late.remove(id)?;
+        let slot = self.slots.get_mut(&path)?;
+        let before = slot.lane();
         let stored = slot.take_waiting(id)?.change;
         let now = slot.lane();
         if now.is_none() && slot.under_way.is_none() {
@@ -288,6 +301,11 @@ impl Slot {
         }
         let put = self.put.as_ref()?;
         Some(if put.change.content.len() >= BULK_BYTES { Lane::Bulk } else { Lane::State })
+    }
+
+    /// Of what waits to be sent again.
+    fn ids(&self) -> Vec<String> {
+        self.removals.iter().chain(&self.put).filter_map(|pending| pending.id.clone()).collect()
     }
 
     fn waits_with(&self, id: &str) -> bool {

@@ -57,20 +57,28 @@ impl Ask {
     }
 
     pub(super) async fn send(self) -> (StatusCode, Vec<u8>) {
-        let config = client_config(&self.ca, self.identity.as_ref()).unwrap();
-        let stream = TcpStream::connect(self.address).await.unwrap();
+        self.try_send().await.unwrap()
+    }
+
+    pub(super) async fn try_send(self) -> Result<(StatusCode, Vec<u8>), Box<dyn std::error::Error>> {
+        let config = client_config(&self.ca, self.identity.as_ref())?;
+        let stream = TcpStream::connect(self.address).await?;
         let name = ServerName::from(self.address.ip());
-        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let mut request = Request::new(Full::new(Bytes::from(self.body)));
         *request.method_mut() = self.method;
-        *request.uri_mut() = self.path.parse().unwrap();
+        *request.uri_mut() = self.path.parse()?;
         *request.headers_mut() = self.headers;
         let exchange = async move {
-            let answer = sender.send_request(request).await.unwrap();
+            let answer = sender.send_request(request).await?;
             let status = answer.status();
-            (status, answer.into_body().collect().await.unwrap().to_bytes().to_vec())
+            Ok::<_, hyper::Error>((status, answer.into_body().collect().await?.to_bytes().to_vec()))
         };
-        tokio::join!(exchange, connection).0
+        match tokio::join!(exchange, connection) {
+            (Ok(answer), _) => Ok(answer),
+            // The connection knows better why there is no answer.
+            (Err(_), Err(error)) | (Err(error), Ok(())) => Err(error.into()),
+        }
     }
 }

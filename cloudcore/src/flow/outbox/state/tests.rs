@@ -138,6 +138,25 @@ fn an_acknowledgement_that_comes_late_still_counts() {
     assert_eq!(outbox.state.len(), Pace::STOCK.window);
 }
 
+/// A node that never acknowledges while its objects change: what is remembered is bounded by the objects.
+#[test]
+fn ids_that_can_no_longer_be_acknowledged_are_forgotten() {
+    let mut outbox = Harness::new();
+    for version in 1..1000 {
+        outbox.state.push(put("web", "a", version));
+        outbox.drain();
+        outbox.now += Pace::STOCK.resend_after;
+        outbox.state.expire(outbox.now);
+        assert!(outbox.state.late.len() <= 1, "{:?}", outbox.state.late);
+    }
+    let sent = outbox.next().unwrap();
+    outbox.now += Pace::STOCK.resend_after;
+    outbox.state.expire(outbox.now);
+    assert!(outbox.state.acknowledged(&sent.id).is_some(), "late");
+    assert!(outbox.state.acknowledged(&sent.id).is_none());
+    assert_eq!((outbox.state.len(), outbox.state.late.len()), (0, 0));
+}
+
 #[test]
 fn a_removal_goes_before_the_new_object_of_the_same_name() {
     let mut outbox = Harness::new();
