@@ -232,3 +232,22 @@ async fn a_node_asks_for_serving_certificates_only() {
     let answer = edge.ask(Operation::Insert, "default/certificatesigningrequest/c1", &csr).await;
     assert_eq!(json(&answer)["Err"]["ErrStatus"]["reason"], "Forbidden");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_with_more_than_the_api_would_take_is_refused_unread() {
+    let cloud = Cloud::start().await;
+    let mut edge = Edge::join(&cloud, "edge-1").await;
+    cloud.create_pod("web", "edge-1").await;
+    edge.take().await;
+    let lists = format!("[{}[]]", "[],".repeat(2 << 20));
+    let content = Content::text(format!(r#"{{"status":{lists}}}"#));
+    let answer = edge.ask_with(Operation::Patch, "default/podpatch/web", content).await;
+    let error = &json(&answer)["Err"]["ErrStatus"];
+    assert_eq!(
+        (error["code"].as_i64(), error["reason"].as_str()),
+        (Some(413), Some("RequestEntityTooLarge"))
+    );
+    // The session goes on.
+    let answer = edge.ask(Operation::Query, "null/node/edge-1", &Value::Null).await;
+    assert_eq!(json(&answer)["metadata"]["name"], "edge-1");
+}

@@ -15,6 +15,10 @@ use serde_json::Value;
 use super::answer::Shape;
 use super::from_controller;
 
+/// What a kube-apiserver takes, in bytes. A node has no use for more, and as values a text takes up to sixteen times
+/// its size.
+const MAX_CONTENT: usize = 3 << 20;
+
 /// Namespace and name of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Named {
@@ -90,6 +94,9 @@ pub(super) struct PodReport {
 /// Why a message is not a request.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
+    /// More than the API server would take.
+    #[error("the content has {bytes} bytes; {MAX_CONTENT} are taken at most")]
+    TooLarge { bytes: usize, shape: Shape },
     #[error("{operation} of {resource} is not supported")]
     Unsupported { operation: Operation, resource: Resource },
     #[error("{resource} names no {missing}")]
@@ -347,6 +354,9 @@ impl About<'_> {
 }
 
 fn decode<T: DeserializeOwned>(content: &Content, shape: Shape) -> Result<T, Refusal> {
+    if content.len() > MAX_CONTENT {
+        return Err(Refusal::TooLarge { bytes: content.len(), shape });
+    }
     content.decode().map_err(|source| Refusal::Content { source, shape })
 }
 
@@ -361,10 +371,16 @@ impl Refusal {
     /// Tells the node, in the form of the answer that it waits for.
     pub(super) fn into_answer(self, request: &Message, stamp: Stamp) -> Message {
         let shape = match &self {
-            Self::Content { shape, .. } | Self::OtherObject { shape, .. } => *shape,
+            Self::Content { shape, .. } | Self::OtherObject { shape, .. } | Self::TooLarge { shape, .. } => {
+                *shape
+            }
             Self::Unsupported { .. } | Self::Incomplete { .. } => Shape::Bare,
         };
-        let status = failure_status(400, "BadRequest", self.to_string());
+        let (code, reason) = match &self {
+            Self::TooLarge { .. } => (413, "RequestEntityTooLarge"),
+            _ => (400, "BadRequest"),
+        };
+        let status = failure_status(code, reason, self.to_string());
         let answer = match (shape, Content::object(&ObjectResp::<Value>::failure(status.clone()))) {
             (Shape::ObjectResp, Ok(content)) => request.reply(stamp, content),
             _ => request.error(stamp, QueryFailure::from_status(&status).to_string()),
