@@ -75,15 +75,24 @@ impl ApiServer {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let verb = verb_of(&request);
+        let (verb, resource) = self.subject(&request).unzip();
         let answer = tokio::time::timeout(TIMEOUT, self.answer(user, request)).await;
         let answer = answer.unwrap_or_else(|_| Err(ApiError::timeout("the request took too long")));
         let response = answer.unwrap_or_else(|error| {
             tracing::debug!(code = error.code().as_u16(), %error, "refused");
             response::error(&error)
         });
-        self.metrics().answered(verb, response.status().as_u16());
+        self.metrics().answered(verb, resource.flatten(), response.status().as_u16());
         response
+    }
+
+    /// What a request wants to do, if it is about objects and makes sense; and the kind of object, if it is served.
+    fn subject<B>(&self, request: &Request<B>) -> Option<(Verb, Option<String>)> {
+        let Some(Path::Resource(path)) = Path::parse(request.uri().path()) else { return None };
+        let params = Params::parse(request.uri().query().unwrap_or_default()).ok()?;
+        let verb = Verb::of(request.method(), &path, &params)?;
+        let is_served = self.registry().resource(&path.group, &path.version, &path.plural).is_some();
+        Some((verb, is_served.then_some(path.plural)))
     }
 
     async fn answer<B>(&self, user: User, request: Request<B>) -> ApiResult<Response<Body>>
@@ -119,13 +128,6 @@ impl ApiServer {
         };
         dispatch(call, verb).await
     }
-}
-
-/// What a request wants to do, if it is about objects and makes sense.
-fn verb_of<B>(request: &Request<B>) -> Option<Verb> {
-    let Some(Path::Resource(path)) = Path::parse(request.uri().path()) else { return None };
-    let params = Params::parse(request.uri().query().unwrap_or_default()).ok()?;
-    Verb::of(request.method(), &path, &params)
 }
 
 async fn dispatch(call: Call, verb: Verb) -> ApiResult<Response<Body>> {

@@ -22,6 +22,8 @@ pub(crate) struct Metrics {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     verb: Option<Verb>,
+    /// Plural name of a kind that is served, so that their number is bounded.
+    resource: Option<String>,
     code: u16,
 }
 
@@ -33,7 +35,11 @@ pub(crate) struct OpenWatch {
 
 impl Metrics {
     pub(crate) fn register(&self, registry: &mut Registry) {
-        registry.register("apiserver_requests", "Requests answered, by verb and code", self.requests.clone());
+        registry.register(
+            "apiserver_requests",
+            "Requests answered, by verb, resource and code",
+            self.requests.clone(),
+        );
         registry.register("apiserver_watches", "Watches that are open", self.watches.clone());
         registry.register(
             "apiserver_watches_refused",
@@ -47,9 +53,10 @@ impl Metrics {
         );
     }
 
-    /// A request for objects (with a verb) or for a document of the server (without) was answered.
-    pub(crate) fn answered(&self, verb: Option<Verb>, code: u16) {
-        self.requests.get_or_create(&RequestLabels { verb, code }).inc();
+    /// A request for objects (with a verb, and of which kind if it is one that is served) or for a document of the
+    /// server (without) was answered.
+    pub(crate) fn answered(&self, verb: Option<Verb>, resource: Option<String>, code: u16) {
+        self.requests.get_or_create(&RequestLabels { verb, resource, code }).inc();
     }
 
     pub(crate) fn watch_opened(&self) -> OpenWatch {

@@ -392,7 +392,8 @@ async fn requests_and_watches_are_counted() {
     refusal(maps.get("none").await);
     let watch = maps.watch(&kube::api::WatchParams::default(), "0").await.unwrap();
     let text = registry.encode();
-    assert!(text.contains("apiserver_requests_total{verb=\"get\",code=\"404\"} 1\n"), "{text}");
+    let counted = "apiserver_requests_total{verb=\"get\",resource=\"configmaps\",code=\"404\"} 1\n";
+    assert!(text.contains(counted), "{text}");
     assert!(text.contains("apiserver_watches 1\n"), "{text}");
     drop(watch);
     assert!(registry.encode().contains("apiserver_watches 0\n"));
