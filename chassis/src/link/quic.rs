@@ -18,7 +18,7 @@ use quinn::{Connection, IdleTimeout, RecvStream, SendStream, TransportConfig, Va
 use rustls_pki_types::CertificateDer;
 
 pub use acceptor::QuicAcceptor;
-pub use dialer::QuicDialer;
+pub use dialer::{QuicDialer, QuicSocket};
 
 use self::incoming::Source;
 use self::outgoing::Outgoing;

@@ -23,14 +23,29 @@ const STREAMS_OF_PEER: u32 = 0;
 /// A name with more addresses than this is tried no further: each gets its share of the time.
 const MAX_ADDRESSES: usize = 4;
 
-/// Dials one host and port. Each link has a UDP socket of its own.
+/// A UDP socket that dialers share. A node needs none: this is for whoever dials in the name of many.
+#[derive(Debug, Clone)]
+pub struct QuicSocket(Endpoint);
+
+/// Dials one host and port. Each link has a UDP socket of its own, unless the dialer was given one.
 pub struct QuicDialer {
     host: String,
     port: u16,
     tls: ClientTls,
     limits: QuicLimits,
+    socket: Option<QuicSocket>,
     #[cfg(any(test, feature = "testing"))]
     endpoints: std::sync::Mutex<Vec<Endpoint>>,
+}
+
+impl QuicSocket {
+    /// Opens a socket at an address of this machine; port 0 takes a free one. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        Endpoint::client(address).map(Self)
+    }
 }
 
 impl QuicDialer {
@@ -51,9 +66,17 @@ impl QuicDialer {
             port,
             tls,
             limits,
+            socket: None,
             #[cfg(any(test, feature = "testing"))]
             endpoints: std::sync::Mutex::default(),
         })
+    }
+
+    /// Dials from this socket.
+    #[must_use]
+    pub fn sharing(mut self, socket: QuicSocket) -> Self {
+        self.socket = Some(socket);
+        self
     }
 
     /// Gives each open link a new socket, as when the host's address changes. Says how many there are.
@@ -114,7 +137,10 @@ impl QuicDialer {
     }
 
     async fn open_at(&self, address: SocketAddr, config: ClientConfig) -> Result<Link, LinkError> {
-        let endpoint = Endpoint::client(any_port(&address)).map_err(|error| self.unreachable(error))?;
+        let endpoint = match &self.socket {
+            Some(QuicSocket(shared)) => shared.clone(),
+            None => Endpoint::client(any_port(&address)).map_err(|error| self.unreachable(error))?,
+        };
         let connecting = endpoint
             .connect_with(config, address, &self.host)
             .map_err(|error| self.unreachable(io::Error::other(error)))?;

@@ -156,6 +156,26 @@ async fn frames_cross_both_ways_on_each_lane_and_the_certificate_names_the_peer(
 }
 
 #[tokio::test]
+async fn nodes_that_share_a_socket_are_told_apart_by_their_certificates() {
+    let mut server = Cloud::start(limits());
+    let socket = QuicSocket::bind(ANY_PORT).unwrap();
+    let mut links = Vec::new();
+    for name in ["one", "two"] {
+        let identity = server.authority.issue(&[name], &[]);
+        let tls = server.authority.client(Some(identity));
+        let (edge, cloud) = server.join(&server.dialer(tls).sharing(socket.clone())).await;
+        assert_eq!(cloud.peer.common_name.as_deref(), Some(name));
+        links.push((edge, cloud));
+    }
+    let (mut edge, mut cloud) = links.pop().unwrap();
+    let ports = [&links[0].1, &cloud].map(|link| link.peer.address.clone());
+    assert_eq!(ports[0], ports[1], "two sockets");
+    drop(links);
+    edge.tx.send(numbered(1)).await.unwrap();
+    assert_eq!(timeout(SOON, cloud.rx.recv()).await.unwrap().unwrap(), Some(numbered(1)));
+}
+
+#[tokio::test]
 async fn an_ipv6_peer_is_reached() {
     let authority = Authority::new();
     let address = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 0));
