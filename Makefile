@@ -48,9 +48,9 @@ demo-status: ## say what of the demo is running
 bench: demo ## measure the running demo
 	$(CARGO) run --release --locked -p integration --bin bench -- $(TARGET)/release target/demo
 
-bench-channel: ## measure a CloudCore with many hollow nodes (N=2000 unless told otherwise)
-	$(CARGO) build --release --locked -p cloudcore
-	$(CARGO) run --release --locked -p hollow-edge -- bench --nodes $(or $(N),2000)
+bench-channel: ## measure a CloudCore with many hollow nodes (N=2000 DIALECTS=stock,native,quic API=beside)
+	$(CARGO) build --release --locked -p cloudcore -p hollow-edge
+	$(TARGET)/release/hollow-edge bench --nodes $(or $(N),2000) $(if $(DIALECTS),--dialects $(DIALECTS)) $(if $(filter inside,$(API)),--api-inside)
 
 bench-authorization: ## measure how long it takes to say whether a node may have what it asks for
 	$(CARGO) test --release --locked -p cloudcore --lib -- --ignored --nocapture looks_at_the_graph

@@ -1,9 +1,11 @@
 //! The command line.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chassis::link::quic::QuicLimits;
+use chassis::link::websocket::WebSocketLimits;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use proto::config::{GoDuration, ParseDurationError};
 
@@ -13,6 +15,8 @@ use crate::scenario::malicious::Attack;
 
 /// Stock's project id: it stands in the path and in a header, and nobody looks at it.
 const PROJECT: &str = "e632aba927ea4ac2b575ec1603d56f10";
+/// Linux gives a connection one of some 28,000 ports, and slows down when most of them are taken.
+const NODES_PER_ADDRESS: u32 = 20_000;
 /// Real edges give a request up after this long.
 const ANSWER: Duration = Duration::from_secs(60);
 
@@ -47,6 +51,8 @@ pub enum Command {
     ReconnectStorm(ReconnectStorm),
     /// All nodes rest; what they cost the hub
     Idle(Idle),
+    /// All nodes go away; whether the hub gives back what it had for them
+    Leave(Plain),
     /// One config map that every node uses changes; how long until all have it
     FanOut(FanOut),
     /// Pods come and go on all nodes
@@ -57,14 +63,14 @@ pub enum Command {
     HalfOpen(Faulty),
     /// One peer misbehaves in every way that we know; what the hub does, and whether another node suffers
     Malicious(Malicious),
-    /// Starts a CloudCore of its own and runs the storms, idle and fan-out on it
+    /// Starts a CloudCore of its own for each dialect, and runs the storms, idle, fan-out and leave on it
     Bench(Bench),
 }
 
 /// What every scenario needs to know.
 #[derive(Debug, Clone, Args)]
 pub struct Target {
-    /// The hub's WebSocket port
+    /// The hub's WebSocket port; with --dialect quic its QUIC port
     #[arg(long, value_name = "HOST:PORT")]
     pub server: String,
     /// The hub's HTTPS port
@@ -97,18 +103,18 @@ pub struct Target {
     /// Nodes that may be opening a connection at a time; all, if not given
     #[arg(long)]
     pub dial_at_once: Option<usize>,
-    /// How long opening a connection may take
-    #[arg(long, default_value = "30s", value_parser = duration)]
-    pub handshake: Duration,
+    /// How long opening a connection may take; without it as long as with a real edge, 30 s and over QUIC 4 s
+    #[arg(long, value_parser = duration)]
+    pub handshake: Option<Duration>,
     /// What nodes speak
     #[arg(long, value_enum, default_value_t)]
     pub dialect: Dialect,
     /// Process id of the hub, to read its memory and CPU
     #[arg(long)]
     pub hub_pid: Option<i32>,
-    /// Metrics page of the hub (or of kube-apiserver), to count writes to the API
-    #[arg(long, value_name = "URL")]
-    pub metrics: Option<String>,
+    /// Metrics pages of the hub and of the Kubernetes API, to count nodes and writes
+    #[arg(long, value_name = "URL,...", value_delimiter = ',')]
+    pub metrics: Vec<String>,
     /// Between keepalives of a node
     #[arg(long, default_value = "15s", value_parser = duration)]
     pub keepalive_every: Duration,
@@ -236,18 +242,51 @@ pub struct Bench {
     /// The binary to measure; the one beside this program, if not given
     #[arg(long, value_name = "FILE")]
     pub cloudcore: Option<PathBuf>,
+    /// What is spoken, one after the other
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Dialect::ALL)]
+    pub dialects: Vec<Dialect>,
+    /// Runs the Kubernetes API inside the hub, not beside it: then its work and memory count as the hub's
+    #[arg(long)]
+    pub api_inside: bool,
     /// How long rest is measured
     #[arg(long, default_value = "60s", value_parser = duration)]
     pub idle: Duration,
-    /// Addresses of this machine to dial from
+    /// Addresses of this machine to dial from; without it as many of 127.0.0.0/8 as there must be
     #[arg(long, value_name = "IP,...", value_delimiter = ',')]
     pub source_ips: Vec<IpAddr>,
+    /// Nodes that may be joining at a time
+    #[arg(long, default_value_t = 16)]
+    pub join_at_once: usize,
     /// How long any step may take
     #[arg(long, default_value = "10m", value_parser = duration)]
     pub limit: Duration,
 }
 
+impl Bench {
+    /// Addresses to dial from: those that were given, else enough for all nodes.
+    #[must_use]
+    pub fn sources(&self) -> Vec<IpAddr> {
+        if !self.source_ips.is_empty() || self.nodes <= NODES_PER_ADDRESS {
+            return self.source_ips.clone();
+        }
+        // 127.0.0.1 is left to everything else that goes on on this machine.
+        let first = u32::from(Ipv4Addr::LOCALHOST) + 1;
+        let count = self.nodes.div_ceil(NODES_PER_ADDRESS);
+        (first..first + count).map(|address| Ipv4Addr::from(address).into()).collect()
+    }
+}
+
 impl Target {
+    /// How long opening a connection may take.
+    #[must_use]
+    pub fn handshake(&self) -> Duration {
+        let real = match self.dialect {
+            Dialect::Stock | Dialect::Native => WebSocketLimits::default().handshake,
+            Dialect::Quic => QuicLimits::default().handshake,
+        };
+        self.handshake.unwrap_or(real)
+    }
+
     /// Names of all nodes.
     pub fn names(&self) -> impl Iterator<Item = Box<str>> {
         let last = self.first_index.saturating_add(self.nodes);

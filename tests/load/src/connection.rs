@@ -1,16 +1,20 @@
-//! The stock dialect's connection: WebSocket over TLS with the node's own certificate.
+//! WebSocket over TLS with the node's own certificate, in the stock or the native dialect.
+//!
+//! Not chassis' dialer, which has no source address and looks names up each time.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::link::{
-    CloseReason, Dialer, Frame, FrameSink, FrameSource, Link, LinkError, LinkReceiver, LinkSender, Peer,
+    CloseReason, Dialect as Speech, Dialer, Frame, FrameSink, FrameSource, Link, LinkError, LinkReceiver,
+    LinkSender, NATIVE_PROTOCOL, Peer,
 };
 use futures::future::BoxFuture;
 use futures::stream::{SplitSink, SplitStream};
 use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
 use http::HeaderValue;
+use http::header::SEC_WEBSOCKET_PROTOCOL;
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -47,9 +51,11 @@ pub struct Hub {
 
 /// Dials the hub as one node.
 #[derive(Debug)]
-pub struct StockDialer {
+pub struct SocketDialer {
     /// The hub.
     pub hub: Arc<Hub>,
+    /// What is spoken. A hub that does not speak native is of no use to a node that does.
+    pub speech: Speech,
     /// What the node calls itself.
     pub node: Box<str>,
     /// Its certificate and key.
@@ -82,10 +88,7 @@ impl Hub {
         source: Option<IpAddr>,
     ) -> Result<TlsStream<TcpStream>, LinkError> {
         let stream = self.tcp(source).await?;
-        let mut tls = self.tls.clone();
-        if let Some(key) = key {
-            tls.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(key));
-        }
+        let tls = key.map_or_else(|| self.tls.clone(), |key| self.identified(key));
         let connected = TlsConnector::from(Arc::new(tls)).connect(self.server.name().clone(), stream).await;
         connected.map_err(lost)
     }
@@ -103,7 +106,12 @@ impl Hub {
     ///
     /// # Errors
     /// When the hub does not want to.
-    pub async fn upgrade(&self, stream: TlsStream<TcpStream>, node: &str) -> Result<Socket, LinkError> {
+    pub async fn upgrade(
+        &self,
+        stream: TlsStream<TcpStream>,
+        node: &str,
+        speech: Speech,
+    ) -> Result<Socket, LinkError> {
         let mut request =
             format!("wss://{}/{}/{node}/events", self.server, self.project).into_client_request()?;
         let value = |text: &str| {
@@ -114,6 +122,9 @@ impl Hub {
         headers.insert("node_id", value(node)?);
         headers.insert("project_id", value(&self.project)?);
         headers.insert("connectionuse", HeaderValue::from_static("msg"));
+        if speech == Speech::Native {
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(NATIVE_PROTOCOL));
+        }
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER)
             .write_buffer_size(BUFFER)
@@ -121,6 +132,20 @@ impl Hub {
             .max_frame_size(Some(MAX_MESSAGE));
         let (stream, _) = client_async_with_config(request, stream, Some(config)).await?;
         Ok(stream)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn server(&self) -> &Endpoint {
+        &self.server
+    }
+
+    /// A TLS configuration that shows this certificate.
+    #[must_use]
+    pub fn identified(&self, key: Arc<CertifiedKey>) -> ClientConfig {
+        let mut tls = self.tls.clone();
+        tls.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(key));
+        tls
     }
 
     /// How long opening a link may take.
@@ -138,9 +163,9 @@ fn lost(error: std::io::Error) -> LinkError {
     }
 }
 
-// === impl StockDialer ===
+// === impl SocketDialer ===
 
-impl StockDialer {
+impl SocketDialer {
     /// The open connection itself.
     ///
     /// # Errors
@@ -149,19 +174,19 @@ impl StockDialer {
         let limit = self.hub.handshake;
         let open = async {
             let stream = self.hub.tls(Some(self.key.clone()), self.source).await?;
-            self.hub.upgrade(stream, &self.node).await
+            self.hub.upgrade(stream, &self.node, self.speech).await
         };
         let late = LinkError::TimedOut { step: "opening the connection", limit };
         timeout(limit, open).await.unwrap_or(Err(late))
     }
 }
 
-impl Dialer for StockDialer {
+impl Dialer for SocketDialer {
     fn dial(&self) -> BoxFuture<'_, Result<Link, LinkError>> {
         async {
             let (sink, source) = self.open().await?.split();
             let (tx, rx) = (LinkSender::new(Sink(sink)), LinkReceiver::new(Source(source)));
-            Ok(Link { peer: Peer::default(), tx, side: None, rx })
+            Ok(Link { peer: Peer { dialect: self.speech, ..Peer::default() }, tx, side: None, rx })
         }
         .boxed()
     }

@@ -35,6 +35,12 @@ impl Endpoint {
         &self.name
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Opens a connection, from one of this machine's addresses if it matters which.
     ///
     /// # Errors

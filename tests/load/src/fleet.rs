@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::backoff::{Backoff, BackoffPolicy};
+use chassis::link::Dialer;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::connection::StockDialer;
+use crate::connection::SocketDialer;
+use crate::datagrams::DatagramDialer;
 use crate::ground::{Ground, Member};
 use crate::node::{Identity, Machine, Mode, Node, Now, Order, Timing};
 use crate::stats::Stats;
@@ -97,19 +99,27 @@ impl Fleet {
 fn node(ground: &Ground, member: &Member, timing: &Arc<Timing>, stats: &Arc<Stats>) -> Node {
     let now = Now { at: Instant::now(), wall: ground.clock.now() };
     let identity = Identity { name: member.name.clone(), index: member.index };
-    let dialer = StockDialer {
-        hub: ground.hub.clone(),
-        node: member.name.clone(),
-        key: member.key.clone(),
-        source: member.source,
-    };
     Node {
-        machine: Machine::new(identity, timing.clone(), &now),
-        dialer: Box::new(dialer),
+        machine: Machine::new(identity, ground.dialect.speech(), timing.clone(), &now),
+        dialer: dialer(ground, member),
         dialect: ground.dialect,
         backoff: Backoff::new(RECONNECT, ground.rng.clone()),
         clock: ground.clock.clone(),
         dials: ground.dials.clone(),
         stats: stats.clone(),
+    }
+}
+
+fn dialer(ground: &Ground, member: &Member) -> Box<dyn Dialer> {
+    let (hub, key) = (ground.hub.clone(), member.key.clone());
+    match ground.sockets.of(member.index) {
+        Some(socket) => Box::new(DatagramDialer { hub, key, socket: socket.clone() }),
+        None => Box::new(SocketDialer {
+            hub,
+            speech: ground.dialect.speech(),
+            node: member.name.clone(),
+            key,
+            source: member.source,
+        }),
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::args::Target;
 use crate::cluster;
 use crate::connection::Hub;
+use crate::datagrams::Sockets;
 use crate::dialect::Dialect;
 use crate::endpoint::Endpoint;
 use crate::hub::{Observer, Sample};
@@ -36,6 +37,8 @@ pub struct Ground {
     pub prefix: String,
     /// What they speak.
     pub dialect: Dialect,
+    /// What they share where they speak QUIC.
+    pub sockets: Sockets,
     /// How often they speak.
     pub timing: Timing,
     /// How many of them may be opening a link.
@@ -103,9 +106,13 @@ impl Ground {
         let hub = Hub::new(
             Endpoint::find(&target.server).await?,
             target.project.clone(),
-            target.handshake,
+            target.handshake(),
             tls::client_config(&joined.ca, None)?,
         );
+        let sockets = match target.dialect {
+            Dialect::Quic => Sockets::open(names.len(), &target.source_ips, hub.server().address())?,
+            Dialect::Stock | Dialect::Native => Sockets::default(),
+        };
         let observer = Observer { pid: target.hub_pid, metrics: target.metrics.clone() };
         let members = names.into_iter().zip(joined.keys).zip(target.first_index..);
         let source = |index: u32| {
@@ -120,6 +127,7 @@ impl Ground {
                 .collect(),
             prefix: target.name_prefix.clone(),
             dialect: target.dialect,
+            sockets,
             timing: target.timing(),
             dials: Arc::new(Semaphore::new(target.dial_at_once.unwrap_or(Semaphore::MAX_PERMITS))),
             clock: Clock::system(),

@@ -17,13 +17,16 @@ const REQUESTS: [&str; 2] = ["apiserver_requests_total", "apiserver_request_tota
 const WRITES: [&str; 9] =
     ["create", "update", "patch", "delete", "deletecollection", "POST", "PUT", "PATCH", "DELETE"];
 
+/// Ours, and that of stock KubeEdge.
+const CONNECTED: [&str; 2] = ["cloudhub_connected_nodes", "KubeEdge_CloudHub_connected_nodes"];
+
 /// Where to look.
 #[derive(Debug, Clone, Default)]
 pub struct Observer {
     /// Its process, if it is on this machine.
     pub pid: Option<i32>,
-    /// `http://host:port/path` of its metrics.
-    pub metrics: Option<String>,
+    /// `http://host:port/path` of its metrics, and of those of its Kubernetes API if that is another process.
+    pub metrics: Vec<String>,
 }
 
 /// What was seen at one moment.
@@ -37,8 +40,12 @@ pub struct Sample {
     pub own: Usage,
     /// Writes to the Kubernetes API since its start.
     pub writes: Option<f64>,
+    /// Those of them that were to leases.
+    pub lease_writes: Option<f64>,
     /// All requests to the Kubernetes API since its start.
     pub requests: Option<f64>,
+    /// Nodes that the hub says are connected.
+    pub connected: Option<f64>,
 }
 
 impl Observer {
@@ -47,16 +54,22 @@ impl Observer {
     /// # Errors
     /// When what it was told to look at is not there.
     pub async fn sample(&self) -> anyhow::Result<Sample> {
-        let page = match &self.metrics {
-            Some(url) => Some(page(url).await.with_context(|| format!("read {url}"))?),
-            None => None,
-        };
+        let mut pages = String::new();
+        for url in &self.metrics {
+            pages += &page(url).await.with_context(|| format!("read {url}"))?;
+        }
+        let page = (!pages.is_empty()).then_some(pages);
+        let is_write = |labels: &str| has_verb(labels, &WRITES);
         Ok(Sample {
             at: Instant::now(),
             hub: self.pid.map(Usage::of).transpose().context("the hub's process")?,
             own: Usage::of(i32::try_from(std::process::id())?)?,
-            writes: page.as_deref().map(|page| sum(page, |labels| has_verb(labels, &WRITES))),
+            writes: page.as_deref().map(|page| sum(page, is_write)),
+            lease_writes: page
+                .as_deref()
+                .map(|page| sum(page, |labels| is_write(labels) && labels.contains("resource=\"leases\""))),
             requests: page.as_deref().map(|page| sum(page, |_| true)),
+            connected: page.as_deref().and_then(connected),
         })
     }
 }
@@ -66,6 +79,12 @@ impl Sample {
     #[must_use]
     pub fn writes_since(&self, before: &Self) -> Option<f64> {
         Some(self.writes? - before.writes?)
+    }
+
+    /// The same, without those to leases.
+    #[must_use]
+    pub fn other_writes_since(&self, before: &Self) -> Option<f64> {
+        Some(self.writes_since(before)? - (self.lease_writes? - before.lease_writes?))
     }
 
     /// The hub's CPU time in percent of a core between an earlier sample and this one.
@@ -85,8 +104,8 @@ fn percent(cpu: f64, time: Duration) -> f64 {
     cpu / time.as_secs_f64().max(f64::EPSILON) * 100.0
 }
 
-/// HTTP/1.0, so that nobody answers in chunks.
-async fn page(url: &str) -> anyhow::Result<String> {
+/// What is there, if the answer is 200. HTTP/1.0, so that nobody answers in chunks.
+pub(crate) async fn page(url: &str) -> anyhow::Result<String> {
     let rest = url.strip_prefix("http://").context("the URL must begin with http://")?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let fetched = async {
@@ -113,6 +132,15 @@ fn sum(page: &str, wanted: impl Fn(&str) -> bool) -> f64 {
     series.sum()
 }
 
+/// Of several processes, the one that has nodes.
+fn connected(page: &str) -> Option<f64> {
+    let gauges = page.lines().filter_map(|line| {
+        let (name, value) = line.split_once(' ')?;
+        CONNECTED.contains(&name).then(|| value.parse::<f64>().ok())?
+    });
+    gauges.reduce(f64::max)
+}
+
 fn has_verb(labels: &str, verbs: &[&str]) -> bool {
     verbs.iter().any(|verb| labels.contains(&format!("verb=\"{verb}\"")))
 }
@@ -130,5 +158,13 @@ mod tests {
             apiserver_watches 7\nother_total{verb=\"create\"} 50\n";
         assert_eq!(sum(page, |labels| has_verb(labels, &WRITES)), 7.0);
         assert_eq!(sum(page, |_| true), 107.0);
+    }
+
+    #[test]
+    fn nodes_are_counted_where_they_are() {
+        let hub = "# TYPE cloudhub_connected_nodes gauge\ncloudhub_connected_nodes 7\n";
+        let api = "cloudhub_connected_nodes 0\nKubeEdge_CloudHub_connected_nodes 0\n";
+        assert_eq!(connected(&[hub, api].concat()), Some(7.0));
+        assert_eq!(connected("other 3\n"), None);
     }
 }

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use hollow_edge::args::{Cli, Format};
 use hollow_edge::report::Report;
-use hollow_edge::scenario;
+use hollow_edge::scenario::{self, Findings};
+use serde_json::json;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -17,19 +18,22 @@ async fn main() -> ExitCode {
         .with_max_level(tracing::Level::INFO)
         .init();
     match scenario::run(cli.command).await {
-        Ok(reports) => say(cli.output, &reports),
+        Ok(findings) => say(cli.output, &findings),
         Err(error) => complain(&error),
     }
 }
 
 #[expect(clippy::print_stdout, reason = "what was asked for goes to stdout")]
-fn say(format: Format, reports: &[Report]) -> ExitCode {
-    match (format, reports) {
-        (Format::Table, reports) => reports.iter().for_each(|report| println!("{report}")),
-        (Format::Json, [report]) => println!("{}", report.to_json()),
-        (Format::Json, reports) => {
-            let all: Vec<_> = reports.iter().map(Report::to_json).collect();
-            println!("{}", serde_json::json!({"scenario": "bench", "reports": all}));
+fn say(format: Format, findings: &Findings) -> ExitCode {
+    match (format, findings) {
+        (Format::Table, Findings::One(report)) => println!("{report}"),
+        (Format::Json, Findings::One(report)) => println!("{}", report.to_json()),
+        // The reports themselves were logged when they were made.
+        (Format::Table, Findings::Bench(_, summary)) => println!("{summary}"),
+        (Format::Json, Findings::Bench(reports, summary)) => {
+            let reports: Vec<_> = reports.iter().map(Report::to_json).collect();
+            let all = json!({"scenario": "bench", "reports": reports, "summary": summary.to_json()});
+            println!("{all}");
         }
     }
     ExitCode::SUCCESS

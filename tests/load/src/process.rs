@@ -1,4 +1,6 @@
-//! Memory and CPU of processes from `/proc` (proc(5)), and how many files this one may have open.
+//! Memory and CPU of processes from `/proc` (proc(5)), what the machine is, and how many files this process may have open.
+
+use std::fmt;
 
 use anyhow::Context as _;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -39,6 +41,43 @@ impl Usage {
             cpu: ticks as f64 / ticks_per_second,
             threads,
         })
+    }
+}
+
+/// The machine, as far as figures depend on it. What cannot be read is left empty.
+#[derive(Debug, Clone, Default)]
+pub struct Machine {
+    cores: usize,
+    processor: String,
+    memory_kib: u64,
+    kernel: String,
+}
+
+impl Machine {
+    /// This one.
+    #[must_use]
+    pub fn this() -> Self {
+        let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
+        Self::parse(&read("/proc/cpuinfo"), &read("/proc/meminfo"), &read("/proc/sys/kernel/osrelease"))
+    }
+
+    fn parse(cpuinfo: &str, meminfo: &str, osrelease: &str) -> Self {
+        let models = cpuinfo.lines().filter_map(|line| line.strip_prefix("model name")?.split_once(':'));
+        let mut models = models.map(|(_, model)| model.trim());
+        Self {
+            processor: models.next().unwrap_or("unknown").to_owned(),
+            cores: models.count() + 1,
+            memory_kib: field(meminfo, "MemTotal:").unwrap_or_default(),
+            kernel: osrelease.trim().to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cores, processor, memory_kib, kernel } = self;
+        let gib = *memory_kib as f64 / (1024.0 * 1024.0);
+        write!(f, "{cores} cores of {processor}, {gib:.0} GiB, Linux {kernel}")
     }
 }
 
@@ -86,6 +125,13 @@ mod tests {
         let line = "1234 (a (b) c) S 1 1 1 0 -1 4194560 100 0 0 0 17 25 0 0 20 0 3 0 100 1 1";
         assert_eq!(parse_stat(line), Some((42, 3)));
         assert_eq!(parse_stat("nonsense"), None);
+    }
+
+    #[test]
+    fn a_machine_is_described_in_a_line() {
+        let cpuinfo = "processor\t: 0\nmodel name\t: Fast One\nprocessor\t: 1\nmodel name\t: Fast One\n";
+        let machine = Machine::parse(cpuinfo, "MemTotal:       25165824 kB\n", "6.18.0\n");
+        assert_eq!(machine.to_string(), "2 cores of Fast One, 24 GiB, Linux 6.18.0");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::dialect::Dialect;
 use crate::histogram::Summary;
 use crate::stats::Stats;
 
@@ -15,8 +16,9 @@ pub struct Report {
     figures: Vec<Figure>,
 }
 
-#[derive(Debug)]
-struct Figure {
+/// One of them.
+#[derive(Debug, Clone)]
+pub struct Figure {
     label: String,
     unit: &'static str,
     value: Value,
@@ -28,6 +30,24 @@ impl Report {
     #[must_use]
     pub fn new(scenario: &'static str) -> Self {
         Self { scenario, figures: Vec::new() }
+    }
+
+    /// What was done.
+    #[must_use]
+    pub fn scenario(&self) -> &'static str {
+        self.scenario
+    }
+
+    /// The figure with this label.
+    #[must_use]
+    pub fn figure(&self, label: &str) -> Option<&Figure> {
+        self.figures.iter().find(|figure| figure.label == label)
+    }
+
+    /// Says first what the nodes spoke.
+    pub fn spoken(&mut self, dialect: Dialect) {
+        self.text("dialect", dialect.to_string());
+        self.figures.rotate_right(1);
     }
 
     fn add(&mut self, label: &str, unit: &'static str, value: impl Into<Value>, shown: String) {
@@ -96,6 +116,18 @@ impl Report {
 }
 
 impl Figure {
+    /// As people read it, with its unit.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// As programs read it.
+    #[must_use]
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
     fn key(&self) -> String {
         let words = self.label.split(|c: char| !c.is_ascii_alphanumeric()).chain([self.unit]);
         let words: Vec<String> = words.filter(|word| !word.is_empty()).map(str::to_ascii_lowercase).collect();

@@ -3,23 +3,33 @@
 pub mod fan_out;
 pub mod half_open;
 pub mod idle;
+pub mod leave;
 pub mod malicious;
 pub mod pod_churn;
 pub mod slow_readers;
 pub mod storm;
 
 use crate::args::{Command, Target};
-use crate::bench;
+use crate::bench::{self, Summary};
 use crate::fleet::Fleet;
 use crate::ground::Ground;
 use crate::node::Mode;
 use crate::report::Report;
 
+/// What was measured.
+#[derive(Debug)]
+pub enum Findings {
+    /// By one scenario.
+    One(Report),
+    /// By the bench: each scenario in each dialect, and what matters of it.
+    Bench(Vec<Report>, Summary),
+}
+
 /// Runs what the command line asks for.
 ///
 /// # Errors
 /// What stopped it.
-pub async fn run(command: Command) -> anyhow::Result<Vec<Report>> {
+pub async fn run(command: Command) -> anyhow::Result<Findings> {
     let report = match command {
         Command::ConnectStorm(args) => {
             let ground = ground(&args.target).await?;
@@ -37,6 +47,10 @@ pub async fn run(command: Command) -> anyhow::Result<Vec<Report>> {
             let (ground, fleet) = connected(&args.target).await?;
             idle::measure(&ground, &fleet, args.duration).await?
         }
+        Command::Leave(args) => {
+            let (ground, fleet) = connected(&args.target).await?;
+            leave::measure(&ground, &fleet).await?
+        }
         Command::FanOut(args) => {
             let (ground, fleet) = connected(&args.target).await?;
             fan_out::measure(&ground, &fleet, args.rounds, args.payload).await?
@@ -51,9 +65,12 @@ pub async fn run(command: Command) -> anyhow::Result<Vec<Report>> {
         }
         Command::HalfOpen(args) => half_open::measure(&ground(&args.target).await?, args.bad).await?,
         Command::Malicious(args) => malicious::measure(&args).await?,
-        Command::Bench(args) => return bench::run(&args).await,
+        Command::Bench(args) => {
+            let (reports, summary) = bench::run(&args).await?;
+            return Ok(Findings::Bench(reports, summary));
+        }
     };
-    Ok(vec![report])
+    Ok(Findings::One(report))
 }
 
 async fn ground(target: &Target) -> anyhow::Result<Ground> {

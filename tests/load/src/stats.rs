@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use proto::Operation;
+use proto::codec::binary::Frame;
+
 use crate::histogram::Histogram;
 use crate::node::{Kind, Seen};
 
@@ -17,8 +20,10 @@ pub struct Stats {
     pub ready: Count,
     /// Links opened.
     pub connections: Count,
-    /// Messages sent.
+    /// Messages sent, whatever they are.
     pub sent: Count,
+    /// Of those: keepalives.
+    pub keepalives: Count,
     /// Messages received.
     pub received: Count,
     /// Leases written.
@@ -74,6 +79,19 @@ impl Count {
 }
 
 impl Stats {
+    /// Counts what a node said.
+    pub fn said(&self, said: &Frame) {
+        self.sent.up();
+        let is_keepalive = match said {
+            Frame::Keepalive => true,
+            Frame::Message(message) => message.route.operation == Operation::Keepalive,
+            _ => false,
+        };
+        if is_keepalive {
+            self.keepalives.up();
+        }
+    }
+
     /// Counts what a node saw.
     pub fn see(&self, seen: Seen, since_order: Duration) {
         match seen {

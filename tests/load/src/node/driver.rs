@@ -4,13 +4,19 @@ use std::sync::Arc;
 
 use chassis::backoff::Backoff;
 use chassis::clock::Clock;
-use chassis::link::{Dialer, Frame, Link, LinkError};
+use chassis::link::{Dialer, Frame, Link, LinkError, LinkReceiver};
+use futures::FutureExt as _;
+use proto::Lane;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Machine, Now, Output, Seen};
 use crate::dialect::Dialect;
 use crate::stats::Stats;
+
+/// Frames that are taken together, and acknowledged together, if they are there: as many as wait for a transaction in
+/// a real edge.
+const BATCH: usize = 64;
 
 /// What a scenario wants of its nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,22 +156,47 @@ impl Node {
             if mode == Mode::Offline {
                 return End::Ordered;
             }
-            let out = tokio::select! {
+            let (out, end) = tokio::select! {
                 changed = orders.changed() => match changed {
                     Ok(()) => continue,
                     Err(_) => return End::Over,
                 },
-                frame = link.rx.recv(), if mode != Mode::Deaf => match frame {
-                    Ok(Some(frame)) => self.hear(mode, &frame),
-                    Ok(None) => return End::Lost("goodbye"),
-                    Err(error) => return End::Lost(error.kind()),
-                },
-                () = sleep_until(self.machine.deadline()), if mode != Mode::Silent => self.machine.tick(&self.now()),
+                first = link.rx.recv(), if mode != Mode::Deaf => self.hear_all(mode, first, &mut link.rx),
+                () = sleep_until(self.machine.deadline()), if mode != Mode::Silent => (self.machine.tick(&self.now()), None),
             };
+            let left = out.leave;
             if let Err(error) = self.perform(link, out, since, is_ready).await {
                 return End::Lost(error.kind());
             }
+            if let Some(why) = end.or(left) {
+                return End::Lost(why);
+            }
         }
+    }
+
+    /// The frame that has come and those that are there already; and how the link ended, if it has.
+    fn hear_all(
+        &mut self,
+        mode: Mode,
+        first: Result<Option<Frame>, LinkError>,
+        rx: &mut LinkReceiver,
+    ) -> (Output, Option<&'static str>) {
+        let (mut out, mut next, mut room) = (Output::default(), Some(first), BATCH);
+        let end = loop {
+            match next {
+                Some(Ok(Some(frame))) => out.append(self.hear(mode, &frame)),
+                Some(Ok(None)) => break Some("goodbye"),
+                Some(Err(error)) => break Some(error.kind()),
+                None => break None,
+            }
+            room -= 1;
+            if room == 0 {
+                break None;
+            }
+            next = rx.recv().now_or_never();
+        };
+        self.machine.settle(&mut out);
+        (out, end)
     }
 
     fn hear(&mut self, mode: Mode, frame: &Frame) -> Output {
@@ -174,7 +205,7 @@ impl Node {
             return Output::default();
         }
         match self.dialect.decode(frame) {
-            Ok(message) => self.machine.received(&self.now(), &message),
+            Ok(said) => self.machine.received(&self.now(), &said),
             Err(error) => {
                 self.stats.trouble(format!("unreadable message: {}", error.kind()));
                 Output::default()
@@ -196,9 +227,15 @@ impl Node {
             }
             self.stats.see(seen, since.elapsed());
         }
-        for message in &out.send {
-            link.tx.send(self.dialect.encode(message)).await?;
-            self.stats.sent.up();
+        for said in &out.send {
+            let Some(frame) = self.dialect.encode(said) else { continue };
+            let tx = match (said.lane(), &mut link.side) {
+                (Lane::State, Some(side)) => &mut side.state,
+                (Lane::Bulk, Some(side)) => &mut side.bulk,
+                _ => &mut link.tx,
+            };
+            tx.send(frame).await?;
+            self.stats.said(said);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use proto::Message;
+use proto::codec::binary::Frame;
 use tokio::time::Instant;
 
 /// Who a node is.
@@ -43,9 +43,20 @@ pub struct Now {
 #[derive(Debug, Default)]
 pub struct Output {
     /// To be sent, in this order.
-    pub send: Vec<Message>,
+    pub send: Vec<Frame>,
     /// To be counted.
     pub seen: Vec<Seen>,
+    /// The link is of no use, in a word.
+    pub leave: Option<&'static str>,
+}
+
+impl Output {
+    /// One after the other.
+    pub fn append(&mut self, later: Self) {
+        self.send.extend(later.send);
+        self.seen.extend(later.seen);
+        self.leave = self.leave.or(later.leave);
+    }
 }
 
 /// Something worth counting.

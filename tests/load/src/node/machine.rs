@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::link::Dialect as Speech;
+use proto::codec::binary::{Acks, Frame};
+use proto::hello::{Hello, VERSION, Welcome};
 use proto::{Content, Group, Message, Operation, Resource, ResourceKind, Route, Source, Stamp};
 use tokio::time::Instant;
 
@@ -19,6 +22,8 @@ mod tests;
 const AGAIN: Duration = Duration::from_secs(2);
 /// Renewals of leases are spread by this part of their interval, as kubelets do it.
 const LEASE_JITTER: f64 = 0.04;
+/// As long as a real edge waits: a cloud admits a fleet that comes back at once at its own pace.
+const WELCOME: Duration = Duration::from_secs(30);
 /// Where Kubernetes looks for leases of nodes.
 const LEASES: &str = "kube-node-lease";
 
@@ -26,9 +31,14 @@ const LEASES: &str = "kube-node-lease";
 #[derive(Debug)]
 pub struct Machine {
     identity: Identity,
+    speech: Speech,
     timing: Arc<Timing>,
     connections: u16,
     messages: u32,
+    /// A native node says nothing but its hello before it is welcome, or gives up then.
+    welcome_by: Option<Instant>,
+    /// Pushes that are not acknowledged yet.
+    stored: Vec<u64>,
     is_registered: bool,
     is_ready: bool,
     lease_version: Option<Box<str>>,
@@ -78,12 +88,15 @@ impl Ask {
 impl Machine {
     /// A node that was never connected.
     #[must_use]
-    pub fn new(identity: Identity, timing: Arc<Timing>, now: &Now) -> Self {
+    pub fn new(identity: Identity, speech: Speech, timing: Arc<Timing>, now: &Now) -> Self {
         Self {
             identity,
+            speech,
             timing,
             connections: 0,
             messages: 0,
+            welcome_by: None,
+            stored: Vec::new(),
             is_registered: false,
             is_ready: false,
             lease_version: None,
@@ -109,18 +122,30 @@ impl Machine {
         self.messages = 0;
         self.is_ready = false;
         self.asked.clear();
-        self.keepalive(now, &mut out);
-        if self.is_registered {
-            self.report(now, &mut out);
+        self.stored.clear();
+        if self.speech == Speech::Native {
+            self.welcome_by = Some(now.at + WELCOME);
+            out.send.push(Frame::Hello(self.hello(now)));
         } else {
-            self.register(now, &mut out);
+            self.begin(now, &mut out);
         }
         out
+    }
+
+    /// Acknowledges what was stored since the last time, all at once as a real edge's transaction does it.
+    pub fn settle(&mut self, out: &mut Output) {
+        if self.welcome_by.is_none() && !self.stored.is_empty() {
+            let stored = std::mem::take(&mut self.stored);
+            out.send.push(Frame::Acks(Acks { stored, refused: Vec::new() }));
+        }
     }
 
     /// When [`Self::tick`] is due.
     #[must_use]
     pub fn deadline(&self) -> Instant {
+        if let Some(welcome_by) = self.welcome_by {
+            return welcome_by;
+        }
         let oldest = self.asked.first().map(|asked| asked.at + self.timing.answer);
         let timers =
             if self.is_registered { self.next_lease.min(self.next_status) } else { self.next_keepalive };
@@ -130,6 +155,10 @@ impl Machine {
     /// Time has passed: does what is due.
     pub fn tick(&mut self, now: &Now) -> Output {
         let mut out = Output::default();
+        if let Some(welcome_by) = self.welcome_by {
+            out.leave = (now.at >= welcome_by).then_some("no welcome");
+            return out;
+        }
         self.give_up(now, &mut out);
         if now.at >= self.next_keepalive {
             self.keepalive(now, &mut out);
@@ -146,33 +175,72 @@ impl Machine {
         out
     }
 
-    /// Takes a message of the cloud.
-    pub fn received(&mut self, now: &Now, message: &Message) -> Output {
+    /// Takes what the cloud says.
+    pub fn received(&mut self, now: &Now, frame: &Frame) -> Output {
         let mut out = Output::default();
-        if message.is_empty() {
-            return out;
-        }
-        if matches!(message.route.operation, Operation::Config | Operation::Ping | Operation::Pong) {
-            let answer = message.reply(self.stamp(now), Content::text("ack"));
-            out.send.push(answer);
-            return out;
-        }
-        match &message.header.parent_id {
-            Some(parent) => self.answered(now, message, parent, &mut out),
-            None => self.pushed(now, message, &mut out),
+        match frame {
+            Frame::Message(message) => self.heard(now, message, &mut out),
+            Frame::Push(push) => self.native_push(now, push, &mut out),
+            Frame::Welcome(welcome) => self.welcomed(now, welcome, &mut out),
+            Frame::Keepalive => {}
+            Frame::Hello(_) | Frame::Acks(_) => out.leave = Some("the cloud speaks as an edge does"),
         }
         out
     }
 
+    fn heard(&mut self, now: &Now, message: &Message, out: &mut Output) {
+        if message.is_empty() {
+            return;
+        }
+        if matches!(message.route.operation, Operation::Config | Operation::Ping | Operation::Pong) {
+            let answer = message.reply(self.stamp(now), Content::text("ack"));
+            return say(answer, out);
+        }
+        match &message.header.parent_id {
+            Some(parent) => self.answered(now, message, parent, out),
+            None => self.pushed(now, message, out),
+        }
+    }
+
+    fn hello(&self, now: &Now) -> Hello {
+        Hello {
+            versions: vec![VERSION],
+            software: concat!("hollow-edge/", env!("CARGO_PKG_VERSION")).to_owned(),
+            held: self.store.held(),
+            time: now.wall.as_millisecond(),
+        }
+    }
+
+    fn welcomed(&mut self, now: &Now, welcome: &Welcome, out: &mut Output) {
+        if welcome.version != VERSION {
+            out.leave = Some("the cloud speaks another version");
+        } else if self.welcome_by.take().is_some() {
+            self.begin(now, out);
+        }
+    }
+
+    /// Says that it is there, and who it is.
+    fn begin(&mut self, now: &Now, out: &mut Output) {
+        self.keepalive(now, out);
+        if self.is_registered {
+            self.report(now, out);
+        } else {
+            self.register(now, out);
+        }
+    }
+
     fn keepalive(&mut self, now: &Now, out: &mut Output) {
+        self.next_keepalive = now.at + self.timing.keepalive;
+        if self.speech == Speech::Native {
+            return out.send.push(Frame::Keepalive);
+        }
         let route = Route {
             source: Source::WebSocket,
             group: Group::Resource,
             operation: Operation::Keepalive,
             resource: Resource::Node,
         };
-        out.send.push(Message::new(self.stamp(now), route, Content::text("ping")));
-        self.next_keepalive = now.at + self.timing.keepalive;
+        say(Message::new(self.stamp(now), route, Content::text("ping")), out);
     }
 
     fn register(&mut self, now: &Now, out: &mut Output) {
@@ -221,7 +289,7 @@ impl Machine {
         let route = Route { source: Source::Edged, group: Group::Meta, operation, resource };
         let stamp = self.stamp(now);
         self.asked.push(Asked { message: self.messages, ask, at: now.at });
-        out.send.push(Message::new(stamp, route, content));
+        say(Message::new(stamp, route, content), out);
     }
 
     fn give_up(&mut self, now: &Now, out: &mut Output) {
@@ -257,4 +325,8 @@ impl Machine {
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         interval.mul_f64(1.0 + LEASE_JITTER * (bits >> 11) as f64 / (1_u64 << 53) as f64)
     }
+}
+
+fn say(message: Message, out: &mut Output) {
+    out.send.push(Frame::Message(Box::new(message)));
 }

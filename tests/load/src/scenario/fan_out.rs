@@ -37,7 +37,7 @@ async fn deliver(
     report.times("pod created to stored", fleet.stats.pods.summary());
     fleet.stats.config_maps.clear();
     let before = ground.observer.sample().await?;
-    let (leases, stored) = (fleet.stats.leases.get(), fleet.stats.stored.get());
+    let stored = fleet.stats.stored.get();
     for round in 1..=rounds {
         objects.write_config_map(round, payload, ground.clock.now()).await?;
         let all = fleet.len() * u64::from(round);
@@ -54,9 +54,8 @@ async fn deliver(
     report.number("objects delivered", "per_s", delivered / seconds);
     report.number_if("hub CPU", "percent", after.hub_cpu_since(&before));
     report.number("own CPU", "percent", after.own_cpu_since(&before));
-    let leases = (fleet.stats.leases.get() - leases) as f64;
     // Neither the leases of the nodes nor our own updates are a cost of delivery.
-    let writes = after.writes_since(&before).map(|writes| (writes - leases - f64::from(rounds)).max(0.0));
+    let writes = after.other_writes_since(&before).map(|writes| (writes - f64::from(rounds)).max(0.0));
     report.number_if("API writes per delivered object", "", writes.map(|writes| writes / delivered));
     report.count("objects delivered twice", fleet.stats.duplicates.get());
     report.count("objects delivered out of order", fleet.stats.older.get());

@@ -18,7 +18,9 @@ pub async fn measure(ground: &Ground, fleet: &Fleet, duration: Duration) -> anyh
     let mut report = Report::new("idle");
     let nodes = fleet.len() as f64;
     fleet.stats.lease.clear();
-    let (sent, leases) = (fleet.stats.sent.get(), fleet.stats.leases.get());
+    let stats = &fleet.stats;
+    let beats = || stats.keepalives.get() + stats.leases.get();
+    let (sent, leases, beaten) = (stats.sent.get(), stats.leases.get(), beats());
     let begin = ground.observer.sample().await?;
     sleep(duration).await;
     let end = ground.observer.sample().await?;
@@ -37,8 +39,12 @@ pub async fn measure(ground: &Ground, fleet: &Fleet, duration: Duration) -> anyh
     report.number_if("hub CPU", "percent", end.hub_cpu_since(&begin));
     memory(&mut report, "own", &ground.before.own, &end.own, nodes);
     report.number("own CPU", "percent", end.own_cpu_since(&begin));
-    report.number("messages sent", "per_s", (fleet.stats.sent.get() - sent) as f64 / seconds);
-    report.number("leases written", "per_s", (fleet.stats.leases.get() - leases) as f64 / seconds);
+    let beaten = (beats() - beaten) as f64;
+    report.number("heartbeats (keepalives and leases)", "per_s", beaten / seconds);
+    let cpu = end.hub.zip(begin.hub).map(|(end, begin)| end.cpu - begin.cpu).filter(|cpu| *cpu > 0.0);
+    report.number_if("heartbeats per core", "per_s", cpu.map(|cpu| beaten / cpu));
+    report.number("messages sent", "per_s", (stats.sent.get() - sent) as f64 / seconds);
+    report.number("leases written", "per_s", (stats.leases.get() - leases) as f64 / seconds);
     report.number_if("API writes", "per_s", end.writes_since(&begin).map(|writes| writes / seconds));
     let requests = end.requests.zip(begin.requests).map(|(end, begin)| (end - begin) / seconds);
     report.number_if("API requests", "per_s", requests);

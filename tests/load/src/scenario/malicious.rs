@@ -12,6 +12,7 @@ use clap::ValueEnum;
 
 use self::scene::Scene;
 use crate::args::Malicious;
+use crate::dialect::Dialect;
 use crate::fleet::Fleet;
 use crate::ground::Ground;
 use crate::node::{Mode, Timing};
@@ -82,6 +83,11 @@ pub enum Attack {
 /// When the hub is not there to begin with.
 pub async fn measure(args: &Malicious) -> anyhow::Result<Report> {
     let mut target = args.target.clone();
+    anyhow::ensure!(
+        target.dialect == Dialect::Stock,
+        "the attacks are made of WebSocket frames and stock messages: there are none in the {} dialect",
+        target.dialect
+    );
     target.nodes = 0;
     let ground = Ground::prepare(&target, &[WITNESS, EVIL, VICTIM]).await?;
     let [witness, evil, victim] = ground.members.as_slice() else {

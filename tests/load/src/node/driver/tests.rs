@@ -7,8 +7,10 @@ use chassis::rng::Rng;
 use chassis::task::AbortOnDrop;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use proto::codec::binary::{Frame as Native, Push};
+use proto::hello::{VERSION, Welcome};
 use proto::reply::ObjectResp;
-use proto::{Content, Message, Stamp};
+use proto::{Content, Message, Resource, Stamp};
 use serde_json::{Value, json};
 use tokio::sync::SemaphorePermit;
 
@@ -40,10 +42,10 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        Self::with(|net| Box::new(net.dialer("h-1", Peer::default())))
+        Self::with(Dialect::Stock, |net| Box::new(net.dialer("h-1", Peer::default())))
     }
 
-    fn with(dialer: impl FnOnce(&MemoryNet) -> Box<dyn Dialer>) -> Self {
+    fn with(dialect: Dialect, dialer: impl FnOnce(&MemoryNet) -> Box<dyn Dialer>) -> Self {
         let rng = Rng::seeded(1);
         let net = MemoryNet::new(rng.clone());
         let cloud = net.listen();
@@ -52,9 +54,9 @@ impl Stage {
         let identity = Identity { name: "h-1".into(), index: 1 };
         let stats = Arc::new(Stats::default());
         let node = Node {
-            machine: Machine::new(identity, Arc::new(TIMING), &now),
+            machine: Machine::new(identity, dialect.speech(), Arc::new(TIMING), &now),
             dialer: dialer(&net),
-            dialect: Dialect::Stock,
+            dialect,
             backoff: Backoff::new(BACKOFF, rng),
             clock,
             dials: Arc::new(Semaphore::new(1)),
@@ -83,13 +85,13 @@ impl Stage {
 /// Takes one message, and answers it if it is a request.
 async fn answer_next(link: &mut Link) -> String {
     let frame = link.rx.recv().await.unwrap().expect("the node is connected");
-    let message: Message = Dialect::Stock.decode(&frame).unwrap();
+    let message: Message = proto::codec::decode(frame.data()).unwrap();
     let said = format!("{} {}", message.route.operation, message.route.resource);
     if message.route.operation != proto::Operation::Keepalive {
         let object = json!({"metadata": {"resourceVersion": "1"}});
         let content = Content::object(&ObjectResp::<Value>::success(object)).unwrap();
         let answer = message.reply(Stamp { id: "a".into(), timestamp: 1 }, content);
-        link.tx.send(Dialect::Stock.encode(&answer)).await.unwrap();
+        link.tx.send(Frame::Text(proto::codec::encode(&answer))).await.unwrap();
     }
     said
 }
@@ -200,7 +202,7 @@ impl FrameSource for Gate {
 #[tokio::test(start_paused = true)]
 async fn an_order_that_comes_while_a_message_is_being_written_is_followed() {
     let gate = Gate(Arc::new(Semaphore::new(0)));
-    let stage = Stage::with(|_| Box::new(gate.clone()));
+    let stage = Stage::with(Dialect::Stock, |_| Box::new(gate.clone()));
     stage.order(Mode::Online);
     while stage.stats.online.get() == 0 {
         tokio::task::yield_now().await;
@@ -213,4 +215,50 @@ async fn an_order_that_comes_while_a_message_is_being_written_is_followed() {
         }
     });
     left.await.expect("the node leaves");
+}
+
+/// What a native node said, and what it is told.
+async fn native(link: &mut Link) -> Native {
+    let frame = link.rx.recv().await.unwrap().expect("the node is connected");
+    Dialect::Native.decode(&frame).unwrap()
+}
+
+async fn tell(link: &mut Link, said: &Native) {
+    link.tx.send(Dialect::Native.encode(said).unwrap()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_at_once_is_acknowledged_at_once() {
+    let mut stage = Stage::with(Dialect::Native, |net| Box::new(net.dialer("h-1", Peer::default())));
+    stage.order(Mode::Online);
+    let mut link = stage.cloud.accept().await.unwrap();
+    assert!(matches!(native(&mut link).await, Native::Hello(_)));
+    tell(&mut link, &Native::Welcome(Welcome { version: VERSION, software: String::new(), time: 1 })).await;
+    assert_eq!(native(&mut link).await, Native::Keepalive);
+    assert!(matches!(native(&mut link).await, Native::Message(_)), "it registers");
+    let count = BATCH as u64 + 6;
+    for seq in 1..=count {
+        let Resource::Object(path) = Resource::from(format!("default/secret/s-{seq}").as_str()) else {
+            panic!("no path")
+        };
+        let (uid, version) = (format!("u{seq}"), "1".to_owned());
+        let push = Push { seq, path, uid, version, digest: seq, object: Some(Content::text("x")) };
+        tell(&mut link, &Native::Push(Box::new(push))).await;
+    }
+    let mut frames = Vec::new();
+    while frames.iter().map(Vec::len).sum::<usize>() < BATCH + 6 {
+        let Native::Acks(acks) = native(&mut link).await else { panic!("no acknowledgement") };
+        frames.push(acks.stored);
+    }
+    assert_eq!(frames.concat(), (1..=count).collect::<Vec<_>>());
+    assert!(frames.len() <= 4, "{} frames", frames.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_gets_no_welcome_dials_again() {
+    let mut stage = Stage::with(Dialect::Native, |net| Box::new(net.dialer("h-1", Peer::default())));
+    stage.order(Mode::Online);
+    let _silent = stage.cloud.accept().await.unwrap();
+    stage.cloud.accept().await.unwrap();
+    assert_eq!(stage.stats.troubles().get("link: no welcome"), Some(&1));
 }

@@ -1,6 +1,6 @@
 //! What the cloud answers.
 
-use super::{AGAIN, Ask, Asked, Machine, Message, Now, Object, Operation, Output, Seen, requests};
+use super::{AGAIN, Ask, Asked, Machine, Message, Now, Object, Operation, Output, Seen, requests, say};
 
 impl Machine {
     pub(super) fn answered(&mut self, now: &Now, answer: &Message, parent: &str, out: &mut Output) {
@@ -32,7 +32,7 @@ impl Machine {
         }
         if self.timing.ack_answers && matches!(ask, Ask::Register | Ask::FindLease | Ask::WriteLease) {
             let ack = answer.ack(self.stamp(now));
-            out.send.push(ack);
+            say(ack, out);
         }
     }
 

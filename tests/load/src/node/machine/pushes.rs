@@ -3,11 +3,20 @@
 use std::time::Duration;
 
 use proto::ObjectPath;
+use proto::codec::binary::Push;
 
 use super::{
     Ask, Content, Kind, Machine, Message, Now, Object, Operation, Output, Resource, ResourceKind, Seen,
-    Verdict, requests,
+    Verdict, requests, say,
 };
+
+/// What came, wherever it stood.
+struct Version<'a> {
+    content: &'a Content,
+    /// Nothing if only the object itself says it.
+    number: Option<&'a str>,
+    digest: u64,
+}
 
 impl Machine {
     /// The acknowledgement comes last: a real edge has stored the object by then.
@@ -18,11 +27,26 @@ impl Machine {
                     out.seen.push(Seen::Deleted);
                 }
             } else {
-                self.store_object(now, path, message, out);
+                self.store_object(now, path, &Version::of(message), out);
             }
         }
         let ack = message.ack(self.stamp(now));
-        out.send.push(ack);
+        say(ack, out);
+    }
+
+    /// What a native cloud sends. The acknowledgement waits for those of what comes with it ([`Machine::settle`]).
+    pub(super) fn native_push(&mut self, now: &Now, push: &Push, out: &mut Output) {
+        match &push.object {
+            Some(content) => {
+                let version = Version { content, number: Some(&push.version), digest: push.digest };
+                self.store_object(now, &push.path, &version, out);
+            }
+            None if self.store.remove_incarnation(&push.path.to_string(), &push.uid) => {
+                out.seen.push(Seen::Deleted);
+            }
+            None => {}
+        }
+        self.stored.push(push.seq);
     }
 
     pub(super) fn config_answered(&mut self, now: &Now, path: &str, answer: &Message, out: &mut Output) {
@@ -31,18 +55,17 @@ impl Machine {
             return;
         }
         if let Resource::Object(path) = Resource::from(path) {
-            self.store_object(now, &path, answer, out);
+            self.store_object(now, &path, &Version::of(answer), out);
         }
         let ack = answer.ack(self.stamp(now));
-        out.send.push(ack);
+        say(ack, out);
     }
 
-    fn store_object(&mut self, now: &Now, path: &ObjectPath, message: &Message, out: &mut Output) {
-        let object: Object = message.content.decode().unwrap_or_default();
-        let version =
-            message.header.resource_version.as_deref().or(object.metadata.resource_version.as_deref());
-        let version = version.and_then(|version| version.parse().ok()).unwrap_or_default();
-        let verdict = self.store.put(&path.to_string(), &object.metadata.uid, version);
+    fn store_object(&mut self, now: &Now, path: &ObjectPath, version: &Version<'_>, out: &mut Output) {
+        let object: Object = version.content.decode().unwrap_or_default();
+        let number = version.number.or(object.metadata.resource_version.as_deref());
+        let number = number.and_then(|number| number.parse().ok()).unwrap_or_default();
+        let verdict = self.store.put(&path.to_string(), &object.metadata.uid, number, version.digest);
         out.seen.push(match verdict {
             Verdict::New | Verdict::Newer => Seen::Stored(kind(path), late(&object, now)),
             Verdict::Same => Seen::Duplicate,
@@ -78,6 +101,12 @@ impl Machine {
     fn end_pod(&mut self, now: &Now, path: &ObjectPath, pod: &Object, out: &mut Output) {
         let content = requests::delete_now(&pod.metadata.uid);
         self.ask(now, Ask::PodGone, Operation::Delete, Resource::Object(path.clone()), content, out);
+    }
+}
+
+impl<'a> Version<'a> {
+    fn of(message: &'a Message) -> Self {
+        Self { content: &message.content, number: message.header.resource_version.as_deref(), digest: 0 }
     }
 }
 

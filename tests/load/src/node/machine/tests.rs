@@ -20,9 +20,13 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
+        Self::speaking(Speech::Stock)
+    }
+
+    fn speaking(speech: Speech) -> Self {
         let now = Now { at: Instant::now(), wall: "2026-01-02T03:04:05Z".parse().unwrap() };
         let identity = Identity { name: "h-1".into(), index: 1 };
-        Self { machine: Machine::new(identity, Arc::new(TIMING), &now), now }
+        Self { machine: Machine::new(identity, speech, Arc::new(TIMING), &now), now }
     }
 
     /// One that has registered; what it asked then is answered.
@@ -41,20 +45,23 @@ impl Stage {
         self.machine.tick(&self.now)
     }
 
-    fn hear(&mut self, message: &Message) -> Output {
-        self.machine.received(&self.now, message)
+    fn hear(&mut self, message: Message) -> Output {
+        self.hear_frame(&Frame::Message(Box::new(message)))
     }
 
-    fn answer(&mut self, request: &Message, content: Content) -> Output {
-        let answer = request.reply(stamp("a"), content);
-        self.hear(&answer)
+    fn hear_frame(&mut self, frame: &Frame) -> Output {
+        self.machine.received(&self.now, frame)
     }
 
-    fn called(&mut self, request: &Message, object: Value) -> Output {
+    fn answer(&mut self, request: &Frame, content: Content) -> Output {
+        self.hear(message(request).reply(stamp("a"), content))
+    }
+
+    fn called(&mut self, request: &Frame, object: Value) -> Output {
         self.answer(request, Content::object(&ObjectResp::success(object)).unwrap())
     }
 
-    fn refused(&mut self, request: &Message, reason: &str) -> Output {
+    fn refused(&mut self, request: &Frame, reason: &str) -> Output {
         let failure = ObjectResp::<Value>::failure(failure_status(400, reason, "no"));
         self.answer(request, Content::object(&failure).unwrap())
     }
@@ -68,7 +75,7 @@ impl Stage {
         };
         let version = object["metadata"]["resourceVersion"].as_str().map(str::to_owned);
         let message = Message::new(stamp("p"), route, Content::object(object).unwrap());
-        self.hear(&message.with_resource_version(version))
+        self.hear(message.with_resource_version(version))
     }
 }
 
@@ -76,8 +83,22 @@ fn stamp(id: &str) -> Stamp {
     Stamp { id: id.to_owned(), timestamp: 1 }
 }
 
+fn message(frame: &Frame) -> &Message {
+    match frame {
+        Frame::Message(message) => message,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn said(out: &Output) -> Vec<String> {
-    out.send.iter().map(|message| format!("{} {}", message.route.operation, message.route.resource)).collect()
+    let words = out.send.iter().map(|frame| match frame {
+        Frame::Message(message) => format!("{} {}", message.route.operation, message.route.resource),
+        Frame::Keepalive => "native keepalive".to_owned(),
+        Frame::Acks(acks) => format!("acks {:?}", acks.stored),
+        Frame::Hello(hello) => format!("hello with {}", hello.held.len()),
+        other => panic!("an edge does not say {other:?}"),
+    });
+    words.collect()
 }
 
 fn pod(uid: &str, version: &str) -> Value {
@@ -124,7 +145,7 @@ fn at_rest_there_are_leases_and_keepalives() {
     assert!(lease >= TIMING.lease && lease <= TIMING.lease.mul_f64(1.0 + LEASE_JITTER), "{lease:?}");
     let renewed = stage.pass(lease);
     assert_eq!(said(&renewed), ["update kube-node-lease/lease/h-1"]);
-    let sent: Value = renewed.send[0].content.decode().unwrap();
+    let sent: Value = message(&renewed.send[0]).content.decode().unwrap();
     assert_eq!(sent["metadata"]["resourceVersion"], "5");
     assert_eq!(sent["spec"]["renewTime"], "2026-01-02T03:04:05.000000Z");
     assert_eq!(stage.machine.deadline(), stage.now.at + TIMING.keepalive - lease);
@@ -155,9 +176,9 @@ fn a_pod_is_acknowledged_and_runs_once() {
     let out = stage.push("insert", "default/pod/web", &pod("u1", "10"));
     let expected = ["query default/configmap/web", "patch default/podpatch/web", "response default/pod/web"];
     assert_eq!(said(&out), expected);
-    assert_eq!(out.send[2].header.parent_id.as_deref(), Some("p"));
+    assert_eq!(message(&out.send[2]).header.parent_id.as_deref(), Some("p"));
     assert_eq!(out.seen, [Seen::Stored(Kind::Pod, None)]);
-    let patch: Value = out.send[1].content.decode().unwrap();
+    let patch: Value = message(&out.send[1]).content.decode().unwrap();
     assert_eq!((&patch["metadata"]["uid"], &patch["status"]["phase"]), (&json!("u1"), &json!("Running")));
     assert_eq!(stage.called(&out.send[1], json!({})).seen, [Seen::PodReported]);
 
@@ -191,7 +212,7 @@ fn a_pod_that_is_to_go_is_deleted_and_then_forgotten() {
     ending["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:06Z".into();
     let out = stage.push("update", "default/pod/web", &ending);
     assert_eq!(said(&out)[0], "delete default/pod/web");
-    let options: Value = out.send[0].content.decode().unwrap();
+    let options: Value = message(&out.send[0]).content.decode().unwrap();
     assert_eq!(options["preconditions"]["uid"], "u1");
     assert!(stage.answer(&out.send[0], Content::ok()).seen.is_empty());
     assert_eq!(stage.push("delete", "default/pod/web", &ending).seen, [Seen::Deleted]);
@@ -205,7 +226,7 @@ fn a_second_connection_reports_and_does_not_register() {
     assert_eq!(said(&before), ["keepalive node", "patch null/nodepatch/h-1"]);
     assert_eq!(stage.called(&before.send[1], json!({})).seen, [Seen::Ready]);
     let after = stage.machine.connected(&stage.now);
-    assert_ne!(before.send[0].header.id, after.send[0].header.id);
+    assert_ne!(message(&before.send[0]).header.id, message(&after.send[0]).header.id);
     assert_eq!(
         stage.called(&before.send[1], json!({})).seen,
         [Seen::Stray],
@@ -225,9 +246,9 @@ fn a_node_that_was_deleted_registers_again() {
 fn empty_and_control_messages() {
     let mut stage = Stage::ready();
     let nothing = proto::codec::decode(br#"{"header":{"msg_id":""},"route":{},"content":null}"#).unwrap();
-    assert!(stage.hear(&nothing).send.is_empty());
+    assert!(stage.hear(nothing).send.is_empty());
     let out = stage.push("ping", "node", &Value::Null);
-    assert_eq!(out.send[0].content.data().as_ref(), b"ack");
+    assert_eq!(message(&out.send[0]).content.data().as_ref(), b"ack");
 }
 
 #[test]
@@ -243,5 +264,7 @@ fn stock_edges_acknowledge_answers_too() {
 fn ids_are_those_of_no_other_node() {
     let mut stage = Stage::new();
     let out = stage.machine.connected(&stage.now);
-    assert_eq!(out.send[0].header.id, "00000001-0001-4000-8000-000000000001");
+    assert_eq!(message(&out.send[0]).header.id, "00000001-0001-4000-8000-000000000001");
 }
+
+mod native;

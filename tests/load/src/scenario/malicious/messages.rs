@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use chassis::link::Dialect as Speech;
 use futures::{SinkExt as _, StreamExt as _};
 use proto::{Content, Operation, codec};
 use serde_json::{Value, json};
@@ -30,7 +31,7 @@ impl Scene<'_> {
     pub(super) async fn no_certificate(&self) -> anyhow::Result<String> {
         let hub = &self.ground().hub;
         let stream = hub.tls(None, None).await?;
-        let mut socket = hub.upgrade(stream, &self.evil.name).await?;
+        let mut socket = hub.upgrade(stream, &self.evil.name, Speech::Stock).await?;
         Ok(format!("upgraded; {}", self.reaction(&mut socket).await))
     }
 

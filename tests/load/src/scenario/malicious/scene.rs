@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
+use chassis::link::Dialect as Speech;
 use futures::{SinkExt as _, StreamExt as _};
 use proto::reply::QueryFailure;
 use proto::{Content, Group, Message, Operation, Resource, Route, Source, Stamp, codec};
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message as WsMessage, Utf8Bytes};
 
-use crate::connection::{Socket, StockDialer};
+use crate::connection::{Socket, SocketDialer};
 use crate::ground::{Ground, Member};
 
 /// Two nodes and a hub.
@@ -60,7 +61,8 @@ impl<'a> Scene<'a> {
     /// A connection of the attacker, or of whom it has the key.
     pub(super) async fn open(&self, member: &Member) -> anyhow::Result<Socket> {
         let (hub, node) = (self.ground.hub.clone(), member.name.clone());
-        let dialer = StockDialer { hub, node, key: member.key.clone(), source: member.source };
+        let dialer =
+            SocketDialer { hub, speech: Speech::Stock, node, key: member.key.clone(), source: member.source };
         Ok(dialer.open().await?)
     }
 
