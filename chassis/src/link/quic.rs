@@ -31,6 +31,7 @@ mod dialer;
 mod ending;
 mod incoming;
 mod outgoing;
+mod socket;
 #[cfg(test)]
 mod tests;
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::ending::{not_greeted, not_written, over};
-use super::{LANES, QuicLimits, ResetKey, Streams, alpn, link, peer};
+use super::{LANES, QuicLimits, ResetKey, Streams, alpn, link, peer, socket};
 use crate::link::{Acceptor, AcceptorMetrics, CloseReason, Link, LinkError, Peer, in_time};
 use crate::task;
 
@@ -58,7 +58,7 @@ impl QuicAcceptor {
         let endpoint = Endpoint::new(
             endpoint_config(reset_key),
             Some(config(&tls, &limits)?),
-            UdpSocket::bind(address)?,
+            socket::open(address)?,
             Arc::new(TokioRuntime),
         )?;
         Ok(Self {

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, Endpoint};
+use quinn::{ClientConfig, Connection, Endpoint, EndpointConfig, TokioRuntime};
 use rustls::client::Resumption;
 use rustls_pki_types::ServerName;
 use tokio::net::lookup_host;
 
 use super::ending::{is_unreachable, not_greeted, not_written, over};
-use super::{LANES, QuicLimits, Streams, alpn, link, peer};
+use super::{LANES, QuicLimits, Streams, alpn, link, peer, socket};
 use crate::link::websocket::ClientTls;
 use crate::link::{Dialer, Link, LinkError, in_time};
 
@@ -44,7 +44,8 @@ impl QuicSocket {
     /// # Errors
     /// What the system says.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
-        Endpoint::client(address).map(Self)
+        let socket = socket::open(address)?;
+        Endpoint::new(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime)).map(Self)
     }
 }
 
