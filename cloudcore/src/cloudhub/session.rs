@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use chassis::channel::{Receiver, Sender};
-use chassis::link::{CloseReason, Dialect, Link, LinkError, LinkReceiver};
+use chassis::link::{CloseReason, Dialect, Frame, Link, LinkError, LinkReceiver};
 use chassis::shutdown::Shutdown;
 use proto::codec::binary::{Acks, Frame as Native, Refused};
 use proto::codec::{self, CodecError};
@@ -79,7 +79,7 @@ impl Session {
             end = self.serve(controller, announcement) => end,
         };
         if let Some(reason) = end.close_reason() {
-            tokio::time::timeout(GOODBYE, self.link.tx.close(reason)).await.ok();
+            Box::pin(tokio::time::timeout(GOODBYE, self.link.tx.close(reason))).await.ok();
         }
         end
     }
@@ -95,11 +95,12 @@ impl Session {
 
     async fn serve(&mut self, controller: Sessions, mut announcement: NodeSession) -> End {
         let node = announcement.node.clone();
-        announcement.held = match greet(&mut self.link, &self.environment).await {
+        // Boxed here and below is what a session is busy with now and then: ten thousand sessions rest.
+        announcement.held = match Box::pin(greet(&mut self.link, &self.environment)).await {
             Ok(held) => held,
             Err(end) => return end,
         };
-        if controller.announce(announcement).await.is_err() {
+        if Box::pin(controller.announce(announcement)).await.is_err() {
             return End::ShuttingDown;
         }
         // So that the hub's end, and not that of one connection, is what closes EdgeController's queue.
@@ -158,16 +159,16 @@ impl Reading<'_> {
             let received = tokio::time::timeout(limit, rx.recv()).await;
             let frame =
                 received.map_err(|_| End::Silent { limit })?.map_err(End::Lost)?.ok_or(End::Goodbye)?;
-            self.environment.metrics.received();
-            self.traffic.received(frame.data().len(), &self.environment.metrics);
-            match self.dialect {
-                Dialect::Stock => {
-                    self.dispatch(codec::decode(frame.data()).map_err(End::Garbage)?).await?;
-                }
-                Dialect::Native => {
-                    self.take(codec::binary::decode(frame.data()).map_err(End::Garbage)?).await?;
-                }
-            }
+            Box::pin(self.hear(frame)).await?;
+        }
+    }
+
+    async fn hear(&self, frame: Frame) -> Result<(), End> {
+        self.environment.metrics.received();
+        self.traffic.received(frame.data().len(), &self.environment.metrics);
+        match self.dialect {
+            Dialect::Stock => self.dispatch(codec::decode(frame.data()).map_err(End::Garbage)?).await,
+            Dialect::Native => self.take(codec::binary::decode(frame.data()).map_err(End::Garbage)?).await,
         }
     }
 

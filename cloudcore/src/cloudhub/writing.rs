@@ -61,6 +61,16 @@ impl Writing<'_> {
         let Some(side) = side else {
             return Stream { writing: self, tx, lanes: &Lane::ALL, replies, large: None }.run().await;
         };
+        // Boxed: it is three times the size of what sessions on one stream need.
+        Box::pin(self.run_lanes(tx, side, replies)).await
+    }
+
+    async fn run_lanes(
+        &self,
+        tx: &mut LinkSender,
+        side: &mut SideLanes,
+        replies: &mut Receiver<Message>,
+    ) -> Until {
         let (large, larges) = mpsc::channel(REPLIES);
         let control = Stream { writing: self, tx, lanes: &[Lane::Control], replies, large: Some(large) };
         let state = Stream {
@@ -131,18 +141,23 @@ impl<R: Answers> Stream<'_, '_, R> {
                 return Err(End::NodeDeleted);
             }
             let is_idle = reply.is_none() && push.is_none();
+            // Boxed is what takes room only while there is something to do.
             if let Some(reply) = reply {
-                self.answer(reply).await?;
+                Box::pin(self.answer(reply)).await?;
             }
             if let Some(push) = push {
-                let frame = self.writing.push_frame(&push);
-                self.writing.environment.metrics.sent(push.again);
-                self.send(frame, traffic::of_kind(&push.change.path.kind)).await?;
+                Box::pin(self.push(push)).await?;
             }
             if is_idle {
                 self.wait(&mut news).await?;
             }
         }
+    }
+
+    async fn push(&mut self, push: Transmission) -> Result<(), End> {
+        let frame = self.writing.push_frame(&push);
+        self.writing.environment.metrics.sent(push.again);
+        self.send(frame, traffic::of_kind(&push.change.path.kind)).await
     }
 
     /// Until there may be something to send.
@@ -153,10 +168,10 @@ impl<R: Answers> Stream<'_, '_, R> {
             () = self.writing.echo.notified(), if echoes => {
                 let frame = Frame::Binary(binary::encode(&Native::Keepalive));
                 self.writing.environment.metrics.sent(false);
-                self.send(frame, traffic::KEEPALIVE).await
+                Box::pin(self.send(frame, traffic::KEEPALIVE)).await
             }
             reply = self.replies.next() => match reply {
-                Some(reply) => self.answer(reply).await,
+                Some(reply) => Box::pin(self.answer(reply)).await,
                 None => Err(End::ShuttingDown),
             },
             // The outbox holds the other end, and this stream the outbox.

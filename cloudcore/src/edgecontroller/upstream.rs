@@ -81,7 +81,8 @@ impl Worker {
             return;
         }
         while let Some(message) = self.requests.recv().await {
-            for answer in self.caller.serve(&message).await {
+            // Boxed: a call to the API takes 8 KiB while it is under way, and most nodes have none.
+            for answer in Box::pin(self.caller.serve(&message)).await {
                 if self.replies.send(answer).await.is_err() {
                     return;
                 }
