@@ -336,6 +336,7 @@ impl Builder {
             board,
             door,
             records: records.clone(),
+            give_back: heap::give_back,
         };
         let ready = self.readiness.register(CloudHub::NAME);
         self.supervisor.start(CloudHub::new(

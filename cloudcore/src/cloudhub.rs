@@ -10,6 +10,7 @@
 pub mod authority;
 pub mod bans;
 mod door;
+mod ebb;
 mod greeting;
 pub mod httpserver;
 mod identity;
@@ -35,8 +36,10 @@ use jiff::Timestamp;
 use proto::config::cloudcore;
 use serde::Serialize;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 pub use self::door::Door;
+use self::ebb::Ebb;
 use self::identity::Refusal;
 pub use self::metrics::Metrics;
 use self::session::Session;
@@ -79,6 +82,8 @@ pub struct Environment {
     pub door: Door,
     /// Told what stock edges acknowledge.
     pub records: SyncRecords,
+    /// Called when many nodes have gone: gives free memory back to the system. Not on a thread that serves.
+    pub give_back: fn(),
 }
 
 /// A connected node, as operators see it.
@@ -103,10 +108,12 @@ pub struct CloudHub {
 }
 
 /// Sessions that run, and goodbyes to those who were refused.
+#[derive(Default)]
 struct Running {
     tasks: JoinSet<Option<Ended>>,
     current: HashMap<NodeName, Current>,
     connections: u64,
+    ebb: Ebb,
 }
 
 /// The newest connection of a node.
@@ -158,7 +165,7 @@ impl Module for CloudHub {
 
     async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
         let Self { mut acceptor, config, environment, controller, ready } = self;
-        let mut running = Running { tasks: JoinSet::new(), current: HashMap::new(), connections: 0 };
+        let mut running = Running::default();
         let mut bans = environment.door.bans();
         // Nobody comes in before it is known who may not.
         tokio::select! {
@@ -171,6 +178,7 @@ impl Module for CloudHub {
                 () = bans.changed() => running.expel(&bans),
                 link = acceptor.accept() => running.admit(link?, &config, &environment, &controller, &shutdown),
                 Some(ended) = running.tasks.join_next() => running.forget(ended?, &environment),
+                () = task::until(running.ebb.due()) => running.give_back(&environment),
             }
         }
         drop((acceptor, controller));
@@ -214,12 +222,14 @@ impl Running {
     fn start(
         &mut self,
         node: NodeName,
-        link: Link,
+        mut link: Link,
         config: &Config,
         environment: &Environment,
         controller: &Sessions,
         shutdown: &Shutdown,
     ) {
+        // They have said what they had to say, and take 1 KiB for as long as the node is here.
+        link.peer.headers = http::HeaderMap::new();
         self.connections += 1;
         let connection = self.connections;
         let span = tracing::info_span!("session", %node, connection);
@@ -229,7 +239,7 @@ impl Running {
             older.end.request();
         }
         environment.door.enter(&node);
-        environment.metrics.connected(self.current.len());
+        self.count(environment);
         let address = link.peer.address.clone();
         let dialect = match link.peer.dialect {
             Dialect::Stock => "stock",
@@ -286,6 +296,21 @@ impl Running {
             environment.door.leave(&node);
             environment.board.remove(&node);
         }
-        environment.metrics.connected(self.current.len());
+        self.count(environment);
+    }
+
+    fn count(&mut self, environment: &Environment) {
+        let nodes = self.current.len();
+        environment.metrics.connected(nodes);
+        self.ebb.note(Instant::now(), nodes);
+    }
+
+    fn give_back(&mut self, environment: &Environment) {
+        if self.ebb.is_out(self.current.len()) {
+            let nodes = self.current.len();
+            tracing::debug!(nodes, "many nodes have gone: giving back their memory");
+            // It waits for nobody, and nobody for it.
+            drop(tokio::task::spawn_blocking(environment.give_back));
+        }
     }
 }

@@ -95,6 +95,7 @@ impl Cloud {
                 metrics,
                 board: board.clone(),
                 records: records.clone(),
+                give_back: || {},
             },
             Box::new(net.listen()),
             Sessions::new(sessions_tx),

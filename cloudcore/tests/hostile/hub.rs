@@ -80,6 +80,7 @@ impl Hub {
             board: Board::default(),
             door,
             records: SyncRecords::default(),
+            give_back: || {},
         };
         let hub = CloudHub::new(
             (&config::cloudcore::CloudHub { keepalive_interval: 3600, ..Default::default() }).into(),

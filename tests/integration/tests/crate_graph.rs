@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 /// Lower crates first. A crate may use those of earlier rows, and neither its neighbours nor what is above it.
 const ROWS: &[&[&str]] = &[
-    &["proto", "demo-app"],
+    &["proto", "heap", "demo-app"],
     &["certs", "chassis"],
     &["apiserver"],
     &["cloudcore", "edgecore", "keadm", "hollow-edge"],
