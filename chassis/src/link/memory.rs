@@ -12,7 +12,8 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use self::wire::{Received, Sent, Side, WireState};
+pub use self::wire::Side;
+use self::wire::{Held, Received, Sent, WireState};
 use super::{
     Acceptor, CloseReason, Dialer, Frame, FrameSink, FrameSource, Link, LinkError, LinkReceiver, LinkSender,
     Peer,
@@ -112,12 +113,17 @@ impl Wire {
     /// Holds back everything that is under way or sent from now on, dials and goodbyes included. Nobody is told:
     /// this is a network that has gone silent.
     pub fn hold(&self) {
-        self.change(|state| state.weather.held = true);
+        self.change(|state| state.weather.held = Held::BOTH);
     }
 
-    /// Delivers what [`Wire::hold`] held back.
+    /// The same, in one direction: a network that is half open. Dials need both.
+    pub fn hold_towards(&self, side: Side) {
+        self.change(|state| state.weather.held = Held::only_towards(side));
+    }
+
+    /// Delivers what was held back.
     pub fn release(&self) {
-        self.change(|state| state.weather.held = false);
+        self.change(|state| state.weather.held = Held::default());
     }
 
     /// Everything sent from now on takes `delay` in each direction, dials included.
@@ -177,7 +183,7 @@ impl MemoryDialer {
             |kind: io::ErrorKind| LinkError::Unreachable { address: "memory".into(), source: kind.into() };
         let dialled = Instant::now();
         let open = self.wire.until(|state| match state.weather {
-            weather if weather.held => Err(None),
+            weather if weather.held.any() => Err(None),
             weather if weather.cut => Ok(false),
             weather if Instant::now() < dialled + weather.delay => Err(Some(dialled + weather.delay)),
             _ => Ok(true),

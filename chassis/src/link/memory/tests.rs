@@ -132,6 +132,26 @@ async fn a_held_wire_is_silent_and_keeps_everything_until_released() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_half_open_wire_is_silent_in_one_direction() {
+    let net = network();
+    let mut pair = pair(&net).await;
+    pair.wire.hold_towards(Side::Edge);
+    send_numbered(&mut pair.edge, 1).await;
+    send_numbered(&mut pair.cloud, 1).await;
+    assert_eq!(receive(&mut pair.cloud, 1).await, [numbered(0)]);
+    let heard = timeout(Duration::from_secs(3600), pair.edge.rx.recv()).await;
+    assert!(heard.is_err(), "an hour of silence");
+    let dialled = net.dialer("edge-1", node("edge-1")).dial().await;
+    assert_eq!(dialled.unwrap_err().kind(), "timed_out");
+    drop(pair.cloud);
+    send_numbered(&mut pair.edge, 1).await;
+
+    pair.wire.release();
+    assert_eq!(receive(&mut pair.edge, 1).await, [numbered(0)]);
+    assert_eq!(pair.edge.tx.send(numbered(2)).await.unwrap_err().kind(), "lost");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sender_waits_when_too_much_is_under_way() {
     let mut pair = pair(&network()).await;
     pair.wire.hold();

@@ -15,10 +15,17 @@ const CAPACITY: usize = 64;
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Weather {
     pub(super) cut: bool,
-    pub(super) held: bool,
+    pub(super) held: Held,
     pub(super) delay: Duration,
     pub(super) reorder: bool,
     pub(super) duplicate: f64,
+}
+
+/// Which directions are silent.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Held {
+    to_cloud: bool,
+    to_edge: bool,
 }
 
 #[derive(Debug)]
@@ -29,9 +36,12 @@ pub(super) struct WireState {
     opened: u64,
 }
 
+/// An end of a wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
+pub enum Side {
+    /// Where links are accepted.
     Cloud,
+    /// Where they are dialled.
     Edge,
 }
 
@@ -107,8 +117,8 @@ impl WireState {
     pub(super) fn send(&mut self, now: Instant, connection: u64, from: Side, frame: &Frame) -> Sent {
         let Weather { held, delay, duplicate, .. } = self.weather;
         let Some(connection) = self.connections.get_mut(&connection) else { return Sent::Lost };
-        // On a held wire nobody has heard yet that the other end is gone.
-        if connection.broken || (!held && connection.lane(from.other()).dropped) {
+        // While its direction is held this end has not heard yet that the other one is gone.
+        if connection.broken || (!held.towards(from) && connection.lane(from.other()).dropped) {
             return Sent::Lost;
         }
         let lane = connection.lane(from);
@@ -150,7 +160,7 @@ impl WireState {
         if connection.broken {
             return Received::Lost;
         }
-        if held {
+        if held.towards(at) {
             return Received::Nothing(None);
         }
         let lane = connection.lane(at.other());
@@ -167,6 +177,28 @@ impl WireState {
             (None, Some((due, _))) if due > now => Received::Nothing(Some(due)),
             (None, Some((_, Ending::Goodbye))) => Received::Closed,
             (None, Some((_, Ending::Dropped))) => Received::Lost,
+        }
+    }
+}
+
+// === impl Held ===
+
+impl Held {
+    pub(super) const BOTH: Self = Self { to_cloud: true, to_edge: true };
+
+    pub(super) fn only_towards(side: Side) -> Self {
+        Self { to_cloud: side == Side::Cloud, to_edge: side == Side::Edge }
+    }
+
+    /// A dial needs both directions.
+    pub(super) fn any(self) -> bool {
+        self.to_cloud || self.to_edge
+    }
+
+    fn towards(self, side: Side) -> bool {
+        match side {
+            Side::Cloud => self.to_cloud,
+            Side::Edge => self.to_edge,
         }
     }
 }
