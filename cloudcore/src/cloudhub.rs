@@ -34,7 +34,7 @@ use chassis::shutdown::{Shutdown, ShutdownTrigger};
 use chassis::task;
 use jiff::Timestamp;
 use proto::config::cloudcore;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -96,6 +96,13 @@ pub struct Connected {
     since: Timestamp,
     #[serde(flatten)]
     traffic: Traffic,
+    /// Objects that it should have and has not acknowledged yet.
+    #[serde(serialize_with = "count")]
+    waiting: Outbox,
+}
+
+fn count<S: Serializer>(outbox: &Outbox, serializer: S) -> Result<S::Ok, S::Error> {
+    outbox.len().serialize(serializer)
 }
 
 /// The module.
@@ -245,9 +252,6 @@ impl Running {
             Dialect::Stock => "stock",
             Dialect::Native => "native",
         };
-        let traffic = Traffic::default();
-        let since = environment.clock.now();
-        environment.board.set(&node, Connected { address, dialect, since, traffic: traffic.clone() });
 
         let (requests_tx, requests) =
             channel::bounded_with("cloudhub_requests", REQUESTS, &environment.channels);
@@ -257,6 +261,10 @@ impl Running {
             Dialect::Native => Pace::NATIVE,
         };
         let (outbox, reader) = Outbox::new(pace);
+        let traffic = Traffic::default();
+        let since = environment.clock.now();
+        let (waiting, told) = (outbox.clone(), traffic.clone());
+        environment.board.set(&node, Connected { address, dialect, since, traffic: told, waiting });
         let replies_tx = Replies::new(replies_tx);
         let announcement =
             NodeSession { node: node.clone(), requests, replies: replies_tx.clone(), outbox, held: None };

@@ -34,7 +34,7 @@ use crate::edged::{self, Edged, Machine};
 use crate::edgehub::bootstrap::{Credentials, Rotation, load_or_join};
 use crate::edgehub::{EdgeHub, Way};
 use crate::flow::{MetaClient, PodFeed};
-use crate::metamanager::{MetaManager, Wires};
+use crate::metamanager::{self, MetaManager, Wires};
 use crate::settings::{LinkSettings, Settings, TransportSettings};
 use crate::store;
 
@@ -119,7 +119,7 @@ impl App {
         let hub_ready = readiness.register("edgehub");
 
         let debug = DebugSources::default();
-        let state = AdminState { readiness, registry, log, debug: debug.clone() };
+        let state = AdminState { readiness, registry: registry.clone(), log, debug: debug.clone() };
         let admin = Admin::bind(settings.admin, state).await.with_context(|| {
             format!("listen on {} (commonConfig.monitorServer.bindAddress)", settings.admin)
         })?;
@@ -146,7 +146,8 @@ impl App {
         debug.show(EdgeHub::NAME, hub.board());
         supervisor.start(hub);
         let wires = Wires { from_hub: hub_feed, to_hub, from_edged, to_edged: PodFeed::new(to_edged) };
-        supervisor.start(MetaManager::new(settings.meta, store, wires, clock.clone(), rng.clone()));
+        let outbox = registry.register(metamanager::Metrics::register);
+        supervisor.start(MetaManager::new(settings.meta, store, wires, clock.clone(), rng.clone(), outbox));
         if let Some(config) = settings.edged {
             let runtime = runtime.unwrap_or_else(|| connect(&config));
             let meta = MetaClient::new(to_meta);

@@ -9,6 +9,7 @@
 
 mod cloud;
 mod intake;
+mod metrics;
 mod outbox;
 mod patch;
 mod requests;
@@ -30,6 +31,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use self::cloud::Cloud;
 use self::intake::Intake;
+pub use self::metrics::Metrics;
 use self::outbox::Outbox;
 use self::requests::Requests;
 use crate::flow::{HubFeed, MetaInbox, PodChange, PodFeed, ToCloud};
@@ -69,7 +71,7 @@ pub struct Wires {
 
 impl MetaManager {
     /// Stores its inputs and outputs; see [`Wires`].
-    pub fn new(config: Config, store: Store, wires: Wires, clock: Clock, rng: Rng) -> Self {
+    pub fn new(config: Config, store: Store, wires: Wires, clock: Clock, rng: Rng, metrics: Metrics) -> Self {
         let cloud = Arc::new(Cloud::new(&config, wires.to_hub, clock.clone(), rng.clone()));
         let (wake, woken) = outbox::wake();
         Self {
@@ -82,7 +84,7 @@ impl MetaManager {
                 config.node,
                 clock,
             ),
-            outbox: Outbox::new(cloud, store.clone(), woken, rng),
+            outbox: Outbox::new(cloud, store.clone(), woken, rng, metrics),
             feed: wires.to_edged,
             store,
         }

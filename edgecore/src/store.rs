@@ -99,6 +99,15 @@ pub struct Queued {
     pub value: Vec<u8>,
 }
 
+/// How much the cloud has not accepted yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// Objects with a state to tell.
+    pub states: i64,
+    /// Entries of the queue.
+    pub queue: i64,
+}
+
 /// Handle to the store. The file is closed when the last handle and the [`Writer`] are gone.
 #[derive(Debug, Clone)]
 pub struct Store {

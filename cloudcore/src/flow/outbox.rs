@@ -99,6 +99,16 @@ impl Outbox {
         self.shared.lock().closed
     }
 
+    /// Objects that wait or are under way.
+    pub fn len(&self) -> usize {
+        self.shared.lock().state.len()
+    }
+
+    /// Whether the node has everything.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Whether both are the same outbox.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)

@@ -19,6 +19,7 @@ use proto::{Content, Operation, Resource, ResourceKind};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::Metrics;
 use super::cloud::{CallError, Cloud, called, said_ok};
 use crate::store::{Change, QueueKind, Queued, State, Store, StoreError};
 
@@ -60,6 +61,7 @@ pub(super) struct Outbox {
     told: HashMap<String, State>,
     /// What failed lately, by key, and when it may go again. Bounded by what the store holds.
     retries: HashMap<String, Retry>,
+    metrics: Metrics,
 }
 
 #[derive(Debug)]
@@ -77,8 +79,14 @@ enum Attempt {
 }
 
 impl Outbox {
-    pub(super) fn new(cloud: Arc<Cloud>, store: Store, woken: watch::Receiver<Vec<State>>, rng: Rng) -> Self {
-        Self { cloud, store, woken, rng, told: HashMap::new(), retries: HashMap::new() }
+    pub(super) fn new(
+        cloud: Arc<Cloud>,
+        store: Store,
+        woken: watch::Receiver<Vec<State>>,
+        rng: Rng,
+        metrics: Metrics,
+    ) -> Self {
+        Self { cloud, store, woken, rng, told: HashMap::new(), retries: HashMap::new(), metrics }
     }
 
     /// Ends when nobody can wake it any more.
@@ -89,6 +97,7 @@ impl Outbox {
             let is_up = *link.borrow_and_update();
             // Without a link there is nothing to try again: the next one tries everything.
             let next = if is_up { self.pass().await } else { None };
+            self.count().await;
             tokio::select! {
                 woken = self.woken.changed() => if woken.is_err() { return },
                 changed = link.changed() => match changed {
@@ -108,6 +117,14 @@ impl Outbox {
                 tracing::error!(%error, "the outbox cannot be kept in the store");
                 Some(Instant::now() + RETRY.max)
             }
+        }
+    }
+
+    /// For operators: how much the cloud does not know yet.
+    async fn count(&self) {
+        match self.store.waiting().await {
+            Ok(waiting) => self.metrics.waiting(waiting),
+            Err(error) => tracing::error!(%error, "what waits for the cloud cannot be counted"),
         }
     }
 

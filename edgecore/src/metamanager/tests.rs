@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Config, MetaManager, Wires};
+use super::{Config, MetaManager, Metrics, Wires};
 use crate::flow::{FromCloud, MetaClient, MetaError, PodChange, PodFeed, PodInbox, PodKey, ToCloud};
 use crate::store::{self, Change, Object, QueueKind, Store};
 
@@ -77,7 +77,8 @@ impl Rig {
         let (to_edged, pods) = bounded("changes", 64);
         let config = Config { node: "edge-1".to_owned(), query_timeout: QUERY_TIMEOUT };
         let wires = Wires { from_hub, to_hub, from_edged, to_edged: PodFeed::new(to_edged) };
-        let meta = MetaManager::new(config, store.clone(), wires, Clock::fixed(now()), Rng::seeded(1));
+        let (clock, rng) = (Clock::fixed(now()), Rng::seeded(1));
+        let meta = MetaManager::new(config, store.clone(), wires, clock, rng, Metrics::default());
         let (_trigger, shutdown) = Shutdown::new();
         let meta = task::spawn(tracing::Span::none(), meta.run(shutdown));
         let edged = MetaClient::new(to_meta);

@@ -4,7 +4,7 @@ use proto::hello::Held;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use std::sync::{Arc, PoisonError};
 
-use super::{Object, QueueKind, Queued, State, Store, StoreError};
+use super::{Object, QueueKind, Queued, State, Store, StoreError, Waiting};
 
 impl Store {
     /// The object at `key`.
@@ -85,6 +85,19 @@ impl Store {
                 .prepare_cached("SELECT id, kind, key, value FROM queue ORDER BY id LIMIT ?1")?
                 .query_map([limit], queued)?
                 .collect()
+        })
+        .await
+    }
+
+    /// How much the cloud has not accepted yet.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn waiting(&self) -> Result<Waiting, StoreError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached("SELECT (SELECT count(*) FROM states), (SELECT count(*) FROM queue)")?
+                .query_row([], |row| Ok(Waiting { states: row.get(0)?, queue: row.get(1)? }))
         })
         .await
     }
