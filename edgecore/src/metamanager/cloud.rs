@@ -1,7 +1,10 @@
 //! Asking the cloud: requests, answers by parent id, and whether there is a link.
+//!
+//! Stock clouds do not answer everything. What they do not answer has arrived when something that was sent after it is
+//! answered, because a stock link keeps the order ([`Cloud::post`]).
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chassis::channel::Sender;
@@ -46,18 +49,55 @@ pub(super) enum CallError {
 #[derive(Debug)]
 pub(super) struct Cloud {
     to_hub: Sender<ToCloud>,
-    /// Who waits for which answer. Leaf data, never locked across an await; bounded by the requests in flight.
-    waiting: Mutex<HashMap<String, oneshot::Sender<Box<Message>>>>,
+    /// Leaf data, never locked across an await; bounded by the requests in flight.
+    asked: Mutex<Asked>,
+    /// Number of the newest message of which it is known that it arrived.
+    arrived: watch::Sender<u64>,
     connected: watch::Sender<bool>,
     clock: Clock,
     rng: Rng,
     timeout: Duration,
 }
 
+/// What went to the cloud.
+#[derive(Debug, Default)]
+struct Asked {
+    /// Messages so far, answered or not.
+    sent: u64,
+    /// Whether every message is answered, and the order is not kept: a native link.
+    answers_all: bool,
+    /// Who waits for which answer.
+    waiting: HashMap<String, Waiter>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    number: u64,
+    answer: oneshot::Sender<Box<Message>>,
+}
+
+/// A message that is on its way.
+#[derive(Debug)]
+pub(super) struct Posted {
+    id: String,
+    answer: oneshot::Receiver<Box<Message>>,
+    /// Its number, and how far it is known that messages arrived; none where only an answer counts.
+    in_order: Option<(u64, watch::Receiver<u64>)>,
+}
+
 impl Cloud {
     pub(super) fn new(config: &Config, to_hub: Sender<ToCloud>, clock: Clock, rng: Rng) -> Self {
         let (connected, _) = watch::channel(false);
-        Self { to_hub, waiting: Mutex::default(), connected, clock, rng, timeout: config.query_timeout }
+        let (arrived, _) = watch::channel(0);
+        Self {
+            to_hub,
+            asked: Mutex::default(),
+            arrived,
+            connected,
+            clock,
+            rng,
+            timeout: config.query_timeout,
+        }
     }
 
     /// Follows the link: `true` while there is one.
@@ -69,23 +109,28 @@ impl Cloud {
         *self.connected.borrow()
     }
 
-    pub(super) fn connected(&self) {
+    /// `is_native`: the cloud answers everything.
+    pub(super) fn connected(&self, is_native: bool) {
+        self.asked().answers_all = is_native;
         self.connected.send_replace(true);
     }
 
     /// Nobody will answer what was asked on the old link.
     pub(super) fn disconnected(&self) {
         self.connected.send_replace(false);
-        self.waiting().clear();
+        self.asked().waiting.clear();
     }
 
     /// Hands an answer to whoever waits for it; gives it back when nobody does.
     pub(super) fn answered(&self, message: Box<Message>) -> Result<(), Box<Message>> {
-        let waiter = message.header.parent_id.as_deref().and_then(|id| self.waiting().remove(id));
-        match waiter {
-            Some(waiter) => waiter.send(message),
-            None => Err(message),
-        }
+        let waiter = message.header.parent_id.as_deref().and_then(|id| self.asked().waiting.remove(id));
+        let Some(Waiter { number, answer }) = waiter else { return Err(message) };
+        self.arrived.send_if_modified(|newest| {
+            let is_news = number > *newest;
+            *newest = number.max(*newest);
+            is_news
+        });
+        answer.send(message)
     }
 
     /// A fresh id and the time.
@@ -104,7 +149,49 @@ impl Cloud {
     }
 
     async fn hand_over(&self, what: ToCloud) -> Result<(), CallError> {
-        self.to_hub.send(what).await.map_err(|_| CallError::Offline)
+        let room = self.to_hub.reserve().await.map_err(|_| CallError::Offline)?;
+        let mut asked = self.asked();
+        asked.sent += 1;
+        room.send(what);
+        Ok(())
+    }
+
+    /// Sends a message to which an answer may come.
+    pub(super) async fn post(&self, message: Message) -> Result<Posted, CallError> {
+        let room = self.to_hub.reserve().await.map_err(|_| CallError::Offline)?;
+        if !self.is_connected() {
+            return Err(CallError::Offline);
+        }
+        let id = message.header.id.clone();
+        let (waiter, answer) = oneshot::channel();
+        let mut asked = self.asked();
+        asked.sent += 1;
+        let number = asked.sent;
+        asked.waiting.insert(id.clone(), Waiter { number, answer: waiter });
+        let in_order = (!asked.answers_all).then(|| (number, self.arrived.subscribe()));
+        room.send(ToCloud::Message(Box::new(message)));
+        Ok(Posted { id, answer, in_order })
+    }
+
+    /// Waits until a message is answered, or is known to have arrived at a cloud that does not answer it.
+    pub(super) async fn arrival(&self, posted: Posted) -> Result<Option<Message>, CallError> {
+        let Posted { id, answer, in_order } = posted;
+        let arrived = async {
+            match in_order {
+                // We hold the sender.
+                Some((number, mut newest)) => newest.wait_for(|newest| *newest > number).await.is_ok(),
+                None => std::future::pending().await,
+            }
+        };
+        let outcome = tokio::select! {
+            // An answer says more.
+            biased;
+            answer = answer => return answer.map(|message| Some(*message)).map_err(|_| CallError::Offline),
+            _ = arrived => Ok(None),
+            () = tokio::time::sleep(self.timeout) => Err(CallError::Timeout(self.timeout)),
+        };
+        self.asked().waiting.remove(&id);
+        outcome
     }
 
     /// Asks in edged's name and waits for the answer.
@@ -117,16 +204,12 @@ impl Cloud {
         if !self.is_connected() {
             return Err(CallError::Offline);
         }
-        let message = self.request(operation, resource, content);
-        let id = message.header.id.clone();
-        let (waiter, answer) = oneshot::channel();
-        self.waiting().insert(id.clone(), waiter);
-        self.send(message).await?;
+        let Posted { id, answer, .. } = self.post(self.request(operation, resource, content)).await?;
         match tokio::time::timeout(self.timeout, answer).await {
             Ok(Ok(message)) => Ok(*message),
             Ok(Err(_)) => Err(CallError::Offline),
             Err(_) => {
-                self.waiting().remove(&id);
+                self.asked().waiting.remove(&id);
                 Err(CallError::Timeout(self.timeout))
             }
         }
@@ -152,8 +235,8 @@ impl Cloud {
         Message::new(self.stamp(), route, content)
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<String, oneshot::Sender<Box<Message>>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -171,6 +254,11 @@ pub(super) fn called<T: DeserializeOwned>(answer: &Message) -> Result<T, CallErr
 pub(super) fn queried<T: DeserializeOwned>(answer: &Message) -> Result<T, CallError> {
     failed(answer)?;
     answer.content.decode().map_err(unreadable)
+}
+
+/// Whether the cloud took what it may not answer.
+pub(super) fn taken(answer: Option<&Message>) -> Result<(), CallError> {
+    answer.map_or(Ok(()), failed)
 }
 
 /// Whether the answer is the string `OK`.

@@ -95,7 +95,7 @@ impl Intake {
             while let Some(event) = next.take() {
                 let arrived = match event {
                     FromCloud::Connected(None) => {
-                        self.cloud.connected();
+                        self.cloud.connected(false);
                         None
                     }
                     FromCloud::Connected(Some(hello)) => {
@@ -133,7 +133,7 @@ impl Intake {
         });
         // Without a receiver the link is gone already; its end is the next event.
         drop(hello.send(held));
-        self.cloud.connected();
+        self.cloud.connected(true);
     }
 
     /// Answers go to who asked; what is left is for us. An answer that nobody waits for any more is dropped, as is

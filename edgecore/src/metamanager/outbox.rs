@@ -1,26 +1,28 @@
 //! Sends what the store holds for the cloud until the cloud has accepted it.
 //!
-//! States go side by side, one in flight per object; the queue goes in order. What the cloud refuses for good (the
+//! States go side by side, one in flight per object; the queue goes in order. Events leave it when it is known that they
+//! have arrived, which a stock cloud does not say by itself; nothing waits for that. What the cloud refuses for good (the
 //! pod is gone, another one has its name) is dropped; everything else is tried again with a back-off of its own, so
 //! that one object that fails does not hold up the others.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::backoff::{Backoff, BackoffPolicy};
 use chassis::rng::Rng;
-use chassis::task::until;
+use chassis::task::{self, until};
 use futures::StreamExt as _;
 use futures::stream;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, Preconditions};
 use proto::{Content, Operation, Resource, ResourceKind};
 use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::Metrics;
-use super::cloud::{CallError, Cloud, called, said_ok};
+use super::cloud::{CallError, Cloud, Posted, called, said_ok, taken};
 use crate::store::{Change, QueueKind, Queued, State, Store, StoreError};
 
 /// Patches in flight at once. Each is answered in a few milliseconds; more would only queue in the cloud.
@@ -61,6 +63,10 @@ pub(super) struct Outbox {
     told: HashMap<String, State>,
     /// What failed lately, by key, and when it may go again. Bounded by what the store holds.
     retries: HashMap<String, Retry>,
+    /// Events on their way: at most a page of the queue.
+    events: JoinSet<(i64, String, Attempt)>,
+    /// Their ids and keys.
+    on_their_way: HashMap<i64, String>,
     metrics: Metrics,
 }
 
@@ -86,7 +92,17 @@ impl Outbox {
         rng: Rng,
         metrics: Metrics,
     ) -> Self {
-        Self { cloud, store, woken, rng, told: HashMap::new(), retries: HashMap::new(), metrics }
+        Self {
+            cloud,
+            store,
+            woken,
+            rng,
+            told: HashMap::new(),
+            retries: HashMap::new(),
+            events: JoinSet::new(),
+            on_their_way: HashMap::new(),
+            metrics,
+        }
     }
 
     /// Ends when nobody can wake it any more.
@@ -104,15 +120,49 @@ impl Outbox {
                     Ok(()) => self.retries.clear(),
                     Err(_) => return,
                 },
+                Some(first) = self.events.join_next() => self.arrived(first).await,
                 () = until(next) => {}
             }
+        }
+    }
+
+    /// Takes the event, and those that are done as well, out of the queue.
+    async fn arrived(&mut self, first: Result<(i64, String, Attempt), JoinError>) {
+        let mut next = Some(first);
+        let mut done = Vec::new();
+        while let Some(ended) = next {
+            match ended {
+                Ok((id, _, Attempt::Done(change))) => {
+                    self.on_their_way.remove(&id);
+                    done.push(change);
+                }
+                Ok((id, key, Attempt::Again)) => {
+                    self.on_their_way.remove(&id);
+                    self.put_off(key);
+                }
+                // Only a panic ends one early, and then nobody knows which: all go again.
+                Err(error) => {
+                    tracing::error!(%error, "an event was not sent");
+                    self.events.abort_all();
+                    self.on_their_way.clear();
+                }
+            }
+            next = self.events.try_join_next();
+        }
+        if let Err(error) = self.store.apply(done).await {
+            tracing::error!(%error, "events that have arrived stay in the store, and are sent again");
         }
     }
 
     /// Sends what is due, and says when there is more to do.
     async fn pass(&mut self) -> Option<Instant> {
         match self.flush().await {
-            Ok(()) => self.retries.values().map(|retry| retry.at).min(),
+            Ok(()) => {
+                // What is on its way says itself when it has to go again.
+                let sent: HashSet<&String> = self.on_their_way.values().collect();
+                let waiting = self.retries.iter().filter(|(key, _)| !sent.contains(key));
+                waiting.map(|(_, retry)| retry.at).min()
+            }
             Err(error) => {
                 tracing::error!(%error, "the outbox cannot be kept in the store");
                 Some(Instant::now() + RETRY.max)
@@ -132,7 +182,7 @@ impl Outbox {
     async fn flush(&mut self) -> Result<(), StoreError> {
         let states = self.with_unwritten(self.store.states().await?);
         let queue = self.store.queued(QUEUE_PAGE).await?;
-        let keys: std::collections::HashSet<&str> = states
+        let keys: HashSet<&str> = states
             .iter()
             .map(|state| state.key.as_str())
             .chain(queue.iter().map(|entry| entry.key.as_str()))
@@ -185,16 +235,45 @@ impl Outbox {
     async fn send_queue(&mut self, queue: Vec<Queued>) -> Result<(), StoreError> {
         let mut done = Vec::new();
         for entry in queue {
-            if !self.is_due(&entry.key) {
+            if !self.is_due(&entry.key) || self.on_their_way.contains_key(&entry.id) {
                 continue;
             }
-            let key = entry.key.clone();
-            match send_queued(&self.cloud, entry).await {
+            let Queued { id, kind, key, value } = entry;
+            let resource = Resource::from(key.as_str());
+            let taken = match kind {
+                QueueKind::PodGone => delete_pod(&self.cloud, resource, &value).await,
+                QueueKind::Event => match post_event(&self.cloud, resource, value).await {
+                    Ok(posted) => {
+                        self.follow(id, key, posted);
+                        continue;
+                    }
+                    Err(error) => Err(error),
+                },
+            };
+            match finish(&key, taken, Change::Dequeue(id)) {
                 Attempt::Done(change) => done.push(change),
                 Attempt::Again => self.put_off(key),
             }
         }
         self.store.apply(done).await.map(drop)
+    }
+
+    /// Waits, beside everything else, for an event to arrive.
+    fn follow(&mut self, id: i64, key: String, posted: Posted) {
+        let cloud = Arc::clone(&self.cloud);
+        self.on_their_way.insert(id, key.clone());
+        task::spawn_in(&mut self.events, tracing::Span::current(), async move {
+            let arrival = cloud.arrival(posted).await;
+            let attempt = match arrival.and_then(|answer| taken(answer.as_ref())) {
+                // An event is about what is another node's by now, or its namespace is going: it always will be.
+                Err(error) if error.has_reason("Forbidden") => {
+                    tracing::info!(key, %error, "dropped");
+                    Attempt::Done(Change::Dequeue(id))
+                }
+                taken => finish(&key, taken, Change::Dequeue(id)),
+            };
+            (id, key, attempt)
+        });
     }
 
     fn is_due(&self, key: &str) -> bool {
@@ -226,17 +305,6 @@ async fn send_state(cloud: &Cloud, state: State) -> Attempt {
     finish(&key, accepted, Change::ClearState { key: key.clone(), version })
 }
 
-/// One entry of the queue.
-async fn send_queued(cloud: &Cloud, entry: Queued) -> Attempt {
-    let Queued { id, kind, key, value } = entry;
-    let resource = Resource::from(key.as_str());
-    let accepted = match kind {
-        QueueKind::PodGone => delete_pod(cloud, resource, &value).await,
-        QueueKind::Event => send_event(cloud, resource, value).await,
-    };
-    finish(&key, accepted, Change::Dequeue(id))
-}
-
 /// Asks for the API object to go, if it is still this incarnation (spec cloud-and-wire 3.7).
 async fn delete_pod(cloud: &Cloud, resource: Resource, uid: &[u8]) -> Result<(), CallError> {
     let uid = String::from_utf8_lossy(uid).into_owned();
@@ -249,16 +317,12 @@ async fn delete_pod(cloud: &Cloud, resource: Resource, uid: &[u8]) -> Result<(),
     said_ok(&cloud.call(Operation::Delete, resource, content).await?)
 }
 
-/// Events are answered by nobody (spec cloud-and-wire 3.10): on the link is all that can be known.
-async fn send_event(cloud: &Cloud, resource: Resource, value: Vec<u8>) -> Result<(), CallError> {
-    if !cloud.is_connected() {
-        return Err(CallError::Offline);
-    }
+async fn post_event(cloud: &Cloud, resource: Resource, value: Vec<u8>) -> Result<Posted, CallError> {
     let raw = String::from_utf8(value)
         .map_err(|error| error.to_string())
         .and_then(|text| serde_json::value::RawValue::from_string(text).map_err(|error| error.to_string()));
     match raw {
-        Ok(raw) => cloud.send(cloud.request(Operation::Insert, resource, Content::from_raw(raw))).await,
+        Ok(raw) => cloud.post(cloud.request(Operation::Insert, resource, Content::from_raw(raw))).await,
         Err(reason) => Err(CallError::Refused { reason: "Invalid".into(), message: reason }),
     }
 }

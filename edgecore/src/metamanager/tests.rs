@@ -342,24 +342,6 @@ async fn a_pod_that_is_gone_is_said_until_it_is_accepted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_go_in_order_and_wait_for_the_link() {
-    let mut rig = Rig::start(Vec::new()).await;
-    rig.restored().await;
-    for name in ["b", "a"] {
-        let mut event = Event::default();
-        event.metadata.namespace = Some("default".to_owned());
-        event.metadata.name = Some(name.to_owned());
-        rig.edged.event(event).await.unwrap();
-    }
-    rig.is_quiet(Duration::from_secs(10)).await;
-    assert!(rig.store.queued(8).await.unwrap().iter().all(|entry| entry.kind == QueueKind::Event));
-    rig.connect().await;
-    rig.asked(Operation::Insert, "default/event/b").await;
-    rig.asked(Operation::Insert, "default/event/a").await;
-    rig.is_quiet(Duration::from_secs(60)).await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_config_map_comes_from_the_store_else_from_the_cloud_and_is_kept() {
     let mut rig = Rig::start(Vec::new()).await;
     rig.restored().await;
@@ -435,4 +417,5 @@ async fn the_last_token_serves_while_the_cloud_is_away() {
     rig.is_quiet(Duration::from_secs(60)).await;
 }
 
+mod events;
 mod native;
