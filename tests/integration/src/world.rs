@@ -12,6 +12,7 @@
 //!
 //! Tests look at what an operator can look at: API objects, containers of the runtime, files of volumes, admin pages.
 
+mod api;
 mod cloud;
 mod describe;
 mod edge;
@@ -37,6 +38,7 @@ use kube::{Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use self::api::{Answers, ApiWeather};
 pub use self::cloud::Cloud;
 pub use self::edge::Edge;
 pub use self::fixtures::{PodFixture, config_map, pod, secret};
@@ -55,6 +57,7 @@ const MANAGER: &str = "world";
 /// See the module.
 pub struct World {
     cloud: Cloud,
+    weather: ApiWeather,
     edges: Vec<Edge>,
     client: Client,
     clock: Clock,
@@ -98,17 +101,27 @@ impl World {
     /// # Errors
     /// What could not be started.
     pub async fn start_speaking(dialect: Dialect, seed: u64, nodes: &[&str]) -> anyhow::Result<Self> {
+        let nodes: Vec<_> = nodes.iter().map(|name| (*name, dialect)).collect();
+        Self::start_mixed(seed, &nodes).await
+    }
+
+    /// The same, each node with its dialect.
+    ///
+    /// # Errors
+    /// What could not be started.
+    pub async fn start_mixed(seed: u64, nodes: &[(&str, Dialect)]) -> anyhow::Result<Self> {
         let clock = Clock::fixed(BEGIN);
         let rng = Rng::seeded(seed);
         let net = MemoryNet::new(rng.clone());
         let options = Options { clock: clock.clone(), rng: rng.clone(), ..Options::new(Database::Memory)? };
         let api = ApiServer::open(options).await.context("open the API")?;
         let client = Client::new(api.service(User::admin()), NAMESPACE);
-        let mut cloud = Cloud::new(&net, &client, &clock, &rng);
+        let weather = ApiWeather::new();
+        let mut cloud = Cloud::new(&net, &weather.client(api.service(User::admin())), &clock, &rng);
         cloud.start().await?;
-        let mut world = Self { cloud, edges: Vec::new(), client, clock };
-        for name in nodes {
-            let mut edge = Edge::new(name, &net, dialect, &world.clock, &rng)?;
+        let mut world = Self { cloud, weather, edges: Vec::new(), client, clock };
+        for (name, dialect) in nodes {
+            let mut edge = Edge::new(name, &net, *dialect, &world.clock, &rng)?;
             edge.start().await?;
             world.edges.push(edge);
         }
@@ -118,6 +131,18 @@ impl World {
     /// CloudCore.
     pub fn cloud(&mut self) -> &mut Cloud {
         &mut self.cloud
+    }
+
+    /// CloudCore, to look at.
+    #[must_use]
+    pub fn cloud_ref(&self) -> &Cloud {
+        &self.cloud
+    }
+
+    /// What lies between CloudCore and the Kubernetes API.
+    #[must_use]
+    pub fn api_weather(&self) -> &ApiWeather {
+        &self.weather
     }
 
     /// The node with this name.
@@ -166,6 +191,12 @@ impl World {
 
 /// Objects, as `kubectl` handles them.
 impl World {
+    /// A client of the API, past the weather between it and CloudCore.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// The API for one kind of object.
     #[must_use]
     pub fn api<K: Object>(&self) -> Api<K> {

@@ -253,15 +253,6 @@ async fn cloud_and_node_agree_after_bad_weather() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-#[ignore = "hundreds of seeds take minutes: `make soak`"]
-async fn soak() -> anyhow::Result<()> {
-    for seed in 1000..1300 {
-        weather(seed).await?;
-    }
-    Ok(())
-}
-
 fn node_ready(node: &Node) -> String {
     let conditions = node.status.clone().unwrap_or_default().conditions.unwrap_or_default();
     conditions

@@ -51,6 +51,8 @@ pub struct FakeContainer {
     pub id: String,
     /// Name of its pod.
     pub pod: String,
+    /// UID of its pod.
+    pub uid: String,
     /// Its name.
     pub name: String,
     /// Its restart count.

@@ -77,6 +77,20 @@ impl Cloud {
         self.running = None;
     }
 
+    /// A page of CloudCore's admin HTTP, with the head of the answer.
+    ///
+    /// # Errors
+    /// When CloudCore does not run.
+    pub async fn page(&self, path: &str) -> anyhow::Result<String> {
+        self.running.as_ref().context("CloudCore is not running")?.page(path).await
+    }
+
+    /// Whether it was started and not stopped since; one that failed counts as running.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
     pub(super) fn running(&self) -> Option<&Running> {
         self.running.as_ref()
     }

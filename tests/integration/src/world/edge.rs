@@ -1,6 +1,6 @@
 //! An edge node in a world. EdgeCore can be stopped and started; the disk, the runtime and its containers live on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ use edgecore::settings;
 use http::{HeaderMap, HeaderValue};
 use k8s_openapi::api::core::v1::Pod;
 use proto::config::edgecore::EdgeCore;
+use rusqlite::OpenFlags;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::fixtures::{APP, APP_2};
@@ -146,6 +148,45 @@ impl Edge {
     /// When EdgeCore does not run.
     pub async fn page(&self, path: &str) -> anyhow::Result<String> {
         self.running.as_ref().context("EdgeCore is not running")?.page(path).await
+    }
+
+    /// Whether it was started and not stopped since; one that failed counts as running.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// What it speaks.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Every object that the cloud sent and the node has on its disk, by key (`default/pod/web`).
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn stored(&self) -> anyhow::Result<BTreeMap<String, Value>> {
+        let file = self.disk.path().join("edgecore.db");
+        let store = rusqlite::Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let mut query = store.prepare("SELECT key, value FROM objects")?;
+        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?)))?;
+        rows.map(|row| {
+            row.map_err(anyhow::Error::from).and_then(|(k, v)| Ok((k, serde_json::from_slice(&v)?)))
+        })
+        .collect()
+    }
+
+    /// UIDs of the pods that have a folder on its disk.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn pod_folders(&self) -> anyhow::Result<BTreeSet<String>> {
+        match std::fs::read_dir(self.root_directory().join("pods")) {
+            Ok(pods) => pods.map(|pod| Ok(pod?.file_name().to_string_lossy().into_owned())).collect(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub(super) fn running(&self) -> Option<&Running> {

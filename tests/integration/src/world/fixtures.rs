@@ -50,6 +50,9 @@ pub trait PodFixture: Sized {
     /// It reads this config map, as a volume of that name.
     #[must_use]
     fn with_config(self, config_map: &str) -> Self;
+    /// It reads this config map if there is one, as a volume of that name.
+    #[must_use]
+    fn with_config_if_any(self, config_map: &str) -> Self;
     /// It reads this secret, as a volume of that name.
     #[must_use]
     fn with_secret(self, secret: &str) -> Self;
@@ -77,6 +80,15 @@ impl PodFixture for Pod {
 
     fn with_config(self, config_map: &str) -> Self {
         let source = ConfigMapVolumeSource { name: config_map.to_owned(), ..Default::default() };
+        mount(self, Volume { name: config_map.to_owned(), config_map: Some(source), ..Volume::default() })
+    }
+
+    fn with_config_if_any(self, config_map: &str) -> Self {
+        let source = ConfigMapVolumeSource {
+            name: config_map.to_owned(),
+            optional: Some(true),
+            ..ConfigMapVolumeSource::default()
+        };
         mount(self, Volume { name: config_map.to_owned(), config_map: Some(source), ..Volume::default() })
     }
 

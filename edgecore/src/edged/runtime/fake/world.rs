@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::FakeContainer;
+use crate::edged::labels::{POD_NAME, POD_UID};
 
 /// Exit code of what is killed: 128 + SIGKILL.
 pub(super) const KILLED: i32 = 137;
@@ -158,7 +159,8 @@ impl World {
         self.let_time_pass();
         let see = |container: &Entry| FakeContainer {
             id: container.id.clone(),
-            pod: container.config.labels.get(crate::edged::labels::POD_NAME).cloned().unwrap_or_default(),
+            pod: container.config.labels.get(POD_NAME).cloned().unwrap_or_default(),
+            uid: container.config.labels.get(POD_UID).cloned().unwrap_or_default(),
             name: container.name().to_owned(),
             attempt: container.config.metadata.as_ref().map_or(0, |metadata| metadata.attempt),
             running: container.is_running(),
