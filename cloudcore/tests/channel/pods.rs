@@ -49,6 +49,9 @@ async fn a_report_is_stored_and_not_echoed() {
     assert_eq!(json(&answer)["Err"], Value::Null);
     assert_eq!(json(&answer)["Object"]["status"]["phase"], "Running");
     assert!(edge.hears_nothing_for(Duration::from_secs(10)).await);
+    let nothing = Content::text(json!({"metadata": {"uid": uid}}).to_string());
+    let answer = edge.ask_with(Operation::Patch, "default/podpatch/web", nothing).await;
+    assert_eq!(json(&answer)["Err"], Value::Null);
     assert_eq!(cloud.pods().get("web").await.unwrap().status.unwrap().phase.as_deref(), Some("Running"));
 
     let labels = Patch::Merge(json!({"metadata": {"labels": {"app": "web"}}}));

@@ -51,6 +51,10 @@ async fn a_node_reports_its_status_as_text_or_as_object() {
     let node = Api::<Node>::all(cloud.client.clone()).get("edge-1").await.unwrap();
     assert_eq!(node.spec.and_then(|spec| spec.unschedulable), None, "a status report edits nothing else");
 
+    // What a stock edge sends when nothing has changed: the status stays.
+    let answer = edge.ask_with(Operation::Patch, "null/nodepatch/edge-1", Content::text("{}")).await;
+    assert_eq!(json(&answer)["Object"]["status"]["conditions"][0]["reason"], "EdgeReady");
+
     let labels = json!({"metadata": {"labels": {"zone": "north"}}});
     let answer = edge.ask(Operation::Update, "null/node/edge-1", &labels).await;
     assert!(answer.content.is_ok());

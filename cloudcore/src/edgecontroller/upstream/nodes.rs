@@ -8,7 +8,7 @@ use proto::ban;
 use serde_json::{Value, json};
 
 use super::answer::Done;
-use super::request::{NodeReport, StatusPatch};
+use super::request::{NodeReport, StatusFields, StatusPatch};
 use super::{Caller, Outcomes, not_found, status_of};
 
 /// The address of the CloudCore that holds the node; stock's router reads it.
@@ -80,14 +80,14 @@ impl Caller {
         if self.nodes().get_opt(name).await.map_err(status_of)?.is_some() {
             return Ok(Done::ok());
         }
-        let status = serde_json::from_value(report.status).ok();
+        let status = serde_json::from_value(Value::Object(report.status)).ok();
         let mut node = Node { metadata: *metadata, status, ..Node::default() };
         node.metadata.name = Some(name.to_owned());
         self.create_node(node).await?;
         Ok(Done::ok())
     }
 
-    async fn patch_node(&self, name: &str, status: Value) -> Result<Node, Box<Status>> {
+    async fn patch_node(&self, name: &str, status: StatusFields) -> Result<Node, Box<Status>> {
         let patch = Patch::Strategic(json!({"status": status}));
         self.nodes().patch_status(name, &PatchParams::default(), &patch).await.map_err(status_of)
     }

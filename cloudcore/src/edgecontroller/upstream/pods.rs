@@ -8,10 +8,10 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, Status};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::answer::Done;
-use super::request::{Named, PodReport, StatusPatch};
+use super::request::{Named, PodReport, StatusFields, StatusPatch};
 use super::{Caller, Outcomes, not_found, status_of};
 use crate::edgecontroller::shape;
 
@@ -112,7 +112,7 @@ impl Caller {
         Ok(uid)
     }
 
-    async fn patch_pod(&self, pod: &Named, uid: &str, status: Value) -> Result<Pod, Box<Status>> {
+    async fn patch_pod(&self, pod: &Named, uid: &str, status: StatusFields) -> Result<Pod, Box<Status>> {
         // With the uid in the patch the API server refuses to write to another pod of the same name.
         let patch = Patch::Strategic(json!({"metadata": {"uid": uid}, "status": status}));
         let result = self.pods(&pod.namespace).patch_status(&pod.name, &PatchParams::default(), &patch).await;

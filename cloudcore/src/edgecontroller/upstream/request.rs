@@ -10,7 +10,7 @@ use proto::reply::{ObjectResp, QueryFailure, failure_status};
 use proto::{Content, Message, ObjectPath, Operation, Resource, ResourceKind, Stamp};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::answer::Shape;
 use super::from_controller;
@@ -52,6 +52,10 @@ pub(super) enum Request {
     PatchEvent { event: Box<Event>, patch: Value },
 }
 
+/// Fields of a status. None of them changes nothing: a stock edge sends the patch `{}` when it has nothing to say, and a
+/// `null` in the place of all of them would take away the status that is there.
+pub(super) type StatusFields = Map<String, Value>;
+
 /// A strategic merge patch of a status. What else stands in a patch is not ours to pass on: a node reports, it
 /// does not edit.
 #[derive(Debug, Deserialize)]
@@ -59,7 +63,7 @@ pub(super) struct StatusPatch {
     #[serde(default)]
     pub(super) metadata: PatchMetadata,
     #[serde(default)]
-    pub(super) status: Value,
+    pub(super) status: StatusFields,
 }
 
 /// The part of the metadata in a status patch that says which object is meant.
@@ -74,7 +78,7 @@ pub(super) struct PatchMetadata {
 #[derive(Debug, Deserialize)]
 pub(super) struct NodeReport {
     #[serde(default, alias = "Status")]
-    pub(super) status: Value,
+    pub(super) status: StatusFields,
     /// In a first report only.
     #[serde(default)]
     pub(super) metadata: Option<Box<ObjectMeta>>,
@@ -88,7 +92,7 @@ pub(super) struct PodReport {
     #[serde(rename = "Name", default)]
     pub(super) name: String,
     #[serde(rename = "Status", default)]
-    pub(super) status: Value,
+    pub(super) status: StatusFields,
 }
 
 /// Why a message is not a request.
