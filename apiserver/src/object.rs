@@ -3,7 +3,7 @@
 //! The server is generic over kinds, custom resources included, so objects are JSON trees while they are worked
 //! on; these functions are the only places that know where metadata lives.
 
-use jiff::{Timestamp, Unit};
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use serde_json::{Map, Value};
 
 use crate::registry::{KindInfo, Subresource};
@@ -91,9 +91,11 @@ pub(crate) fn copy_field(from: &Value, to: &mut Value, key: &str) {
     };
 }
 
-/// A time as metadata carries it: RFC 3339, UTC, whole seconds.
+/// A time as metadata carries it: RFC 3339, UTC, whole seconds. What is left of the second is cut off, as in Kubernetes:
+/// nothing was made in the future.
 pub(crate) fn time(timestamp: Timestamp) -> String {
-    timestamp.round(Unit::Second).map_or_else(|_| timestamp.to_string(), |rounded| rounded.to_string())
+    let whole = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Floor);
+    timestamp.round(whole).map_or_else(|_| timestamp.to_string(), |rounded| rounded.to_string())
 }
 
 /// Whether something has to happen before a terminating object may go: a finalizer.
@@ -113,4 +115,20 @@ pub(crate) fn specification(kind: &KindInfo, object: &Value) -> Value {
         }
     }
     specification
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_never_later_than_it_was() {
+        for (exact, whole) in [
+            ("2026-11-27T16:19:59.680Z", "2026-11-27T16:19:59Z"),
+            ("2026-11-27T16:19:59Z", "2026-11-27T16:19:59Z"),
+            ("1969-12-31T23:59:58.5Z", "1969-12-31T23:59:58Z"),
+        ] {
+            assert_eq!(time(exact.parse().unwrap()), whole);
+        }
+    }
 }

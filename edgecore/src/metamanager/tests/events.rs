@@ -27,7 +27,7 @@ impl Rig {
     }
 
     async fn report(&self, text: &str) {
-        self.edged.pod_status(web(), status(text)).await.unwrap();
+        self.edged.report_pod_status(web(), status(text)).await.unwrap();
     }
 }
 

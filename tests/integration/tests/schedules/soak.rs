@@ -1,4 +1,6 @@
 //! Many schedules, as many at a time as there are cores, each in a runtime of its own.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests may")]
+#![expect(clippy::print_stdout, reason = "a run of an hour shows how far it is")]
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -48,7 +48,7 @@ enum Api {
     /// In another CloudCore that has no nodes, as a cluster would be.
     Beside {
         /// Ends with this.
-        _process: Child,
+        _process: Box<Child>,
         ports: Ports,
     },
 }
@@ -107,7 +107,7 @@ impl CloudCore {
             let mut process = spawn(&binary, folder.path(), API)?;
             until_joinable(&mut process, folder.path(), API).await?;
             hub.kube_api_config.kube_config = kubeconfig(folder.path()).to_string_lossy().into_owned();
-            Api::Beside { _process: process, ports }
+            Api::Beside { _process: Box::new(process), ports }
         };
         write(folder.path(), HUB, &hub)?;
         let mut process = spawn(&binary, folder.path(), HUB)?;
