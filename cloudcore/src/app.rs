@@ -157,7 +157,7 @@ impl App {
         match simulated {
             Some(Simulated { acceptor, client, root_pem }) => {
                 let api = Api { client, root_pem };
-                builder.start_controllers(&api).await?;
+                builder.start_controllers(&api);
                 let bans = builder.start_bans(&api);
                 let door = builder.door(bans);
                 builder.start_hub(acceptor, door, api);
@@ -212,7 +212,9 @@ impl Builder {
         self.registry.register(|registry| server.register_metrics(registry));
         let api = Api { client: server.client(), root_pem: server.ca_pem().to_owned() };
         self.supervisor.start(server);
-        self.start_controllers(&api).await?;
+        // The kinds come first, so that no watch begins with "not found". Where the API is somebody else's, so are they.
+        definitions::install(&api.client).await?;
+        self.start_controllers(&api);
         Ok(api)
     }
 
@@ -248,13 +250,10 @@ impl Builder {
         Door::new(limit, bans, self.hub_metrics.clone())
     }
 
-    /// The kinds come first, so that no watch begins with "not found".
-    async fn start_controllers(&mut self, api: &Api) -> anyhow::Result<()> {
-        definitions::install(&api.client).await?;
+    fn start_controllers(&mut self, api: &Api) {
         let ready = self.readiness.register(Controllers::NAME);
         let (client, root) = (api.client.clone(), api.root_pem.clone());
         self.supervisor.start(Controllers::new(client, self.clock.clone(), root, ready));
-        Ok(())
     }
 
     /// Certificates, the HTTPS server that nodes join at, and the socket that they connect to.

@@ -29,6 +29,7 @@ use chassis::clock::Clock;
 use chassis::link::Dialect;
 use chassis::link::memory::MemoryNet;
 use chassis::rng::Rng;
+use cloudcore::embedded::definitions;
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -116,6 +117,7 @@ impl World {
         let options = Options { clock: clock.clone(), rng: rng.clone(), ..Options::new(Database::Memory)? };
         let api = ApiServer::open(options).await.context("open the API")?;
         let client = Client::new(api.service(User::admin()), NAMESPACE);
+        definitions::install(&client).await?;
         let weather = ApiWeather::new();
         let mut cloud = Cloud::new(&net, &weather.client(api.service(User::admin())), &clock, &rng);
         cloud.start().await?;
