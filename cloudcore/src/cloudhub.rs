@@ -10,13 +10,13 @@
 pub mod authority;
 pub mod bans;
 mod door;
-mod ebb;
 mod greeting;
 pub mod httpserver;
 mod identity;
 mod metrics;
 pub mod secrets;
 mod session;
+mod tide;
 mod traffic;
 mod writing;
 
@@ -39,10 +39,10 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub use self::door::Door;
-use self::ebb::Ebb;
 use self::identity::Refusal;
 pub use self::metrics::Metrics;
 use self::session::Session;
+use self::tide::Tide;
 use self::traffic::Traffic;
 use crate::flow::{Bans, NodeName, NodeSession, Outbox, Pace, Replies, Sessions, SyncRecords};
 
@@ -82,7 +82,7 @@ pub struct Environment {
     pub door: Door,
     /// Told what stock edges acknowledge.
     pub records: SyncRecords,
-    /// Called when many nodes have gone: gives free memory back to the system. Not on a thread that serves.
+    /// Called when many nodes have come or gone: gives free memory back to the system. Not on a thread that serves.
     pub give_back: fn(),
 }
 
@@ -120,7 +120,7 @@ struct Running {
     tasks: JoinSet<Option<Ended>>,
     current: HashMap<NodeName, Current>,
     connections: u64,
-    ebb: Ebb,
+    tide: Tide,
 }
 
 /// The newest connection of a node.
@@ -185,7 +185,7 @@ impl Module for CloudHub {
                 () = bans.changed() => running.expel(&bans),
                 link = acceptor.accept() => running.admit(link?, &config, &environment, &controller, &shutdown),
                 Some(ended) = running.tasks.join_next() => running.forget(ended?, &environment),
-                () = task::until(running.ebb.due()) => running.give_back(&environment),
+                () = task::until(running.tide.due()) => running.give_back(&environment),
             }
         }
         drop((acceptor, controller));
@@ -310,13 +310,13 @@ impl Running {
     fn count(&mut self, environment: &Environment) {
         let nodes = self.current.len();
         environment.metrics.connected(nodes);
-        self.ebb.note(Instant::now(), nodes);
+        self.tide.note(Instant::now(), nodes);
     }
 
     fn give_back(&mut self, environment: &Environment) {
-        if self.ebb.is_out(self.current.len()) {
-            let nodes = self.current.len();
-            tracing::debug!(nodes, "many nodes have gone: giving back their memory");
+        let nodes = self.current.len();
+        if self.tide.is_time(nodes) {
+            tracing::debug!(nodes, "many nodes have come or gone: giving back free memory");
             // It waits for nobody, and nobody for it.
             drop(tokio::task::spawn_blocking(environment.give_back));
         }
