@@ -11,7 +11,7 @@ use crate::process::Machine;
 use crate::report::{Figure, Report};
 
 /// Scenario, its figure, what it is called here, and the aim.
-const ROWS: [(&str, &str, &str, &str); 25] = [
+const ROWS: [(&str, &str, &str, &str); 24] = [
     ("connect-storm", "until all are ready", "connect storm: all Ready after", ""),
     ("connect-storm", "ready after p99", "connect storm: Ready after, p99", ""),
     ("connect-storm", "hub CPU", "connect storm: hub CPU", ""),
@@ -41,7 +41,6 @@ const ROWS: [(&str, &str, &str, &str); 25] = [
     ("fan-out", "API writes per delivered object", "API writes for each delivered object", "0 (native)"),
     ("fan-out", "objects delivered twice", "objects delivered twice", "0"),
     ("fan-out", "objects delivered out of order", "objects delivered out of order", "0"),
-    ("idle", "own PSS per node", "hollow-edge's own PSS for each node", ""),
 ];
 
 /// What was measured, dialect by dialect.
