@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use libfuzzer_sys::fuzz_target;
 use proto::api::reliablesync::{ClusterObjectSync, ObjectSync, RecordName};
 use proto::ban::BanList;
-use proto::quantity::Quantity;
+use proto::quantity::Amount;
 
 fuzz_target!(|text: &str| {
     if let Ok(record) = serde_json::from_str::<ObjectSync>(text) {
@@ -25,7 +25,7 @@ fuzz_target!(|text: &str| {
     let (list, unreadable) = BanList::from_data(&BTreeMap::from([("edge-1".to_owned(), text.to_owned())]));
     // Whoever is in the list is banned, readable or not, unless the entry says that the ban was lifted.
     assert!(unreadable.is_empty() || list.is_banned("edge-1"));
-    if let Ok(quantity) = Quantity::parse(text) {
+    if let Ok(quantity) = Amount::parse(text) {
         // Sums and quotients hold at the edges of the range as well.
         let _ = (quantity.value(), quantity.milli_value(), quantity.plus(quantity), quantity.divided_by(quantity));
     }
