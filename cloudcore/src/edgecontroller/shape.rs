@@ -33,9 +33,16 @@ pub(crate) fn secret(secret: &Secret) -> Option<Change> {
     change(ResourceKind::Secret, Operation::Update, &secret.metadata, secret, &essence)
 }
 
-/// A node: always an update, as in stock.
+/// A node: always an update, as in stock. That the cluster has lost sight of it is no report of its own, and it acts on that:
+/// it says again how it is.
 pub(crate) fn node(node: &Node) -> Option<Change> {
-    change(ResourceKind::Node, Operation::Update, &node.metadata, node, &node.spec)
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let is_lost = conditions.iter().any(|one| one.type_ == "Ready" && one.status == "Unknown");
+    let (kind, operation) = (ResourceKind::Node, Operation::Update);
+    if is_lost {
+        return change(kind, operation, &node.metadata, node, &(&node.spec, "lost"));
+    }
+    change(kind, operation, &node.metadata, node, &node.spec)
 }
 
 /// The removal of what `change` put there. It carries the object as last seen, because the edge looks for the

@@ -100,7 +100,12 @@ impl Module for Controllers {
             let (actions, next) =
                 memory.plan(&view.snapshot(), &self.root_pem, Instant::now(), self.clock.now());
             look_at = next;
-            if perform(&self.client, self.clock.now(), actions, &mut memory.scheduler).await {
+            // What is cut off in the middle is planned anew by whoever comes next.
+            let failed = tokio::select! {
+                () = shutdown.requested() => return Ok(()),
+                failed = perform(&self.client, self.clock.now(), actions, &mut memory.scheduler) => failed,
+            };
+            if failed {
                 let again = Instant::now() + AGAIN;
                 look_at = Some(next.map_or(again, |next| next.min(again)));
             }

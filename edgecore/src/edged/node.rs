@@ -147,10 +147,14 @@ impl NodeAgent {
         // The cluster may take a node for lost just when it comes back, and write that over what was reported: until
         // a lease's time has passed, everything is reported.
         let mut insist_until = Instant::now();
+        let mut doubts = Doubts::default();
         loop {
             let status = self.monitor.look().await;
+            let known = self.meta.node().await.ok().flatten();
+            let is_doubted = doubts.are_new(known.as_ref());
             let is_due = reported.as_ref().is_none_or(|(last, at)| {
-                Instant::now() < insist_until
+                is_doubted
+                    || Instant::now() < insist_until
                     || at.elapsed() >= self.config.report_every
                     || !says_the_same(last, &status)
             });
@@ -176,6 +180,24 @@ impl NodeAgent {
                 Ok(()) = came_back.changed() => insist_until = Instant::now() + self.config.lease,
             }
         }
+    }
+}
+
+/// What the cluster thinks of the node, when it thinks that the node is lost.
+#[derive(Debug, Default)]
+struct Doubts {
+    /// The version of the Node that was answered last.
+    answered: Option<String>,
+}
+
+impl Doubts {
+    /// Whether the Node, as the cloud sent it last, says that the node is lost, and nothing was said against it yet.
+    fn are_new(&mut self, node: Option<&Node>) -> bool {
+        let conditions =
+            node.and_then(|node| node.status.as_ref()?.conditions.as_deref()).unwrap_or_default();
+        let is_lost = conditions.iter().any(|one| one.type_ == "Ready" && one.status == "Unknown");
+        let version = node.and_then(|node| node.metadata.resource_version.clone());
+        is_lost && version != std::mem::replace(&mut self.answered, version.clone())
     }
 }
 

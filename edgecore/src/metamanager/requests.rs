@@ -259,7 +259,16 @@ impl Answers {
             .map_err(failed)?;
         let object: T = queried(&answer).map_err(failed)?;
         let filed: Filed = answer.content.decode().unwrap_or_default();
-        if let Err(error) = self.keep(&resource, &object, filed.metadata.uid.as_deref()).await {
+        let used = filing(&resource, &object, filed.metadata.uid.as_deref()).map(|object| Change::PutUsed {
+            object,
+            pods: format!("{namespace}/{}/", ResourceKind::Pod),
+            name: name.to_owned(),
+        });
+        let kept = match used {
+            Ok(change) => self.apply(change).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = kept {
             tracing::error!(%error, %resource, "used, and not in the store: a restart offline will not have it");
             return Ok(object);
         }
@@ -328,16 +337,7 @@ impl Answers {
         object: &T,
         uid: Option<&str>,
     ) -> Result<(), MetaError> {
-        let value = serde_json::to_vec(object).map_err(|error| MetaError::Store(error.to_string()))?;
-        let kind = resource.kind().map(ToString::to_string).unwrap_or_default();
-        let object = Object {
-            key: resource.to_string(),
-            kind,
-            uid: uid.unwrap_or_default().to_owned(),
-            value,
-            digest: 0,
-        };
-        self.apply(Change::PutObject(object)).await
+        self.apply(Change::PutObject(filing(resource, object, uid)?)).await
     }
 
     async fn apply(&self, change: Change) -> Result<(), MetaError> {
@@ -352,6 +352,14 @@ impl Answers {
     ) -> Result<T, CallError> {
         called(&self.cloud.call(operation, resource.clone(), content(object)?).await?)
     }
+}
+
+/// An object as the store keeps it.
+fn filing<T: Serialize>(resource: &Resource, object: &T, uid: Option<&str>) -> Result<Object, MetaError> {
+    let value = serde_json::to_vec(object).map_err(|error| MetaError::Store(error.to_string()))?;
+    let kind = resource.kind().map(ToString::to_string).unwrap_or_default();
+    let uid = uid.unwrap_or_default().to_owned();
+    Ok(Object { key: resource.to_string(), kind, uid, value, digest: 0 })
 }
 
 /// The part of any object that filing needs.

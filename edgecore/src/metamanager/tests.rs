@@ -343,7 +343,7 @@ async fn a_pod_that_is_gone_is_said_until_it_is_accepted() {
 
 #[tokio::test(start_paused = true)]
 async fn a_config_map_comes_from_the_store_else_from_the_cloud_and_is_kept() {
-    let mut rig = Rig::start(Vec::new()).await;
+    let mut rig = Rig::start(vec![stored_pod()]).await;
     rig.restored().await;
     let offline = rig.edged.config_map("default", "web").await;
     assert!(matches!(offline, Err(MetaError::Offline { .. })), "{offline:?}");
@@ -360,6 +360,20 @@ async fn a_config_map_comes_from_the_store_else_from_the_cloud_and_is_kept() {
     // From now on without the cloud.
     rig.disconnect().await;
     assert!(rig.edged.config_map("default", "web").await.is_ok());
+}
+
+/// The answer may come when its last user is gone, and the cloud has taken from the node what it knew to be there.
+#[tokio::test(start_paused = true)]
+async fn a_config_map_that_no_pod_names_any_more_is_not_kept() {
+    let mut rig = Rig::start(Vec::new()).await;
+    rig.restored().await;
+    rig.connect().await;
+    let edged = rig.edged.clone();
+    let asking = task::spawn(tracing::Span::none(), async move { edged.config_map("default", "web").await });
+    let question = rig.asked(Operation::Query, "default/configmap/web").await;
+    rig.answer(&question, content(&json!({"metadata": {"name": "web", "uid": "c"}}))).await;
+    assert!(asking.await.unwrap().is_ok());
+    assert_eq!(rig.store.object("default/configmap/web").await.unwrap(), None);
 }
 
 #[tokio::test(start_paused = true)]

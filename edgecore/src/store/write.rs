@@ -26,6 +26,16 @@ const SNAPSHOT_EVERY: Duration = Duration::from_secs(6 * 3600);
 pub enum Change {
     /// Keep this version of an object.
     PutObject(Object),
+    /// Keep an object that was asked for, if a pod that is here names it: when the last such pod goes, the cloud takes
+    /// from the node what it knows to be there, and this may come later.
+    PutUsed {
+        /// The object.
+        object: Object,
+        /// What precedes the names of pods of its namespace in their keys, `default/pod/`.
+        pods: String,
+        /// Its name.
+        name: String,
+    },
     /// Forget an object. With a UID, only when it is that incarnation.
     DeleteObject {
         /// Its key.
@@ -189,19 +199,23 @@ impl Module for Writer {
 fn touches_objects(changes: &[Change], outcomes: &[Outcome]) -> bool {
     changes.iter().zip(outcomes).any(|(change, outcome)| {
         *outcome == Outcome::Changed
-            && matches!(change, Change::PutObject(_) | Change::DeleteObject { .. } | Change::PutToken { .. })
+            && matches!(
+                change,
+                Change::PutObject(_)
+                    | Change::PutUsed { .. }
+                    | Change::DeleteObject { .. }
+                    | Change::PutToken { .. }
+            )
     })
 }
 
 fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<Outcome> {
     let rows = match change {
-        Change::PutObject(Object { key, kind, uid, value, digest }) => connection
-            .prepare_cached(
-                "INSERT INTO objects (key, kind, uid, value, digest) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (key) DO UPDATE SET kind = ?2, uid = ?3, value = ?4, digest = ?5
-                 WHERE value <> ?4 OR digest <> ?5",
-            )?
-            .execute(params![key, kind, uid, value, digest.cast_signed()])?,
+        Change::PutObject(object) => put(connection, object)?,
+        Change::PutUsed { object, pods, name } => match is_named(connection, pods, name)? {
+            true => put(connection, object)?,
+            false => 0,
+        },
         Change::DeleteObject { key, uid } => connection
             .prepare_cached("DELETE FROM objects WHERE key = ?1 AND (?2 = '' OR uid = ?2)")?
             .execute(params![key, uid])?,
@@ -226,6 +240,28 @@ fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<Outcome> 
         }
     };
     Ok(if rows == 0 { Outcome::Unchanged } else { Outcome::Changed })
+}
+
+fn put(connection: &Connection, object: &Object) -> rusqlite::Result<usize> {
+    let Object { key, kind, uid, value, digest } = object;
+    connection
+        .prepare_cached(
+            "INSERT INTO objects (key, kind, uid, value, digest) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (key) DO UPDATE SET kind = ?2, uid = ?3, value = ?4, digest = ?5
+             WHERE value <> ?4 OR digest <> ?5",
+        )?
+        .execute(params![key, kind, uid, value, digest.cast_signed()])
+}
+
+/// Whether the text of a pod contains the name as a string. It may stand there for something else; then an object is kept
+/// that is not used, until the cloud says so.
+fn is_named(connection: &Connection, pods: &str, name: &str) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT 1 FROM objects WHERE kind = 'pod' AND substr(key, 1, length(?1)) = ?1
+             AND instr(CAST(value AS TEXT), ?2) > 0",
+        )?
+        .exists(params![pods, format!("\"{name}\"")])
 }
 
 fn enqueue(connection: &Connection, kind: QueueKind, key: &str, value: &[u8]) -> rusqlite::Result<usize> {

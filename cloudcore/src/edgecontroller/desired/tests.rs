@@ -265,14 +265,26 @@ fn an_object_with_nothing_new_in_it_is_not_sent_and_its_version_is_known() {
     let known = desired.config(&path(ResourceKind::ConfigMap, "cfg")).unwrap();
     assert_eq!(known.resource_version, "4");
 
-    let heartbeat = |version: &str, time: &str| -> Node {
-        serde_json::from_value(json!({
-            "metadata": {"name": "edge-1", "uid": "n", "resourceVersion": version},
-            "status": {"conditions": [{"type": "Ready", "status": "True", "lastHeartbeatTime": time}]},
-        }))
-        .unwrap()
-    };
-    assert!(desired.node_applied(&heartbeat("5", "2026-01-01T00:00:00Z")).is_some());
-    assert!(desired.node_applied(&heartbeat("6", "2026-01-01T00:05:00Z")).unwrap().1.is_echo);
-    assert!(desired.node_applied(&heartbeat("6", "2026-01-01T00:05:00Z")).is_none());
+    assert!(desired.node_applied(&heartbeat("5", "True", "2026-01-01T00:00:00Z")).is_some());
+    assert!(desired.node_applied(&heartbeat("6", "True", "2026-01-01T00:05:00Z")).unwrap().1.is_echo);
+    assert!(desired.node_applied(&heartbeat("6", "True", "2026-01-01T00:05:00Z")).is_none());
+}
+
+fn heartbeat(version: &str, ready: &str, time: &str) -> Node {
+    serde_json::from_value(json!({
+        "metadata": {"name": "edge-1", "uid": "n", "resourceVersion": version},
+        "status": {"conditions": [{"type": "Ready", "status": ready, "lastHeartbeatTime": time}]},
+    }))
+    .unwrap()
+}
+
+#[test]
+fn a_node_hears_that_the_cluster_has_lost_sight_of_it_and_that_it_sees_it_again() {
+    let mut desired = Desired::default();
+    for (version, ready, is_echo) in [("1", "True", false), ("2", "False", true), ("3", "Unknown", false)] {
+        let told = desired.node_applied(&heartbeat(version, ready, "2026-01-01T00:00:00Z")).unwrap();
+        assert_eq!(told.1.is_echo, is_echo, "{version}");
+    }
+    assert!(desired.node_applied(&heartbeat("4", "Unknown", "2026-01-01T00:00:05Z")).unwrap().1.is_echo);
+    assert!(!desired.node_applied(&heartbeat("5", "True", "2026-01-01T00:00:10Z")).unwrap().1.is_echo);
 }

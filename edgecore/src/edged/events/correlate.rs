@@ -20,6 +20,9 @@ const ALIKE_WINDOW: SignedDuration = SignedDuration::from_mins(10);
 const BURST: f64 = 25.0;
 /// ... and then one in this time: a pod in a crash loop must not wear out the flash.
 const REFILL: SignedDuration = SignedDuration::from_mins(5);
+/// The same text again is told at most this often: a pod that waits for something tries every few seconds, and would have
+/// nothing left to say when it starts at last. Doubled, what `kubectl` shows of it is older.
+const REPEAT: SignedDuration = SignedDuration::from_mins(1);
 /// Kubernetes takes 1024 bytes of message.
 const MAX_MESSAGE: usize = 1024;
 
@@ -53,6 +56,8 @@ struct Alike {
 struct Sent {
     name: String,
     first: Timestamp,
+    /// When it was told last.
+    told: Timestamp,
     count: i32,
 }
 
@@ -96,10 +101,10 @@ impl Correlator {
             severity: draft.severity,
             reason: draft.reason.to_owned(),
         };
-        if !self.take_token(&topic.uid, now) {
+        let message = truncated(draft.message);
+        if self.was_just_told(&topic, &message, now) || !self.take_token(&topic.uid, now) {
             return None;
         }
-        let message = truncated(draft.message);
         let (message, key) = if self.is_one_of_many(&topic, &message, now) {
             (truncated(&format!("(combined from similar events): {message}")), String::new())
         } else {
@@ -111,9 +116,11 @@ impl Correlator {
         let sent = remembered(&mut self.sent, (topic, key), || Sent {
             name: format!("{subject}.{number:x}"),
             first: now,
+            told: now,
             count: 0,
         });
         sent.count = sent.count.saturating_add(1);
+        sent.told = now;
         let sent = sent.clone();
         Some(self.event(draft, sent, message, now))
     }
@@ -141,6 +148,14 @@ impl Correlator {
             reporting_instance: Some(self.host.clone()),
             ..Event::default()
         }
+    }
+
+    /// Counts what was told a moment ago.
+    fn was_just_told(&mut self, topic: &Topic, message: &str, now: Timestamp) -> bool {
+        let Some(sent) = self.sent.get_mut(&(topic.clone(), message.to_owned())) else { return false };
+        let is_fresh = now.duration_since(sent.told) < REPEAT;
+        sent.count = sent.count.saturating_add(i32::from(is_fresh));
+        is_fresh
     }
 
     fn take_token(&mut self, uid: &str, now: Timestamp) -> bool {
@@ -216,14 +231,15 @@ mod tests {
     }
 
     #[test]
-    fn the_same_is_counted() {
+    fn the_same_is_counted_and_told_now_and_then() {
         let mut correlator = correlator();
         let first = observe(&mut correlator, 0, ("n", "FailedMount", "no config map")).unwrap();
-        let second = observe(&mut correlator, 5, ("n", "FailedMount", "no config map")).unwrap();
+        assert_eq!(observe(&mut correlator, 5, ("n", "FailedMount", "no config map")), None);
+        let second = observe(&mut correlator, 60, ("n", "FailedMount", "no config map")).unwrap();
         assert_eq!(first.metadata.name, second.metadata.name);
-        assert_eq!((first.count, second.count), (Some(1), Some(2)));
+        assert_eq!((first.count, second.count), (Some(1), Some(3)));
         assert_eq!(second.first_timestamp.unwrap().0, at(0));
-        assert_eq!(second.last_timestamp.unwrap().0, at(5));
+        assert_eq!(second.last_timestamp.unwrap().0, at(60));
         assert_eq!(second.metadata.namespace.as_deref(), Some("default"));
     }
 
@@ -256,11 +272,22 @@ mod tests {
     #[test]
     fn a_flood_about_one_subject_is_dropped_and_others_are_heard() {
         let mut correlator = correlator();
-        let sent = (0..100).filter(|_| observe(&mut correlator, 0, ("n", "R", "m")).is_some()).count();
-        assert_eq!(sent, BURST as usize);
+        let mut heard =
+            |index: usize| observe(&mut correlator, 0, ("n", "R", &format!("m{index}"))).is_some();
+        assert_eq!((0..100).filter(|index| heard(*index)).count(), BURST as usize);
         assert!(observe(&mut correlator, 0, ("m", "R", "m")).is_some());
         assert!(observe(&mut correlator, REFILL.as_secs() - 1, ("n", "R", "m")).is_none());
         assert!(observe(&mut correlator, REFILL.as_secs(), ("n", "R", "m")).is_some());
+    }
+
+    /// A pod that has waited for ten minutes says that it has started.
+    #[test]
+    fn what_repeats_leaves_room_for_what_comes_after_it() {
+        let mut correlator = correlator();
+        for second in (0..600).step_by(5) {
+            observe(&mut correlator, second, ("n", "FailedMount", "no config map"));
+        }
+        assert!(observe(&mut correlator, 600, ("n", "Started", "Started container")).is_some());
     }
 
     #[test]

@@ -247,6 +247,31 @@ async fn what_has_not_changed_is_reported_seldom() {
     assert_eq!(passed.as_secs(), 300, "nodeStatusReportFrequency");
 }
 
+/// The cluster may say at any time that the node is lost, and only a report undoes that: one for each time it says so.
+#[tokio::test(start_paused = true)]
+async fn it_contradicts_whoever_says_that_it_is_lost() {
+    let lost = |version: &str| -> Node {
+        serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "edge-1", "resourceVersion": version},
+            "status": {"conditions": [{"type": "Ready", "status": "Unknown"}]},
+        }))
+        .unwrap()
+    };
+    let mut fixture = Fixture::start(true, None);
+    fixture.status().await;
+    for version in ["7", "8"] {
+        fixture.stored = Some(lost(version));
+        let said = fixture.clock.now();
+        assert_eq!(ready(&fixture.status().await).status, "True");
+        assert_eq!(fixture.clock.now().duration_since(said).as_secs(), 10, "nodeStatusUpdateFrequency");
+        let said = fixture.clock.now();
+        if version == "8" {
+            fixture.status().await;
+            assert_eq!(fixture.clock.now().duration_since(said).as_secs(), 300, "once is enough");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn offline_after_a_reboot_it_reports_from_what_it_knows() {
     let info = NodeSystemInfo { boot_id: "another".to_owned(), ..NodeSystemInfo::default() };

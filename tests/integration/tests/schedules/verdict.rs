@@ -15,9 +15,9 @@ use serde_json::Value;
 use crate::operator;
 use crate::play::{LABEL, NodeFacts, Play};
 
-/// A stock link has nothing that says what a node holds, so what was deleted while the node was away stays on it until
-/// CloudCore remembers what it gave out (`ObjectSync`). Until then leftovers on stock nodes count for nothing.
-const STOCK_NODES_MAY_KEEP_LEFTOVERS: bool = true;
+/// Whether nodes that speak the stock dialect may keep what was deleted while they were away. They need not: CloudCore
+/// remembers in `ObjectSync` records what they hold.
+const STOCK_NODES_MAY_KEEP_LEFTOVERS: bool = false;
 
 /// Everything that has to be true in the end must be so within this: the longest wait between two attempts of a node to
 /// tell something (60 s and its jitter), after the longest between two dials (30 s and its jitter), and then
@@ -78,7 +78,7 @@ async fn differences(play: &Play) -> anyhow::Result<Vec<String>> {
         let edge = play.world.edge(&facts.name);
         let mut local = on_node(edge, &truth, play).unwrap_or_else(|error| vec![format!("{error:#}")]);
         let bound = truth.on(&facts.name).count();
-        local.extend(operator::unrest_of_edge(edge, may_keep(edge).then_some(bound)).await?);
+        local.extend(operator::unrest_of_edge(edge, (!may_keep(edge)).then_some(bound)).await?);
         wrong.extend(local.into_iter().map(|what| format!("{}: {what}", facts.name)));
     }
     wrong.extend(operator::unrest_of_cloud(&play.world, play.nodes.len()).await?);
