@@ -12,8 +12,15 @@ mod play;
 mod soak;
 mod verdict;
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use self::plan::Plan;
 use self::play::Play;
+
+/// In virtual time: several times what a schedule and its end take. One that takes longer waits for ever.
+const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Plays one schedule.
 ///
@@ -27,7 +34,7 @@ async fn schedule(seed: u64) -> anyhow::Result<()> {
         play.heal(&plan).await?;
         verdict::agree(&play).await
     };
-    match outcome.await {
+    match timeout(LONGEST, outcome).await.map_err(anyhow::Error::from).flatten() {
         Ok(()) => Ok(()),
         Err(error) => anyhow::bail!("{error:#}\n{plan}{}", play.world.describe().await),
     }
