@@ -109,6 +109,11 @@ impl Cloud {
         *self.connected.borrow()
     }
 
+    /// Whether the cloud sends by itself what the node should have, and takes away what it should not: a native link.
+    pub(super) fn is_native(&self) -> bool {
+        self.asked().answers_all
+    }
+
     /// `is_native`: the cloud answers everything.
     pub(super) fn connected(&self, is_native: bool) {
         self.asked().answers_all = is_native;

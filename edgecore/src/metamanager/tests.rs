@@ -378,7 +378,7 @@ async fn a_config_map_that_no_pod_names_any_more_is_not_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn a_config_map_that_finds_no_room_is_used_and_not_acknowledged() {
-    let mut rig = Rig::start_full().await;
+    let mut rig = Rig::open(vec![ballast(), stored_pod()], true).await;
     rig.restored().await;
     rig.connect().await;
     let edged = rig.edged.clone();

@@ -91,3 +91,17 @@ async fn a_push_that_removes_another_incarnation_leaves_this_one() {
     assert_eq!(rig.acks().await.stored, [1]);
     assert!(rig.store.object("default/pod/web").await.unwrap().is_some());
 }
+
+/// The cloud takes away what no pod uses any more, and an answer may overtake that: only what is pushed is kept.
+#[tokio::test(start_paused = true)]
+async fn a_config_map_that_was_asked_for_is_used_and_kept_only_when_it_is_pushed() {
+    let mut rig = Rig::start(vec![stored_pod()]).await;
+    rig.restored().await;
+    rig.hello().await;
+    let edged = rig.edged.clone();
+    let asking = task::spawn(tracing::Span::none(), async move { edged.config_map("default", "web").await });
+    let question = rig.asked(Operation::Query, "default/configmap/web").await;
+    rig.answer(&question, content(&json!({"metadata": {"name": "web", "uid": "c"}}))).await;
+    assert!(asking.await.unwrap().is_ok());
+    assert_eq!(rig.store.object("default/configmap/web").await.unwrap(), None);
+}
