@@ -15,9 +15,9 @@ use serde_json::Value;
 use crate::operator;
 use crate::play::{LABEL, NodeFacts, Play};
 
-/// Whether nodes that speak the stock dialect may keep what was deleted while they were away. They need not: CloudCore
-/// remembers in `ObjectSync` records what they hold.
-const STOCK_NODES_MAY_KEEP_LEFTOVERS: bool = false;
+/// A config map or secret that a stock link brought as an answer, after its removal and before that of its last pod, stays
+/// until the cloud has a reason to remove it again. Stock KubeEdge keeps all of them for good. Pods never stay.
+const STOCK_NODES_MAY_KEEP_LEFTOVERS: bool = true;
 
 /// Everything that has to be true in the end must be so within this: the longest wait between two attempts of a node to
 /// tell something (60 s and its jitter), after the longest between two dials (30 s and its jitter), and then
@@ -159,13 +159,11 @@ fn on_node(edge: &Edge, truth: &Truth, play: &Play) -> anyhow::Result<Vec<String
         wrong.extend(shows(edge, pod, truth));
     }
     wrong.extend(runs(edge, truth, play)?);
-    if !may_keep(edge) {
-        let kinds = ["/pod/", "/configmap/", "/secret/"];
-        let is_left = |key: &&String| {
-            kinds.iter().any(|kind| key.contains(kind)) && !wanted.keys().any(|wanted| key.ends_with(wanted))
-        };
-        wrong.extend(stored.keys().filter(is_left).map(|key| format!("still has {key}")));
-    }
+    let kinds: &[&str] = if may_keep(edge) { &["/pod/"] } else { &["/pod/", "/configmap/", "/secret/"] };
+    let is_left = |key: &&String| {
+        kinds.iter().any(|kind| key.contains(kind)) && !wanted.keys().any(|wanted| key.ends_with(wanted))
+    };
+    wrong.extend(stored.keys().filter(is_left).map(|key| format!("still has {key}")));
     Ok(wrong)
 }
 
