@@ -86,7 +86,8 @@ spec:
 
 /// An image that is nowhere and a volume that no node of ours has: `kubectl` shows what is wrong, nothing else is disturbed, and
 /// the pods can be deleted.
-async fn pods_that_cannot_run_say_why(kubectl: &Kubectl) {
+async fn pods_that_cannot_run_say_why(site: &Site) {
+    let kubectl = site.kubectl();
     let pods = [
         idle_pod("absent", "skerry.local/none:1", "Never", ""),
         idle_pod("unreachable", "registry.invalid/none:1", "IfNotPresent", ""),
@@ -115,6 +116,9 @@ async fn pods_that_cannot_run_say_why(kubectl: &Kubectl) {
     .await
     .unwrap();
     kubectl.run(&["delete", "pod", "absent", "unreachable", "odd", "--timeout=90s"]).await.unwrap();
+    for pod in ["absent", "unreachable", "odd"] {
+        gone(site, pod).await;
+    }
 }
 
 /// The ids of a pod's containers and how often they were started again.
@@ -164,6 +168,11 @@ async fn boot_without_cloud(site: &Site, pod: &str, text: &str) {
 async fn delete(site: &Site, pod: &str) {
     assert!(!site.containers_of(pod).unwrap().is_empty());
     site.kubectl().run(&["delete", "pod", pod, "--timeout=90s"]).await.unwrap();
+    gone(site, pod).await;
+}
+
+/// The node is done a moment after the API object has gone.
+async fn gone(site: &Site, pod: &str) {
     until("the pod's sandbox and container are gone", SOON, || async {
         let left = site.containers_of(pod)?;
         anyhow::ensure!(left.is_empty(), "left: {left:?}");
@@ -195,7 +204,7 @@ async fn pods_run_and_outlive_whatever_is_killed() {
     ready(&kubectl, "late").await;
     answers(&kubectl, "late", "better late than never").await;
 
-    pods_that_cannot_run_say_why(&kubectl).await;
+    pods_that_cannot_run_say_why(&site).await;
     kill_the_daemons(&site, "late").await;
     delete(&site, "late").await;
     boot_without_cloud(&site, "hello", "look again.\n").await;
