@@ -161,8 +161,6 @@ impl Drop for QuicAcceptor {
     }
 }
 
-/// The TLS configuration as QUIC needs it. Sessions are not resumed: each link proves the certificate that the node
-/// has now.
 /// Connection ids carry a mark of `reset_key` as well: datagrams with others are dropped without an answer.
 fn endpoint_config(reset_key: &ResetKey) -> EndpointConfig {
     let key = hmac::Key::new(hmac::HMAC_SHA256, reset_key);
@@ -177,6 +175,8 @@ fn endpoint_config(reset_key: &ResetKey) -> EndpointConfig {
     config
 }
 
+/// The TLS configuration as QUIC needs it. Sessions are not resumed: each link proves the certificate that the node
+/// has now.
 pub(super) fn config(tls: &rustls::ServerConfig, limits: &QuicLimits) -> io::Result<ServerConfig> {
     let mut tls = tls.clone();
     tls.alpn_protocols = alpn();

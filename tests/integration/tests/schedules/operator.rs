@@ -21,13 +21,13 @@ const QUIET: [&str; 6] = [
 /// Queues between modules and what waits for the cloud, by name and labels.
 const DEPTHS: [&str; 2] = ["channel_depth_messages", "metamanager_outbox_waiting"];
 
-/// What of an edge is not at rest. `pods` is how many it should know of; none when it may know of more.
-pub(crate) async fn unrest_of_edge(edge: &Edge, pods: Option<usize>) -> anyhow::Result<Vec<String>> {
+/// What of an edge is not at rest. `pods` is how many it should know of.
+pub(crate) async fn unrest_of_edge(edge: &Edge, pods: usize) -> anyhow::Result<Vec<String>> {
     let mut wrong = waiting(&body(&edge.page("/metrics").await?));
     let state: Value = serde_json::from_str(&body(&edge.page("/debug/state").await?))?;
     let known = state["edged"].as_object().map_or(0, serde_json::Map::len);
-    if pods.is_some_and(|pods| pods != known) {
-        wrong.push(format!("knows {known} pods, not {pods:?}: {}", state["edged"]));
+    if pods != known {
+        wrong.push(format!("knows {known} pods, not {pods}: {}", state["edged"]));
     }
     Ok(wrong)
 }

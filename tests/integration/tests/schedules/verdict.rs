@@ -15,10 +15,6 @@ use serde_json::Value;
 use crate::operator;
 use crate::play::{LABEL, NodeFacts, Play};
 
-/// A config map or secret that a stock link brought as an answer, after its removal and before that of its last pod, stays
-/// until the cloud has a reason to remove it again. Stock KubeEdge keeps all of them for good. Pods never stay.
-const STOCK_NODES_MAY_KEEP_LEFTOVERS: bool = true;
-
 /// Everything that has to be true in the end must be so within this: the longest wait between two attempts of a node to
 /// tell something (60 s and its jitter), after the longest between two dials (30 s and its jitter), and then
 /// what a watch and a crashed container wait for.
@@ -78,15 +74,21 @@ async fn differences(play: &Play) -> anyhow::Result<Vec<String>> {
         let edge = play.world.edge(&facts.name);
         let mut local = on_node(edge, &truth, play).unwrap_or_else(|error| vec![format!("{error:#}")]);
         let bound = truth.on(&facts.name).count();
-        local.extend(operator::unrest_of_edge(edge, (!may_keep(edge)).then_some(bound)).await?);
+        local.extend(operator::unrest_of_edge(edge, bound).await?);
         wrong.extend(local.into_iter().map(|what| format!("{}: {what}", facts.name)));
     }
     wrong.extend(operator::unrest_of_cloud(&play.world, play.nodes.len()).await?);
     Ok(wrong)
 }
 
-fn may_keep(edge: &Edge) -> bool {
-    STOCK_NODES_MAY_KEEP_LEFTOVERS && edge.dialect() == Dialect::Stock
+/// What a node must not keep without need. A config map or secret that a stock link brought as an answer, after its
+/// removal and before that of its last pod, stays until the cloud has a reason to remove it again. Stock KubeEdge keeps
+/// all of them for good. Pods never stay.
+fn must_go(edge: &Edge) -> &'static [&'static str] {
+    match edge.dialect() {
+        Dialect::Stock => &["/pod/"],
+        Dialect::Native => &["/pod/", "/configmap/", "/secret/"],
+    }
 }
 
 impl Truth {
@@ -159,9 +161,9 @@ fn on_node(edge: &Edge, truth: &Truth, play: &Play) -> anyhow::Result<Vec<String
         wrong.extend(shows(edge, pod, truth));
     }
     wrong.extend(runs(edge, truth, play)?);
-    let kinds: &[&str] = if may_keep(edge) { &["/pod/"] } else { &["/pod/", "/configmap/", "/secret/"] };
     let is_left = |key: &&String| {
-        kinds.iter().any(|kind| key.contains(kind)) && !wanted.keys().any(|wanted| key.ends_with(wanted))
+        must_go(edge).iter().any(|kind| key.contains(kind))
+            && !wanted.keys().any(|wanted| key.ends_with(wanted))
     };
     wrong.extend(stored.keys().filter(is_left).map(|key| format!("still has {key}")));
     Ok(wrong)
@@ -242,14 +244,11 @@ fn runs(edge: &Edge, truth: &Truth, play: &Play) -> anyhow::Result<Vec<String>> 
             wrong.push(format!("{running} containers of pod {} run, not {wanted}", pod.name_any()));
         }
     }
-    if !may_keep(edge) {
-        let left = containers.iter().filter(|one| !bound.contains(&one.uid));
-        wrong.extend(left.map(|one| format!("has a container of a pod that is gone: {one:?}")));
-        let folders = edge.pod_folders()?;
-        wrong.extend(
-            folders.difference(&bound).map(|uid| format!("has the folder of a pod that is gone: {uid}")),
-        );
-    }
+    let left = containers.iter().filter(|one| !bound.contains(&one.uid));
+    wrong.extend(left.map(|one| format!("has a container of a pod that is gone: {one:?}")));
+    let folders = edge.pod_folders()?;
+    wrong
+        .extend(folders.difference(&bound).map(|uid| format!("has the folder of a pod that is gone: {uid}")));
     Ok(wrong)
 }
 
