@@ -253,7 +253,8 @@ impl Builder {
     fn start_controllers(&mut self, api: &Api) {
         let ready = self.readiness.register(Controllers::NAME);
         let (client, root) = (api.client.clone(), api.root_pem.clone());
-        self.supervisor.start(Controllers::new(client, self.clock.clone(), root, ready));
+        let (clock, rng) = (self.clock.clone(), self.rng.clone());
+        self.supervisor.start(Controllers::new(client, clock, rng, root, ready));
     }
 
     /// Certificates, the HTTPS server that nodes join at, and the socket that they connect to.

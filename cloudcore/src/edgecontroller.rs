@@ -266,7 +266,7 @@ impl Module for EdgeController {
     const NAME: &'static str = "edgecontroller";
 
     async fn run(mut self, _shutdown: Shutdown) -> anyhow::Result<()> {
-        let mut watches = watches::start(&self.context.client);
+        let mut watches = watches::start(&self.context.client, &self.context.rng);
         let mut seen = Synced::default();
         let (synced, until_synced) = watch::channel(false);
         let permits = Arc::new(Semaphore::new(RESYNCS));

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 pub use self::metrics::Metrics;
 use crate::flow::{NodeName, Outcome, Record, RecordId, SyncRecords, Task};
-use crate::watching::{Change, changes};
+use crate::watching::{Change, Patience, changes};
 
 /// Calls under way at a time. Records matter less than what else CloudCore wants of the API server.
 const CALLS: usize = 16;
@@ -136,11 +136,11 @@ impl SyncController {
         let config = watcher::Config::default;
         let namespaced = watch_objects(Api::<ObjectSync>::all(self.client.clone()), config());
         let cluster = watch_objects(Api::<ClusterObjectSync>::all(self.client.clone()), config());
-        let namespaced = changes(namespaced.default_backoff()).map(|change| {
+        let namespaced = changes(namespaced.backoff(Patience::new(&self.rng))).map(|change| {
             change
                 .map(|change| told(false, change, |record| read(record.metadata, record.spec, record.status)))
         });
-        let cluster = changes(cluster.default_backoff()).map(|change| {
+        let cluster = changes(cluster.backoff(Patience::new(&self.rng))).map(|change| {
             change
                 .map(|change| told(true, change, |record| read(record.metadata, record.spec, record.status)))
         });

@@ -29,6 +29,7 @@ use tokio::time::Instant;
 use super::Metrics;
 use super::secrets::ensure_namespace;
 use crate::flow::{BansWriter, NodeName};
+use crate::watching::Patience;
 
 /// Tries again to write down a ban. The node is refused meanwhile; only a restart within this time could forget it.
 const RETRY: BackoffPolicy =
@@ -85,8 +86,9 @@ impl Module for BanKeeper {
 impl BanKeeper {
     async fn keep(mut self) {
         let only = watcher::Config::default().fields(&format!("metadata.name={CONFIG_MAP}"));
-        let mut events =
-            watch_objects(Api::namespaced(self.client.clone(), NAMESPACE), only).default_backoff().boxed();
+        let mut events = watch_objects(Api::namespaced(self.client.clone(), NAMESPACE), only)
+            .backoff(Patience::new(&self.rng))
+            .boxed();
         let mut ready = Some(self.ready);
         let mut backoff = Backoff::new(RETRY, self.rng);
         let mut known = Known::default();

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 
+use chassis::rng::Rng;
 use futures::StreamExt as _;
 use futures::stream::{BoxStream, SelectAll};
 use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolume, Pod, Secret};
@@ -16,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use super::desired::{Desired, Outgoing};
 use crate::flow::{AnnotatedNodes, NodeName};
-use crate::watching::{Change, changes};
+use crate::watching::{Change, Patience, changes};
 
 /// Pods that are bound to some node.
 const BOUND: &str = "spec.nodeName!=";
@@ -58,21 +59,28 @@ pub(super) struct Synced {
 }
 
 /// Starts the watches.
-pub(super) fn start(client: &Client) -> Watches {
-    let client = || client.clone();
+pub(super) fn start(client: &Client, rng: &Rng) -> Watches {
+    let (client, patience) = (|| client.clone(), || Patience::new(rng));
     let any = Config::default();
     let mut all = SelectAll::new();
-    all.push(facts(Api::all(client()), any.clone().fields(BOUND), Kind::Pods, Fact::Pods));
-    all.push(facts(Api::all(client()), any.clone(), Kind::ConfigMaps, Fact::ConfigMaps));
-    all.push(facts(Api::all(client()), any.clone(), Kind::Secrets, Fact::Secrets));
-    all.push(facts(Api::all(client()), any.clone(), Kind::PersistentVolumes, Fact::PersistentVolumes));
-    all.push(facts(Api::all(client()), any.labels(EDGE), Kind::Nodes, Fact::Nodes));
+    all.push(facts(Api::all(client()), any.clone().fields(BOUND), patience(), Kind::Pods, Fact::Pods));
+    all.push(facts(Api::all(client()), any.clone(), patience(), Kind::ConfigMaps, Fact::ConfigMaps));
+    all.push(facts(Api::all(client()), any.clone(), patience(), Kind::Secrets, Fact::Secrets));
+    all.push(facts(
+        Api::all(client()),
+        any.clone(),
+        patience(),
+        Kind::PersistentVolumes,
+        Fact::PersistentVolumes,
+    ));
+    all.push(facts(Api::all(client()), any.labels(EDGE), patience(), Kind::Nodes, Fact::Nodes));
     all
 }
 
 fn facts<K>(
     api: Api<K>,
     config: Config,
+    patience: Patience,
     kind: Kind,
     to_fact: impl Fn(Change<K>) -> Fact + Send + 'static,
 ) -> BoxStream<'static, Result<Fact, (Kind, watcher::Error)>>
@@ -85,7 +93,7 @@ where
         + 'static,
 {
     let events =
-        watch(api, config).default_backoff().modify(|object| object.meta_mut().managed_fields = None);
+        watch(api, config).backoff(patience).modify(|object| object.meta_mut().managed_fields = None);
     changes(events).map(move |change| change.map(&to_fact).map_err(|error| (kind, error))).boxed()
 }
 

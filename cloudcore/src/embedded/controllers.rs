@@ -6,10 +6,13 @@ use anyhow::Context as _;
 use chassis::clock::Clock;
 use chassis::module::Module;
 use chassis::readiness::ReadyGuard;
+use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
 use chassis::task::until;
 use futures::stream::{self, StreamExt as _};
 use jiff::Timestamp;
+use k8s_openapi::Resource as _;
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::Client;
 use tokio::time::Instant;
 
@@ -17,8 +20,9 @@ use super::action::Action;
 use super::lifecycle::Heartbeats;
 use super::orphans::Missing;
 use super::scheduler::Scheduler;
-use super::view::{self, Snapshot};
+use super::view::{self, Change, Snapshot};
 use super::{accounts, namespaces};
+use crate::watching::TRIED_AGAIN;
 
 /// Calls to the API in flight at once; the API has one writer, so more would only queue there.
 const IN_FLIGHT: usize = 8;
@@ -29,6 +33,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub struct Controllers {
     client: Client,
     clock: Clock,
+    rng: Rng,
     root_pem: String,
     ready: ReadyGuard,
 }
@@ -50,12 +55,18 @@ struct Memory {
 impl Controllers {
     /// `root_pem` is the certificate that pods verify the API with; `ready` is let go when the first picture is
     /// complete.
-    pub fn new(client: Client, clock: Clock, root_pem: String, ready: ReadyGuard) -> Self {
-        Self { client, clock, root_pem, ready }
+    pub fn new(client: Client, clock: Clock, rng: Rng, root_pem: String, ready: ReadyGuard) -> Self {
+        Self { client, clock, rng, root_pem, ready }
     }
 }
 
 impl Memory {
+    fn interrupted(&mut self, kind: &str, now: Instant) {
+        if kind == Lease::URL_PATH_SEGMENT {
+            self.heartbeats.unseen(now + TRIED_AGAIN);
+        }
+    }
+
     /// Everything that is to be done now, and when to look again without a change.
     fn plan(
         &mut self,
@@ -81,14 +92,20 @@ impl Module for Controllers {
     const NAME: &'static str = "embedded-controllers";
 
     async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
-        let (view, mut changes) = view::watch(&self.client);
+        let (view, mut changes) = view::watch(&self.client, &self.rng);
         let mut memory = Memory::default();
         let mut ready = Some(self.ready);
         let mut look_at: Option<Instant> = None;
         loop {
             tokio::select! {
                 () = shutdown.requested() => return Ok(()),
-                change = changes.next() => change.context("the watches have ended")?,
+                change = changes.next() => match change.context("the watches have ended")? {
+                    Change::Newer => {}
+                    Change::Interrupted(kind) => {
+                        memory.interrupted(kind, Instant::now());
+                        continue;
+                    }
+                },
                 () = until(look_at) => {}
             }
             if !view.is_complete() {

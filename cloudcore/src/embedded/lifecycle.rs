@@ -33,6 +33,8 @@ const EFFECT: &str = "NoSchedule";
 #[derive(Debug, Default)]
 pub(super) struct Heartbeats {
     seen: HashMap<String, Heartbeat>,
+    /// No lease could be seen to change before this, and so a node's silence counts from here.
+    unseen_until: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -60,7 +62,8 @@ impl Heartbeats {
         for node in &snapshot.nodes {
             let Some(name) = node.metadata.name.as_deref() else { continue };
             names.push(name);
-            let stale_at = self.observe(name, leases.get(name).copied(), now) + GRACE;
+            let changed_at = self.observe(name, leases.get(name).copied(), now);
+            let stale_at = self.unseen_until.map_or(changed_at, |until| until.max(changed_at)) + GRACE;
             if now >= stale_at {
                 actions.extend(mark_unknown(name, node));
             } else {
@@ -70,6 +73,11 @@ impl Heartbeats {
         }
         self.seen.retain(|name, _| names.contains(&name.as_str()));
         (actions, next)
+    }
+
+    /// Leases cannot be watched; they will be again by `until`. That nothing is heard of a node tells nothing of the node.
+    pub(super) fn unseen(&mut self, until: Instant) {
+        self.unseen_until = Some(until);
     }
 
     /// Notes a change of the lease; gives when it last changed. A node that is new to us counts from now.
@@ -166,6 +174,19 @@ mod tests {
             (taints.len(), taints[0].key.as_str(), taints[0].effect.as_str()),
             (1, UNREACHABLE, EFFECT)
         );
+    }
+
+    #[test]
+    fn what_could_not_be_seen_is_not_held_against_a_node() {
+        let mut beats = Heartbeats::default();
+        let start = Instant::now();
+        let same = snapshot(ready(node("edge-1"), "True"), "2026-01-01T00:00:00Z");
+        beats.plan(&same, start, wall());
+        let seeing = start + GRACE + Duration::from_secs(30);
+        beats.unseen(seeing);
+        assert_eq!(beats.plan(&same, seeing, wall()), (vec![], Some(seeing + GRACE)));
+        let (actions, _) = beats.plan(&same, seeing + GRACE, wall());
+        assert!(matches!(actions.first(), Some(Action::MarkUnknown { .. })), "{actions:?}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use chassis::rng::Rng;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod, ServiceAccount};
@@ -13,6 +14,7 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 
 use super::accounts::ROOT_CA;
+use crate::watching::Patience;
 
 /// Namespace of the nodes' leases.
 pub(super) const LEASES: &str = "kube-node-lease";
@@ -45,19 +47,28 @@ pub(super) struct Snapshot {
     pub(super) roots: Vec<Arc<ConfigMap>>,
 }
 
-/// Says that something changed; carries nothing, the picture does.
-pub(super) type Changes = BoxStream<'static, ()>;
+/// What happened to the picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It is another one.
+    Newer,
+    /// The watch of this kind (its plural) was interrupted: the picture stands still, whatever the cluster does.
+    Interrupted(&'static str),
+}
+
+pub(super) type Changes = BoxStream<'static, Change>;
 
 /// Starts watching. The stream must be polled for the picture to follow the cluster.
-pub(super) fn watch(client: &Client) -> (View, Changes) {
+pub(super) fn watch(client: &Client, rng: &Rng) -> (View, Changes) {
     let everything = watcher::Config::default;
-    let (pods, pod_changes) = follow(Api::all(client.clone()), everything());
-    let (nodes, node_changes) = follow(Api::all(client.clone()), everything());
-    let (leases, lease_changes) = follow(Api::namespaced(client.clone(), LEASES), everything());
-    let (namespaces, namespace_changes) = follow(Api::all(client.clone()), everything());
-    let (accounts, account_changes) = follow(Api::all(client.clone()), everything());
+    let patience = || Patience::new(rng);
+    let (pods, pod_changes) = follow(Api::all(client.clone()), everything(), patience());
+    let (nodes, node_changes) = follow(Api::all(client.clone()), everything(), patience());
+    let (leases, lease_changes) = follow(Api::namespaced(client.clone(), LEASES), everything(), patience());
+    let (namespaces, namespace_changes) = follow(Api::all(client.clone()), everything(), patience());
+    let (accounts, account_changes) = follow(Api::all(client.clone()), everything(), patience());
     let only_roots = everything().fields(&format!("metadata.name={ROOT_CA}"));
-    let (roots, root_changes) = follow(Api::all(client.clone()), only_roots);
+    let (roots, root_changes) = follow(Api::all(client.clone()), only_roots, patience());
     let changes = stream::select_all([
         pod_changes,
         node_changes,
@@ -69,24 +80,24 @@ pub(super) fn watch(client: &Client) -> (View, Changes) {
     (View { pods, nodes, leases, namespaces, accounts, roots }, changes.boxed())
 }
 
-fn follow<K>(api: Api<K>, config: watcher::Config) -> (Store<K>, Changes)
+fn follow<K>(api: Api<K>, config: watcher::Config, patience: Patience) -> (Store<K>, Changes)
 where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K: Resource + k8s_openapi::Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     K::DynamicType: Default + Eq + Hash + Clone + Debug + Send + Sync + Unpin,
 {
     let (store, writer) = reflector::store();
     let changes = watcher(api, config)
         // Managed fields are a third of an object and no controller looks at them.
         .modify(|object| object.meta_mut().managed_fields = None)
-        .default_backoff()
+        .backoff(patience)
         .reflect(writer)
         .filter_map(|event| async move {
             match event {
                 Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => None,
-                Ok(_) => Some(()),
+                Ok(_) => Some(Change::Newer),
                 Err(error) => {
-                    tracing::warn!(kind = std::any::type_name::<K>(), %error, "watch interrupted");
-                    None
+                    tracing::warn!(kind = K::URL_PATH_SEGMENT, %error, "watch interrupted");
+                    Some(Change::Interrupted(K::URL_PATH_SEGMENT))
                 }
             }
         })
