@@ -3,14 +3,15 @@
 mod demo;
 mod pods;
 mod rates;
+mod rest;
 mod startup;
 mod table;
-mod usage;
 
 use std::path::Path;
 use std::time::Duration;
 
 use self::demo::Demo;
+use self::startup::File;
 use self::table::Table;
 
 /// Long enough that what happens every 10 s (lease, node status) counts as often as it does over a day.
@@ -28,10 +29,13 @@ pub async fn run(binaries: &Path, demo: &Path, out: &mut impl std::io::Write) ->
     }
     let demo = Demo::find(demo).await?;
     writeln!(out, "measuring {} s of rest ...", IDLE.as_secs())?;
-    for (name, usage) in usage::at_rest(&demo, &["edgecore", "cloudcore"], IDLE).await? {
+    let rest = rest::measure(&demo, &["edgecore", "cloudcore"], IDLE).await?;
+    for (name, usage) in rest.processes {
         table.row(&format!("{name} PSS, idle"), format!("{:.1} MiB", usage.pss_mib));
+        table.row(&format!("{name} heap and stacks, idle"), format!("{:.1} MiB", usage.anon_mib));
         table.row(&format!("{name} CPU, idle"), format!("{:.2} % of a core", usage.cpu_percent));
     }
+    table.row("the machine: a page touched after rest", rest.touch.to_string());
     writeln!(out, "starting 20 pods, one after the other ...")?;
     let times = pods::apply_to_running(&demo, 20).await?;
     table.row("apply to Running, p50", seconds(table::percentile(&times, 50)));
@@ -40,8 +44,15 @@ pub async fn run(binaries: &Path, demo: &Path, out: &mut impl std::io::Write) ->
     for (what, rate) in rates::measure(&demo).await? {
         table.row(what, format!("{rate:.0}/s"));
     }
-    writeln!(out, "stopping edgecore until its node is not ready, then starting it (about a minute) ...")?;
-    table.row("edgecore start to Ready", seconds(startup::start_to_ready(&demo).await?));
+    writeln!(
+        out,
+        "stopping edgecore until its node is not ready, then starting it (about a minute, twice) ..."
+    )?;
+    for (name, file) in
+        [("edgecore start to Ready", File::AsItIs), ("the same, its file in memory", File::InMemory)]
+    {
+        table.row(name, seconds(startup::start_to_ready(&demo, file).await?));
+    }
     writeln!(out, "\n{table}")?;
     Ok(())
 }

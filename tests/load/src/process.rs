@@ -1,13 +1,21 @@
-//! Memory and CPU of processes from `/proc` (proc(5)), what the machine is, and how many files this process may have open.
+//! Memory and CPU of processes from `/proc` (proc(5)), what the machine is, what its memory costs, and how many files this
+//! process may have open.
 
 use std::fmt;
+use std::hint::black_box;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{SysconfVar, sysconf};
+use tokio::time::Instant;
 
 /// Files that this process has open beside its nodes' sockets.
 const OTHER_FILES: u64 = 128;
+
+/// Memory that is touched to see what that costs: more than the caches of a core hold.
+const TOUCHED_PAGES: usize = 4096;
+const PAGE: usize = 4096;
 
 /// What a process has used at one moment.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,6 +50,45 @@ impl Usage {
             threads,
         })
     }
+}
+
+/// What it costs to reach for a page of memory. A virtual machine whose host takes back what is not in use pays for every
+/// page that has rested, and shows that as CPU time of the process: where the two differ much, figures of processes
+/// that rest most of the time say more of the machine than of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Touch {
+    /// A page that was in use just before.
+    pub in_use: Duration,
+    /// A page that nobody has touched for a while.
+    pub rested: Duration,
+}
+
+impl Touch {
+    /// Lets memory rest for so long.
+    pub async fn after(rest: Duration) -> Self {
+        let mut memory = vec![1_u8; TOUCHED_PAGES * PAGE];
+        touch(&mut memory);
+        let in_use = touch(&mut memory);
+        tokio::time::sleep(rest).await;
+        Self { in_use, rested: touch(&mut memory) }
+    }
+}
+
+impl fmt::Display for Touch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let us = |time: Duration| time.as_secs_f64() * 1e6;
+        write!(f, "{:.2} µs ({:.2} µs in use)", us(self.rested), us(self.in_use))
+    }
+}
+
+/// Writes to every page; how long that takes for one of them.
+fn touch(memory: &mut [u8]) -> Duration {
+    let start = Instant::now();
+    for byte in memory.iter_mut().step_by(PAGE) {
+        *byte = black_box(byte.wrapping_add(1));
+    }
+    black_box(&memory);
+    start.elapsed() / u32::try_from(TOUCHED_PAGES).unwrap_or(u32::MAX)
 }
 
 /// The machine, as far as figures depend on it. What cannot be read is left empty.

@@ -20,8 +20,17 @@ use super::demo::Demo;
 const NOT_READY_LIMIT: Duration = Duration::from_secs(120);
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
+/// Where the program is when it is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum File {
+    /// On the disk, or still in memory, as the kernel likes.
+    AsItIs,
+    /// In the page cache, as when it has just been written or run.
+    InMemory,
+}
+
 /// Kills edgecore, waits until the cluster has noticed, and starts it as it was started before.
-pub(super) async fn start_to_ready(demo: &Demo) -> anyhow::Result<Duration> {
+pub(super) async fn start_to_ready(demo: &Demo, file: File) -> anyhow::Result<Duration> {
     let edgecore = demo.process("edgecore");
     let pid = demo.pid("edgecore")?;
     let mut command = same_command(pid)?;
@@ -29,6 +38,9 @@ pub(super) async fn start_to_ready(demo: &Demo) -> anyhow::Result<Duration> {
     let nodes: Api<Node> = Api::all(demo.client.clone());
     let noticed = timeout(NOT_READY_LIMIT, await_condition(nodes.clone(), NODE, is_ready(false))).await;
 
+    if file == File::InMemory {
+        fs::read(command.get_program()).context("read the program")?;
+    }
     // Started in any case: the demo is left as it was found.
     let start = Instant::now();
     edgecore.start(&mut command)?;

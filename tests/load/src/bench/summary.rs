@@ -11,7 +11,7 @@ use crate::process::Machine;
 use crate::report::{Figure, Report};
 
 /// Scenario, its figure, what it is called here, and the aim.
-const ROWS: [(&str, &str, &str, &str); 24] = [
+const ROWS: [(&str, &str, &str, &str); 26] = [
     ("connect-storm", "until all are ready", "connect storm: all Ready after", ""),
     ("connect-storm", "ready after p99", "connect storm: Ready after, p99", ""),
     ("connect-storm", "hub CPU", "connect storm: hub CPU", ""),
@@ -26,12 +26,14 @@ const ROWS: [(&str, &str, &str, &str); 24] = [
     ),
     ("hub-restart", "ready after p99", "hub killed and started: Ready after, p99", ""),
     ("idle", "hub PSS per node", "hub PSS for each idle node", "32 KiB"),
+    ("idle", "hub anonymous per node", "of it heap and stacks", ""),
     ("idle", "hub PSS", "hub PSS with all nodes idle", ""),
     ("leave", "hub PSS before the first node", "hub PSS before the first node", ""),
     ("leave", "hub PSS when they have gone", "hub PSS when the nodes have gone", ""),
     ("leave", "hub PSS 15 s later", "hub PSS 15 s later", ""),
     ("leave", "given back", "of what the nodes took, given back", ""),
     ("idle", "hub CPU", "hub CPU, all nodes idle (100 % is a core)", "2 % for 2,000"),
+    ("idle", "a page of memory touched after rest", "the machine: a page touched after rest", ""),
     ("idle", "heartbeats (keepalives and leases)", "heartbeats (keepalives and leases)", ""),
     ("idle", "heartbeats per core", "heartbeats for each second of a core", ""),
     ("idle", "lease p99", "idle: lease answered after, p99", ""),

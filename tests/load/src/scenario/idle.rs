@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use tokio::join;
 use tokio::time::sleep;
 
 use crate::cluster;
 use crate::fleet::Fleet;
 use crate::ground::Ground;
-use crate::process::Usage;
+use crate::process::{Touch, Usage};
 use crate::report::Report;
+
+/// The time between two leases, in which the memory of a node is not touched.
+const REST: Duration = Duration::from_secs(10);
 
 /// Measures for `duration`.
 ///
@@ -22,7 +26,7 @@ pub async fn measure(ground: &Ground, fleet: &Fleet, duration: Duration) -> anyh
     let beats = || stats.keepalives.get() + stats.leases.get();
     let (sent, leases, beaten) = (stats.sent.get(), stats.leases.get(), beats());
     let begin = ground.observer.sample().await?;
-    sleep(duration).await;
+    let ((), touch) = join!(sleep(duration), Touch::after(REST.min(duration)));
     let end = ground.observer.sample().await?;
     let seconds = (end.at - begin.at).as_secs_f64();
     report.count("nodes", fleet.len());
@@ -48,6 +52,7 @@ pub async fn measure(ground: &Ground, fleet: &Fleet, duration: Duration) -> anyh
     report.number_if("API writes", "per_s", end.writes_since(&begin).map(|writes| writes / seconds));
     let requests = end.requests.zip(begin.requests).map(|(end, begin)| (end - begin) / seconds);
     report.number_if("API requests", "per_s", requests);
+    report.text("a page of memory touched after rest", touch.to_string());
     report.times("lease", fleet.stats.lease.summary());
     report.troubles(&fleet.stats);
     Ok(report)
