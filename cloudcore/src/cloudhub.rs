@@ -315,7 +315,7 @@ impl Running {
 
     fn give_back(&mut self, environment: &Environment) {
         let nodes = self.current.len();
-        if self.tide.is_time(nodes) {
+        if self.tide.is_time(Instant::now(), nodes) {
             tracing::debug!(nodes, "many nodes have come or gone: giving back free memory");
             // It waits for nobody, and nobody for it.
             drop(tokio::task::spawn_blocking(environment.give_back));

@@ -43,8 +43,9 @@ const MAX_HANDSHAKES: usize = 256;
 /// A handshake that takes longer gives its place to one who waits, when all are taken: three round trips by satellite,
 /// and what 256 handshakes cost on a slow core. Strangers who say nothing keep others out no longer than this.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// tungstenite's default of 128 KiB costs 128 KiB per idle connection; smaller than 4 KiB saves little more.
-const READ_BUFFER: usize = 4 * 1024;
+/// Every connection keeps this much for as long as it lives (tungstenite's default is 128 KiB). Most messages fit; a larger
+/// one is copied out of the TLS records in pieces of this size.
+const READ_BUFFER: usize = 1024;
 /// Below this many bytes messages are gathered before they are written. Every send flushes, so more would only cost.
 const WRITE_BUFFER: usize = 4 * 1024;
 

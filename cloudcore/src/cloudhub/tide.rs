@@ -16,30 +16,43 @@ const SETTLE: Duration = Duration::from_secs(5);
 pub(super) struct Tide {
     /// When memory was given back last.
     before: usize,
-    due: Option<Instant>,
+    due: Option<Due>,
+}
+
+/// When it may be time.
+#[derive(Debug)]
+struct Due {
+    at: Instant,
+    /// Nodes when this was set.
+    nodes: usize,
 }
 
 impl Tide {
     /// So many nodes are connected now.
     pub(super) fn note(&mut self, now: Instant, nodes: usize) {
         if self.before.abs_diff(nodes) >= ENOUGH {
-            self.due.get_or_insert(now + SETTLE);
+            self.due.get_or_insert(Due { at: now + SETTLE, nodes });
         }
     }
 
     /// When [`Self::is_time`] should be asked.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.due
+        self.due.as_ref().map(|due| due.at)
     }
 
-    /// Whether so many nodes have come to stay, or have stayed away, that it is time.
-    pub(super) fn is_time(&mut self, nodes: usize) -> bool {
-        self.due = None;
-        let is_time = self.before.abs_diff(nodes) >= ENOUGH;
-        if is_time {
-            self.before = nodes;
+    /// Whether so many nodes have come to stay, or have stayed away, that it is time. While many more come or go it is not:
+    /// what they take or leave would have to be given back once more.
+    pub(super) fn is_time(&mut self, now: Instant, nodes: usize) -> bool {
+        let Some(due) = self.due.take() else { return false };
+        if self.before.abs_diff(nodes) < ENOUGH {
+            return false;
         }
-        is_time
+        if due.nodes.abs_diff(nodes) >= ENOUGH {
+            self.due = Some(Due { at: now + SETTLE, nodes });
+            return false;
+        }
+        self.before = nodes;
+        true
     }
 }
 
@@ -53,14 +66,24 @@ mod tests {
         tide.note(now, ENOUGH - 1);
         assert_eq!(tide.due(), None, "too few have come");
         tide.note(now, ENOUGH);
-        tide.note(now + SETTLE, 1000);
+        tide.note(now + SETTLE, 300);
         assert_eq!(tide.due(), Some(now + SETTLE), "it counts from when enough had come");
-        assert!(tide.is_time(1000));
-        tide.note(now + SETTLE, 1001 - ENOUGH);
+        assert!(tide.is_time(now + SETTLE, 300));
+        tide.note(now + SETTLE, 301 - ENOUGH);
         assert_eq!(tide.due(), None, "it was given back already, and too few have gone");
         tide.note(now + 2 * SETTLE, 0);
         assert_eq!(tide.due(), Some(now + 3 * SETTLE));
-        assert!(tide.is_time(0));
+        assert!(tide.is_time(now + 3 * SETTLE, 0));
+    }
+
+    #[test]
+    fn a_storm_is_waited_for() {
+        let (mut tide, now) = (Tide::default(), Instant::now());
+        tide.note(now, ENOUGH);
+        assert!(!tide.is_time(now + SETTLE, 2000), "they are still coming");
+        assert_eq!(tide.due(), Some(now + 2 * SETTLE));
+        assert!(tide.is_time(now + 2 * SETTLE, 2000 + ENOUGH - 1));
+        assert_eq!(tide.due(), None);
     }
 
     #[test]
@@ -69,7 +92,7 @@ mod tests {
         let now = Instant::now();
         tide.note(now, 0);
         tide.note(now, 1000);
-        assert!(!tide.is_time(1000));
+        assert!(!tide.is_time(now + SETTLE, 1000));
         assert_eq!(tide.due(), None);
         tide.note(now, 0);
         assert!(tide.due().is_some(), "the next time they go");

@@ -8,9 +8,8 @@
 //! The frozen vectors in the tests are the definition of the bytes. Fields are only ever added.
 
 mod budget;
+mod packing;
 mod wire;
-
-use std::io::Read as _;
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -21,6 +20,7 @@ use crate::lane::{BULK_BYTES, Lane};
 use crate::message::{Content, Message};
 use crate::resource::ObjectPath;
 
+use self::packing::{pack, unpack};
 use self::wire::WireFrame;
 
 const PLAIN: u8 = 1;
@@ -28,12 +28,8 @@ const ZSTD: u8 = 2;
 
 /// Smaller frames are not worth the time: zstd's own header eats what little it finds.
 const COMPRESS_FROM: usize = 256;
-/// The fastest of zstd's usual levels. Kubernetes objects shrink to a fifth with it, and with the highest to a sixth.
-const LEVEL: i32 = 1;
 /// A compressed frame must save at least an eighth.
 const MIN_SAVING: usize = 8;
-/// 8 MiB, zstd's own recommendation for receivers: a frame cannot ask for more memory than this to be unpacked.
-const MAX_WINDOW_LOG: u32 = 23;
 
 /// What goes over a native link.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,7 +112,7 @@ pub fn encode(frame: &Frame) -> Bytes {
     if plain.len() < COMPRESS_FROM {
         return plain.into();
     }
-    match zstd::bulk::compress(&plain[1..], LEVEL) {
+    match pack(&plain[1..]) {
         Ok(packed) if packed.len() < plain.len() - plain.len() / MIN_SAVING => {
             let mut out = Vec::with_capacity(1 + packed.len());
             out.push(ZSTD);
@@ -142,19 +138,6 @@ pub fn decode(bytes: &[u8]) -> Result<Frame, CodecError> {
         Some(_) => Err(CodecError::Binary { problem: "its first byte is neither 1 nor 2" }),
         None => Err(CodecError::Truncated { size: 0 }),
     }
-}
-
-fn unpack(packed: &[u8]) -> Result<Vec<u8>, CodecError> {
-    let broken = |_| CodecError::Binary { problem: "it cannot be unpacked" };
-    let mut decoder = zstd::stream::read::Decoder::with_buffer(packed).map_err(broken)?;
-    decoder.window_log_max(MAX_WINDOW_LOG).map_err(broken)?;
-    let mut plain = Vec::new();
-    let limit = u64::try_from(MAX_MESSAGE_BYTES + 1).unwrap_or(u64::MAX);
-    decoder.take(limit).read_to_end(&mut plain).map_err(broken)?;
-    if plain.len() > MAX_MESSAGE_BYTES {
-        return Err(CodecError::TooLarge { size: plain.len() });
-    }
-    Ok(plain)
 }
 
 fn read(plain: &[u8]) -> Result<Frame, CodecError> {
