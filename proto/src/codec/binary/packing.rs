@@ -86,7 +86,9 @@ mod tests {
     fn every_size_comes_back() {
         for len in [0, 1, 300, SMALL - 1, SMALL, SMALL + 1, 1 << 20] {
             let plain = text(len);
-            assert_eq!(unpack(&pack(&plain).unwrap()).unwrap(), plain, "{len}");
+            let packed = pack(&plain).unwrap();
+            assert_eq!(small_size(&packed), (len <= SMALL).then_some(len));
+            assert_eq!(unpack(&packed).unwrap(), plain, "{len}");
         }
     }
 
