@@ -14,9 +14,11 @@ use chassis::rng::Rng;
 use chassis::task::{self, until};
 use futures::StreamExt as _;
 use futures::stream;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Event, Node, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, Preconditions};
 use proto::{Content, Operation, Resource, ResourceKind};
+use serde_json::json;
+use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
@@ -318,13 +320,23 @@ async fn delete_pod(cloud: &Cloud, resource: Resource, uid: &[u8]) -> Result<(),
 }
 
 async fn post_event(cloud: &Cloud, resource: Resource, value: Vec<u8>) -> Result<Posted, CallError> {
-    let raw = String::from_utf8(value)
-        .map_err(|error| error.to_string())
-        .and_then(|text| serde_json::value::RawValue::from_string(text).map_err(|error| error.to_string()));
-    match raw {
-        Ok(raw) => cloud.post(cloud.request(Operation::Insert, resource, Content::from_raw(raw))).await,
-        Err(reason) => Err(CallError::Refused { reason: "Invalid".into(), message: reason }),
+    match event_request(&value) {
+        Ok((operation, content)) => cloud.post(cloud.request(operation, resource, content)).await,
+        Err(error) => Err(CallError::Refused { reason: "Invalid".into(), message: error.to_string() }),
     }
+}
+
+/// The first of its kind is made; of those that repeat it only how many there are and when the last one was is told
+/// (spec cloud-and-wire 3.10). Our cloud makes one anew that has expired meanwhile.
+fn event_request(value: &[u8]) -> serde_json::Result<(Operation, Content)> {
+    let raw: &RawValue = serde_json::from_slice(value)?;
+    let event: Event = serde_json::from_str(raw.get())?;
+    if event.count.is_none_or(|count| count <= 1) {
+        return Ok((Operation::Insert, Content::object(raw)?));
+    }
+    let patch = json!({"count": event.count, "lastTimestamp": event.last_timestamp, "message": event.message});
+    let content = Content::object(&json!({"event": raw, "patchData": patch.to_string()}))?;
+    Ok((Operation::Patch, content))
 }
 
 fn finish(key: &str, accepted: Result<(), CallError>, done: Change) -> Attempt {

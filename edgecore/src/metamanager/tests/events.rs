@@ -45,6 +45,23 @@ async fn events_go_in_order_and_wait_for_the_link() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_event_that_repeats_another_counts_it() {
+    let mut rig = Rig::with_events(&[]).await;
+    rig.connect().await;
+    let mut event = Event { count: Some(3), message: Some("it failed".to_owned()), ..Event::default() };
+    event.metadata.namespace = Some("default".to_owned());
+    event.metadata.name = Some("a".to_owned());
+    rig.edged.event(event.clone()).await.unwrap();
+    let told = rig.asked(Operation::Patch, "default/event/a").await;
+    let content: serde_json::Value = told.content.decode().unwrap();
+    assert_eq!(content["event"], serde_json::to_value(&event).unwrap());
+    let patch: serde_json::Value = serde_json::from_str(content["patchData"].as_str().unwrap()).unwrap();
+    assert_eq!(patch, serde_json::json!({"count": 3, "lastTimestamp": null, "message": "it failed"}));
+    rig.answer(&told, Content::ok()).await;
+    assert_eq!(rig.queued().await, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_that_was_lost_with_its_link_goes_again() {
     let mut rig = Rig::with_events(&["a"]).await;
     rig.connect().await;
