@@ -29,6 +29,12 @@ const IN_FLIGHT: usize = 8;
 /// What failed, and a namespace that is not empty yet, is planned again after this.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// After a plan, this many times what it took belongs to others: a plan looks at every node and pod, and each of ten
+/// thousand nodes renews its lease every ten seconds. What changes meanwhile is planned together.
+const REST: u32 = 10;
+/// Nobody waits longer for what changes.
+const LONGEST_REST: Duration = Duration::from_millis(500);
+
 /// The module. Its picture of the cluster is in memory only; everything that it decides is in the API.
 pub struct Controllers {
     client: Client,
@@ -96,27 +102,30 @@ impl Module for Controllers {
         let mut memory = Memory::default();
         let mut ready = Some(self.ready);
         let mut look_at: Option<Instant> = None;
+        let mut rested = Instant::now();
         loop {
             tokio::select! {
                 () = shutdown.requested() => return Ok(()),
-                change = changes.next() => match change.context("the watches have ended")? {
-                    Change::Newer => {}
-                    Change::Interrupted(kind) => {
-                        memory.interrupted(kind, Instant::now());
-                        continue;
+                change = changes.next() => {
+                    match change.context("the watches have ended")? {
+                        Change::Newer => look_at = Some(look_at.map_or(rested, |at| at.min(rested))),
+                        Change::Interrupted(kind) => memory.interrupted(kind, Instant::now()),
                     }
-                },
+                    continue;
+                }
                 () = until(look_at) => {}
             }
+            look_at = None;
             if !view.is_complete() {
                 continue;
             }
             if let Some(ready) = ready.take() {
                 ready.ready();
             }
-            let (actions, next) =
-                memory.plan(&view.snapshot(), &self.root_pem, Instant::now(), self.clock.now());
+            let begun = Instant::now();
+            let (actions, next) = memory.plan(&view.snapshot(), &self.root_pem, begun, self.clock.now());
             look_at = next;
+            rested = begun + LONGEST_REST.min(begun.elapsed() * REST);
             // What is cut off in the middle is planned anew by whoever comes next.
             let failed = tokio::select! {
                 () = shutdown.requested() => return Ok(()),

@@ -3,7 +3,7 @@
 //! A node is alive while its lease changes. How long ago it changed is measured here, by when we saw it change: the
 //! node's clock may be wrong.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -39,7 +39,7 @@ pub(super) struct Heartbeats {
 
 #[derive(Debug)]
 struct Heartbeat {
-    renewed: Option<String>,
+    renewed: Option<Timestamp>,
     at: Instant,
 }
 
@@ -58,10 +58,10 @@ impl Heartbeats {
             .collect();
         let mut actions = Vec::new();
         let mut next = None;
-        let mut names = Vec::with_capacity(snapshot.nodes.len());
+        let mut names = HashSet::with_capacity(snapshot.nodes.len());
         for node in &snapshot.nodes {
             let Some(name) = node.metadata.name.as_deref() else { continue };
-            names.push(name);
+            names.insert(name);
             let changed_at = self.observe(name, leases.get(name).copied(), now);
             let stale_at = self.unseen_until.map_or(changed_at, |until| until.max(changed_at)) + GRACE;
             if now >= stale_at {
@@ -71,7 +71,7 @@ impl Heartbeats {
             }
             actions.extend(correct_taints(name, node, now >= stale_at, wall));
         }
-        self.seen.retain(|name, _| names.contains(&name.as_str()));
+        self.seen.retain(|name, _| names.contains(name.as_str()));
         (actions, next)
     }
 
@@ -82,19 +82,17 @@ impl Heartbeats {
 
     /// Notes a change of the lease; gives when it last changed. A node that is new to us counts from now.
     fn observe(&mut self, name: &str, lease: Option<&Lease>, now: Instant) -> Instant {
-        // The renew time as text: we only want to know whether it is another one.
         let renewed = lease
             .and_then(|lease| lease.spec.as_ref())
             .and_then(|spec| spec.renew_time.as_ref())
-            .map(|time| time.0.to_string());
-        let heartbeat = self
-            .seen
-            .entry(name.to_owned())
-            .or_insert_with(|| Heartbeat { renewed: renewed.clone(), at: now });
-        if heartbeat.renewed != renewed {
-            *heartbeat = Heartbeat { renewed, at: now };
+            .map(|time| time.0);
+        match self.seen.get(name) {
+            Some(heartbeat) if heartbeat.renewed == renewed => heartbeat.at,
+            _ => {
+                self.seen.insert(name.to_owned(), Heartbeat { renewed, at: now });
+                now
+            }
         }
-        heartbeat.at
     }
 }
 

@@ -7,7 +7,7 @@ mod affinity;
 mod resources;
 mod taints;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Pod, PodSpec};
@@ -53,17 +53,15 @@ impl std::fmt::Display for Refusal {
 impl Scheduler {
     /// Decides for every pending pod, oldest first.
     pub(super) fn plan(&mut self, snapshot: &Snapshot) -> Vec<Action> {
-        let pending = |pod: &&Arc<Pod>| is_pending(pod);
-        self.assumed.retain(|uid, _| {
-            snapshot.pods.iter().filter(pending).any(|pod| pod.metadata.uid.as_deref() == Some(uid.as_str()))
-        });
+        let mut waiting: Vec<&Arc<Pod>> = snapshot.pods.iter().filter(|pod| is_pending(pod)).collect();
+        let pending: HashSet<&str> = waiting.iter().filter_map(|pod| pod.metadata.uid.as_deref()).collect();
+        self.assumed.retain(|uid, _| pending.contains(uid.as_str()));
+        waiting.retain(|pod| !self.assumed.contains_key(pod.metadata.uid.as_deref().unwrap_or_default()));
+        // What is left on ten thousand nodes is not worth knowing when nobody waits for it.
+        if waiting.is_empty() {
+            return Vec::new();
+        }
         let mut rooms = self.rooms(snapshot);
-        let mut waiting: Vec<&Arc<Pod>> = snapshot
-            .pods
-            .iter()
-            .filter(pending)
-            .filter(|pod| !self.assumed.contains_key(pod.metadata.uid.as_deref().unwrap_or_default()))
-            .collect();
         waiting.sort_by_key(|pod| (pod.metadata.creation_timestamp.clone(), pod.metadata.name.clone()));
         waiting.into_iter().filter_map(|pod| self.decide(pod, &mut rooms)).collect()
     }
@@ -102,10 +100,9 @@ impl Scheduler {
         rooms.sort_by(|(a, _), (b, _)| a.metadata.name.cmp(&b.metadata.name));
         for pod in snapshot.pods.iter().filter(|pod| !is_finished(pod)) {
             let Some(name) = on(pod) else { continue };
-            let room =
-                rooms.iter_mut().find(|(node, _)| node.metadata.name.as_deref() == Some(name.as_str()));
-            if let Some((_, room)) = room {
-                room.take(pod);
+            let found = rooms.binary_search_by(|(node, _)| node.metadata.name.as_deref().cmp(&Some(&name)));
+            if let Ok(index) = found {
+                rooms[index].1.take(pod);
             }
         }
         rooms

@@ -334,7 +334,8 @@ fn event_request(value: &[u8]) -> serde_json::Result<(Operation, Content)> {
     if event.count.is_none_or(|count| count <= 1) {
         return Ok((Operation::Insert, Content::object(raw)?));
     }
-    let patch = json!({"count": event.count, "lastTimestamp": event.last_timestamp, "message": event.message});
+    let patch =
+        json!({"count": event.count, "lastTimestamp": event.last_timestamp, "message": event.message});
     let content = Content::object(&json!({"event": raw, "patchData": patch.to_string()}))?;
     Ok((Operation::Patch, content))
 }

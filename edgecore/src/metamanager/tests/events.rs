@@ -53,9 +53,9 @@ async fn an_event_that_repeats_another_counts_it() {
     event.metadata.name = Some("a".to_owned());
     rig.edged.event(event.clone()).await.unwrap();
     let told = rig.asked(Operation::Patch, "default/event/a").await;
-    let content: serde_json::Value = told.content.decode().unwrap();
+    let content: Value = told.content.decode().unwrap();
     assert_eq!(content["event"], serde_json::to_value(&event).unwrap());
-    let patch: serde_json::Value = serde_json::from_str(content["patchData"].as_str().unwrap()).unwrap();
+    let patch: Value = serde_json::from_str(content["patchData"].as_str().unwrap()).unwrap();
     assert_eq!(patch, serde_json::json!({"count": 3, "lastTimestamp": null, "message": "it failed"}));
     rig.answer(&told, Content::ok()).await;
     assert_eq!(rig.queued().await, 0);
