@@ -27,7 +27,8 @@ const PAYLOAD: usize = 1024;
 /// When a hub does not start, or a scenario fails; then the end of the hub's log is in the error.
 pub async fn run(args: &Bench) -> anyhow::Result<(Vec<Report>, Summary)> {
     // Before the hubs start: they get the same limit.
-    process::allow_sockets(args.nodes as usize)?;
+    let sockets = args.dialects.iter().map(|dialect| dialect.sockets(args.nodes as usize));
+    process::allow_sockets(sockets.max().unwrap_or_default())?;
     let mut summary = Summary::new(args);
     let mut reports = Vec::new();
     for dialect in &args.dialects {

@@ -15,7 +15,7 @@ use crate::connection::Hub;
 
 /// Nodes on one socket. Each socket has a task that sorts what arrives, and a buffer in the kernel in which what comes for
 /// all of them has to fit.
-const SHARE: usize = 256;
+pub(crate) const SHARE: usize = 256;
 
 /// Sockets that nodes share.
 #[derive(Debug, Clone, Default)]

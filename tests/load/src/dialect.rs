@@ -6,6 +6,8 @@ use chassis::link::{Dialect as Speech, Frame};
 use proto::codec::binary::{self, Frame as Native};
 use proto::codec::{self, CodecError};
 
+use crate::datagrams::SHARE;
+
 /// Words and transport. The frames of the native codec are what a node says in any of them; where stock has no word for
 /// one, a node that speaks stock does not say it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -29,6 +31,15 @@ impl Dialect {
         match self {
             Self::Stock => Speech::Stock,
             Self::Native | Self::Quic => Speech::Native,
+        }
+    }
+
+    /// Sockets that so many nodes have at each end.
+    #[must_use]
+    pub fn sockets(self, nodes: usize) -> usize {
+        match self {
+            Self::Stock | Self::Native => nodes,
+            Self::Quic => nodes.div_ceil(SHARE),
         }
     }
 

@@ -89,7 +89,7 @@ impl Ground {
     pub async fn prepare(target: &Target, further: &[&str]) -> anyhow::Result<Self> {
         tls::install_provider();
         let names: Vec<Box<str>> = target.names().chain(further.iter().map(|name| (*name).into())).collect();
-        process::allow_sockets(names.len())?;
+        process::allow_sockets(target.dialect.sockets(names.len()))?;
         let client = match &target.kubeconfig {
             Some(file) => Some(cluster::client(file).await?),
             None => None,

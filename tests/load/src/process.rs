@@ -141,18 +141,20 @@ fn parse_stat(text: &str) -> Option<(u64, u64)> {
     Some((number(11)? + number(12)?, number(17)?))
 }
 
-/// Lets this process have as many sockets as it has nodes.
+/// Lets this process have so many sockets.
 ///
 /// # Errors
 /// When the system does not allow it.
-pub fn allow_sockets(nodes: usize) -> anyhow::Result<()> {
-    let wanted = nodes as u64 + OTHER_FILES;
+pub fn allow_sockets(sockets: usize) -> anyhow::Result<()> {
+    let wanted = sockets as u64 + OTHER_FILES;
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if soft >= wanted {
         return Ok(());
     }
     setrlimit(Resource::RLIMIT_NOFILE, wanted, hard.max(wanted)).with_context(|| {
-        format!("{nodes} nodes need {wanted} open files and {hard} are allowed; raise `ulimit -Hn` or start as root")
+        format!(
+            "the nodes need {wanted} open files and {hard} are allowed; raise `ulimit -Hn` or start as root"
+        )
     })
 }
 
