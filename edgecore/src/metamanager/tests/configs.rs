@@ -1,0 +1,63 @@
+//! Config maps that pods ask for.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+
+use super::*;
+
+/// The answer to edged.
+type Asking = AbortOnDrop<Result<Arc<ConfigMap>, MetaError>>;
+
+impl Rig {
+    /// edged wants the config map of the pod; the cloud is asked.
+    async fn asks_for_config_map(&mut self) -> (Asking, Message) {
+        let edged = self.edged.clone();
+        let asking =
+            task::spawn(tracing::Span::none(), async move { edged.config_map("default", "web").await });
+        (asking, self.asked(Operation::Query, "default/configmap/web").await)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_config_map_comes_from_the_store_else_from_the_cloud_and_is_kept() {
+    let mut rig = Rig::start(vec![stored_pod()]).await;
+    rig.restored().await;
+    let offline = rig.edged.config_map("default", "web").await;
+    assert!(matches!(offline, Err(MetaError::Offline { .. })), "{offline:?}");
+
+    rig.connect().await;
+    let (asking, question) = rig.asks_for_config_map().await;
+    let map = json!({"metadata": {"name": "web", "namespace": "default", "uid": "c"}, "data": {"a": "1"}});
+    rig.answer(&question, content(&map)).await;
+    assert_eq!(asking.await.unwrap().unwrap().data.as_ref().unwrap()["a"], "1");
+    assert!(rig.said().await.is_ack());
+
+    // From now on without the cloud.
+    rig.disconnect().await;
+    assert!(rig.edged.config_map("default", "web").await.is_ok());
+}
+
+/// The answer may come when its last user is gone, and the cloud has taken from the node what it knew to be there.
+#[tokio::test(start_paused = true)]
+async fn a_config_map_that_no_pod_names_any_more_is_not_kept() {
+    let mut rig = Rig::start(Vec::new()).await;
+    rig.restored().await;
+    rig.connect().await;
+    let (asking, question) = rig.asks_for_config_map().await;
+    rig.answer(&question, content(&json!({"metadata": {"name": "web", "uid": "c"}}))).await;
+    assert!(asking.await.unwrap().is_ok());
+    assert_eq!(rig.store.object("default/configmap/web").await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_config_map_that_finds_no_room_is_used_and_not_acknowledged() {
+    let mut rig = Rig::open(vec![ballast(), stored_pod()], true).await;
+    rig.restored().await;
+    rig.connect().await;
+    let (asking, question) = rig.asks_for_config_map().await;
+    let map = json!({"metadata": {"name": "web", "uid": "c"}, "data": {"a": "x".repeat(LARGE)}});
+    rig.answer(&question, content(&map)).await;
+    assert!(asking.await.unwrap().is_ok());
+    rig.is_quiet(Duration::from_secs(60)).await;
+}
