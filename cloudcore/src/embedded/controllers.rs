@@ -73,6 +73,13 @@ impl Memory {
         }
     }
 
+    /// While something is done, nobody looks at what changes; calls may take long.
+    fn looked_away(&mut self, since: Instant, now: Instant) {
+        if now - since >= TRIED_AGAIN {
+            self.heartbeats.unseen(now + TRIED_AGAIN);
+        }
+    }
+
     /// Everything that is to be done now, and when to look again without a change.
     fn plan(
         &mut self,
@@ -105,6 +112,8 @@ impl Module for Controllers {
         let mut rested = Instant::now();
         loop {
             tokio::select! {
+                // What is known comes before what is decided.
+                biased;
                 () = shutdown.requested() => return Ok(()),
                 change = changes.next() => {
                     match change.context("the watches have ended")? {
@@ -131,6 +140,7 @@ impl Module for Controllers {
                 () = shutdown.requested() => return Ok(()),
                 failed = perform(&self.client, self.clock.now(), actions, &mut memory.scheduler) => failed,
             };
+            memory.looked_away(begun, Instant::now());
             if failed {
                 let again = Instant::now() + AGAIN;
                 look_at = Some(next.map_or(again, |next| next.min(again)));
@@ -156,4 +166,41 @@ async fn perform(client: &Client, now: Timestamp, actions: Vec<Action>, schedule
         }
     }
     failed
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::embedded::lifecycle::GRACE;
+    use crate::embedded::testing::{lease, node, ready, wall};
+
+    fn plan(memory: &mut Memory, now: Instant) -> usize {
+        let snapshot = Snapshot {
+            nodes: vec![Arc::new(ready(node("edge-1"), "True"))],
+            leases: vec![Arc::new(lease("edge-1", "2026-01-01T00:00:00Z"))],
+            ..Snapshot::default()
+        };
+        memory.plan(&snapshot, "PEM", now, wall()).0.len()
+    }
+
+    #[test]
+    fn no_node_is_given_up_by_an_old_picture() {
+        let start = Instant::now();
+        let late = start + GRACE;
+        type Blindness = fn(&mut Memory, Instant, Instant);
+        let blind: [(Blindness, bool); 4] = [
+            (|_, _, _| {}, false),
+            (|memory, _, now| memory.interrupted("pods", now), false),
+            (|memory, _, now| memory.interrupted("leases", now), true),
+            (|memory, start, now| memory.looked_away(start, now), true),
+        ];
+        for (blindness, is_spared) in blind {
+            let mut memory = Memory::default();
+            assert_eq!(plan(&mut memory, start), 0);
+            blindness(&mut memory, start, late);
+            assert_eq!(plan(&mut memory, late) == 0, is_spared);
+        }
+    }
 }
