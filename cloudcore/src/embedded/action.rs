@@ -134,7 +134,7 @@ async fn unschedulable(client: &Client, pod: &PodRef, message: &str, now: Timest
 }
 
 async fn mark_unknown(client: &Client, node: &str, conditions: &[&str], now: Timestamp) -> Result<(), Error> {
-    tracing::warn!(node, "the node's lease is stale");
+    tracing::warn!(node, "nothing was heard of the node: it is marked unknown");
     let conditions: Vec<_> = conditions
         .iter()
         .map(|kind| {

@@ -1,14 +1,15 @@
 //! Node health (<https://kubernetes.io/docs/reference/node/node-status/#heartbeats>).
 //!
-//! A node is alive while its lease changes. How long ago it changed is measured here, by when we saw it change: the
-//! node's clock may be wrong.
+//! A node is alive while its lease changes, or the time of its last report: either is enough, as in Kubernetes. A stock
+//! edge that has just lost its link may wait a minute for the answer to a lease, and reports its status meanwhile. How
+//! long ago something changed is measured here, by when we saw it change: the node's clock may be wrong.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Node, Taint};
+use k8s_openapi::api::core::v1::{Node, NodeCondition, Taint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
@@ -29,7 +30,7 @@ const NOT_READY: &str = "node.kubernetes.io/not-ready";
 /// rule 5).
 const EFFECT: &str = "NoSchedule";
 
-/// When each node's lease was last seen to change.
+/// When each node was last seen to give a sign of life.
 #[derive(Debug, Default)]
 pub(super) struct Heartbeats {
     seen: HashMap<String, Heartbeat>,
@@ -39,8 +40,17 @@ pub(super) struct Heartbeats {
 
 #[derive(Debug)]
 struct Heartbeat {
-    renewed: Option<Timestamp>,
+    sign: Sign,
     at: Instant,
+}
+
+/// What a node that is alive changes, by its own clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sign {
+    /// When it renewed its lease.
+    renewed: Option<Timestamp>,
+    /// When it last reported whether it is ready.
+    reported: Option<Timestamp>,
 }
 
 impl Heartbeats {
@@ -62,7 +72,7 @@ impl Heartbeats {
         for node in &snapshot.nodes {
             let Some(name) = node.metadata.name.as_deref() else { continue };
             names.insert(name);
-            let changed_at = self.observe(name, leases.get(name).copied(), now);
+            let changed_at = self.observe(name, Sign::of(node, leases.get(name).copied()), now);
             let stale_at = self.unseen_until.map_or(changed_at, |until| until.max(changed_at)) + GRACE;
             if now >= stale_at {
                 actions.extend(mark_unknown(name, node));
@@ -80,25 +90,38 @@ impl Heartbeats {
         self.unseen_until = Some(until);
     }
 
-    /// Notes a change of the lease; gives when it last changed. A node that is new to us counts from now.
-    fn observe(&mut self, name: &str, lease: Option<&Lease>, now: Instant) -> Instant {
-        let renewed = lease
-            .and_then(|lease| lease.spec.as_ref())
-            .and_then(|spec| spec.renew_time.as_ref())
-            .map(|time| time.0);
+    /// Notes a sign of life; gives when the last one came. A node that is new to us counts from now.
+    fn observe(&mut self, name: &str, sign: Sign, now: Instant) -> Instant {
         match self.seen.get(name) {
-            Some(heartbeat) if heartbeat.renewed == renewed => heartbeat.at,
+            Some(heartbeat) if heartbeat.sign == sign => heartbeat.at,
             _ => {
-                self.seen.insert(name.to_owned(), Heartbeat { renewed, at: now });
+                self.seen.insert(name.to_owned(), Heartbeat { sign, at: now });
                 now
             }
         }
     }
 }
 
+// === impl Sign ===
+
+impl Sign {
+    fn of(node: &Node, lease: Option<&Lease>) -> Self {
+        let spec = lease.and_then(|lease| lease.spec.as_ref());
+        Self {
+            renewed: spec.and_then(|spec| spec.renew_time.as_ref()).map(|time| time.0),
+            reported: condition(node, "Ready")
+                .and_then(|ready| ready.last_heartbeat_time.as_ref())
+                .map(|time| time.0),
+        }
+    }
+}
+
+fn condition<'a>(node: &'a Node, kind: &str) -> Option<&'a NodeCondition> {
+    node.status.as_ref()?.conditions.as_ref()?.iter().find(|found| found.type_ == kind)
+}
+
 fn status_of<'a>(node: &'a Node, condition: &str) -> Option<&'a str> {
-    let conditions = node.status.as_ref()?.conditions.as_ref()?;
-    conditions.iter().find(|found| found.type_ == condition).map(|found| found.status.as_str())
+    self::condition(node, condition).map(|found| found.status.as_str())
 }
 
 fn mark_unknown(name: &str, node: &Node) -> Option<Action> {
@@ -172,6 +195,24 @@ mod tests {
             (taints.len(), taints[0].key.as_str(), taints[0].effect.as_str()),
             (1, UNREACHABLE, EFFECT)
         );
+    }
+
+    #[test]
+    fn a_node_that_reports_is_alive_whatever_its_lease_says() {
+        let reported = |at: &str| {
+            let mut node = ready(node("edge-1"), "True");
+            let conditions = node.status.as_mut().and_then(|status| status.conditions.as_mut()).unwrap();
+            conditions[0].last_heartbeat_time = Some(Time(at.parse().unwrap()));
+            snapshot(node, "2026-01-01T00:00:00Z")
+        };
+        let (mut beats, start) = (Heartbeats::default(), Instant::now());
+        let first = reported("2026-01-01T00:00:00Z");
+        beats.plan(&first, start, wall());
+        let again = start + GRACE;
+        let next = beats.plan(&reported("2026-01-01T00:00:10Z"), again, wall());
+        assert_eq!(next, (vec![], Some(again + GRACE)));
+        let (actions, _) = beats.plan(&reported("2026-01-01T00:00:10Z"), again + GRACE, wall());
+        assert!(matches!(actions.first(), Some(Action::MarkUnknown { .. })), "{actions:?}");
     }
 
     #[test]
