@@ -34,7 +34,7 @@ const EFFECT: &str = "NoSchedule";
 #[derive(Debug, Default)]
 pub(super) struct Heartbeats {
     seen: HashMap<String, Heartbeat>,
-    /// No lease could be seen to change before this, and so a node's silence counts from here.
+    /// No lease could be seen to change before this, and so every node's silence counts from here.
     unseen_until: Option<Instant>,
 }
 
@@ -120,8 +120,8 @@ fn condition<'a>(node: &'a Node, kind: &str) -> Option<&'a NodeCondition> {
     node.status.as_ref()?.conditions.as_ref()?.iter().find(|found| found.type_ == kind)
 }
 
-fn status_of<'a>(node: &'a Node, condition: &str) -> Option<&'a str> {
-    self::condition(node, condition).map(|found| found.status.as_str())
+fn status_of<'a>(node: &'a Node, kind: &str) -> Option<&'a str> {
+    condition(node, kind).map(|found| found.status.as_str())
 }
 
 fn mark_unknown(name: &str, node: &Node) -> Option<Action> {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 /// Files that this process has open beside its nodes' sockets.
 const OTHER_FILES: u64 = 128;
 
-/// Memory that is touched to see what that costs: more than the caches of a core hold.
+/// Memory that is touched to see what that costs: 16 MiB, so that one page more or less makes no difference.
 const TOUCHED_PAGES: usize = 4096;
 const PAGE: usize = 4096;
 
@@ -64,6 +64,9 @@ pub struct Touch {
 }
 
 impl Touch {
+    /// The time between two leases of a node, in which most of what belongs to it is not touched.
+    pub const BETWEEN_LEASES: Duration = Duration::from_secs(10);
+
     /// Lets memory rest for so long.
     pub async fn after(rest: Duration) -> Self {
         let mut memory = vec![1_u8; TOUCHED_PAGES * PAGE];

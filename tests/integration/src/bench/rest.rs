@@ -7,9 +7,6 @@ use tokio::join;
 
 use super::demo::Demo;
 
-/// The time between two leases of a node, in which most of its memory is not touched.
-const UNTOUCHED: Duration = Duration::from_secs(10);
-
 /// A while in which nothing happened.
 #[derive(Debug)]
 pub(super) struct Rest {
@@ -36,7 +33,7 @@ pub(super) async fn measure(demo: &Demo, names: &[&'static str], duration: Durat
         let pid = demo.pid(name)?;
         before.push((*name, pid, Usage::of(pid)?));
     }
-    let ((), touch) = join!(tokio::time::sleep(duration), Touch::after(UNTOUCHED));
+    let ((), touch) = join!(tokio::time::sleep(duration), Touch::after(Touch::BETWEEN_LEASES));
     let used = |(name, pid, before): (&'static str, i32, Usage)| {
         let after = Usage::of(pid)?;
         let cpu_percent = (after.cpu - before.cpu) / duration.as_secs_f64() * 100.0;

@@ -11,9 +11,6 @@ use crate::ground::Ground;
 use crate::process::{Touch, Usage};
 use crate::report::Report;
 
-/// The time between two leases, in which the memory of a node is not touched.
-const REST: Duration = Duration::from_secs(10);
-
 /// Measures for `duration`.
 ///
 /// # Errors
@@ -26,7 +23,7 @@ pub async fn measure(ground: &Ground, fleet: &Fleet, duration: Duration) -> anyh
     let beats = || stats.keepalives.get() + stats.leases.get();
     let (sent, leases, beaten) = (stats.sent.get(), stats.leases.get(), beats());
     let begin = ground.observer.sample().await?;
-    let ((), touch) = join!(sleep(duration), Touch::after(REST.min(duration)));
+    let ((), touch) = join!(sleep(duration), Touch::after(Touch::BETWEEN_LEASES.min(duration)));
     let end = ground.observer.sample().await?;
     let seconds = (end.at - begin.at).as_secs_f64();
     report.count("nodes", fleet.len());
