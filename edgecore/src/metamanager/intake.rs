@@ -1,5 +1,6 @@
 //! What comes down from the cloud: stored, then acknowledged, then told.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -158,7 +159,10 @@ impl Intake {
                 Err(error) => answers.refuse(&arrived, &error, &self.cloud),
             }
         }
-        let changes = planned.iter().map(|(_, plan)| plan.change.clone()).collect();
+        let mut changes: Vec<Change> = planned.iter().map(|(_, plan)| plan.change.clone()).collect();
+        if !self.cloud.is_native() {
+            changes.extend(unused_after(planned.iter().filter_map(|(_, plan)| plan.notice.as_ref())));
+        }
         let stored = self.store.apply(changes).await;
         match &stored {
             Ok(_) => planned.iter().for_each(|(arrived, _)| answers.accept(arrived, &self.cloud)),
@@ -247,6 +251,16 @@ impl fmt::Display for Arrived {
             Self::Push(push) => write!(f, "push {} of {}", push.seq, push.path),
         }
     }
+}
+
+/// What the pods that go leave behind. A stock cloud takes nothing else away; a native one does, and must find here what
+/// it believes to be here.
+fn unused_after<'a>(notices: impl Iterator<Item = &'a Notice>) -> impl Iterator<Item = Change> {
+    let left = notices.filter_map(|notice| match notice {
+        Notice::PodDeleted(pod) => Some(pod.namespace.clone()),
+        Notice::Pod(_) | Notice::Config(..) => None,
+    });
+    left.collect::<BTreeSet<_>>().into_iter().map(|namespace| Change::DropUnused { namespace })
 }
 
 /// Works out what a push means for the store and for edged. Pure.

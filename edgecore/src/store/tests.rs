@@ -142,6 +142,39 @@ async fn a_delete_of_another_incarnation_does_nothing() {
 }
 
 #[tokio::test]
+async fn what_no_pod_names_is_dropped_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::open(&dir.path().join("e.db"));
+    let store = &running.store;
+    let object = |kind: &str, path: &str| {
+        let key = path.to_owned();
+        Change::PutObject(Object { key, kind: kind.to_owned(), ..pod("", "u", "{}") })
+    };
+    let user = pod("web", "u1", r#"{"spec":{"volumes":[{"configMap":{"name":"used"}}]}}"#);
+    store
+        .apply(vec![
+            Change::PutObject(user),
+            object("configmap", "default/configmap/used"),
+            object("configmap", "default/configmap/use"),
+            object("secret", "default/secret/spare"),
+            object("configmap", "other/configmap/use"),
+            object("node", "node/edge-1"),
+        ])
+        .await
+        .unwrap();
+    let drop_unused = || vec![Change::DropUnused { namespace: "default".into() }];
+    assert_eq!(store.apply(drop_unused()).await.unwrap(), [Outcome::Changed]);
+    let mut left = Vec::new();
+    for kind in ["configmap", "secret", "node", "pod"] {
+        left.extend(store.objects(kind).await.unwrap().into_iter().map(|object| object.key));
+    }
+    let kept = ["default/configmap/used", "other/configmap/use", "node/edge-1", "default/pod/web"];
+    assert_eq!(left, kept);
+    assert_eq!(store.apply(drop_unused()).await.unwrap(), [Outcome::Unchanged]);
+    running.close().await;
+}
+
+#[tokio::test]
 async fn an_older_acceptance_leaves_the_newer_state() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::open(&dir.path().join("e.db"));

@@ -43,6 +43,11 @@ pub enum Change {
         /// Its UID; empty for whichever is there.
         uid: String,
     },
+    /// Forget the config maps and secrets of a namespace that no pod here names.
+    DropUnused {
+        /// The namespace.
+        namespace: String,
+    },
     /// The newest state of an object, to be sent.
     PutState {
         /// Resource path that it goes to.
@@ -204,6 +209,7 @@ fn touches_objects(changes: &[Change], outcomes: &[Outcome]) -> bool {
                 Change::PutObject(_)
                     | Change::PutUsed { .. }
                     | Change::DeleteObject { .. }
+                    | Change::DropUnused { .. }
                     | Change::PutToken { .. }
             )
     })
@@ -219,6 +225,7 @@ fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<Outcome> 
         Change::DeleteObject { key, uid } => connection
             .prepare_cached("DELETE FROM objects WHERE key = ?1 AND (?2 = '' OR uid = ?2)")?
             .execute(params![key, uid])?,
+        Change::DropUnused { namespace } => drop_unused(connection, namespace)?,
         Change::PutState { key, uid, value } => connection
             .prepare_cached(
                 "INSERT INTO states (key, uid, version, value) VALUES (?1, ?2, 1, ?3)
@@ -262,6 +269,25 @@ fn is_named(connection: &Connection, pods: &str, name: &str) -> rusqlite::Result
              AND instr(CAST(value AS TEXT), ?2) > 0",
         )?
         .exists(params![pods, format!("\"{name}\"")])
+}
+
+/// Deletes the config maps and secrets of a namespace that no pod names.
+fn drop_unused(connection: &Connection, namespace: &str) -> rusqlite::Result<usize> {
+    let pods = format!("{namespace}/pod/");
+    let mut dropped = 0;
+    for kind in ["configmap", "secret"] {
+        let folder = format!("{namespace}/{kind}/");
+        let held: Vec<String> = connection
+            .prepare_cached("SELECT key FROM objects WHERE kind = ?1 AND substr(key, 1, length(?2)) = ?2")?
+            .query_map(params![kind, folder], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        for key in held {
+            if !is_named(connection, &pods, key.strip_prefix(&folder).unwrap_or_default())? {
+                dropped += connection.prepare_cached("DELETE FROM objects WHERE key = ?1")?.execute([key])?;
+            }
+        }
+    }
+    Ok(dropped)
 }
 
 fn enqueue(connection: &Connection, kind: QueueKind, key: &str, value: &[u8]) -> rusqlite::Result<usize> {

@@ -61,3 +61,20 @@ async fn a_config_map_that_finds_no_room_is_used_and_not_acknowledged() {
     assert!(asking.await.unwrap().is_ok());
     rig.is_quiet(Duration::from_secs(60)).await;
 }
+
+/// A stock cloud does not take away what was only asked for: it goes with the last pod that names it.
+#[tokio::test(start_paused = true)]
+async fn what_was_asked_for_goes_with_the_last_pod_that_names_it() {
+    let mut rig = Rig::start(vec![stored_pod()]).await;
+    rig.restored().await;
+    rig.connect().await;
+    let (asking, question) = rig.asks_for_config_map().await;
+    rig.answer(&question, content(&json!({"metadata": {"name": "web", "uid": "c"}}))).await;
+    assert!(asking.await.unwrap().is_ok());
+    assert!(rig.said().await.is_ack());
+    assert!(rig.store.object("default/configmap/web").await.unwrap().is_some());
+
+    rig.send(from_controller("m1", Operation::Delete, "default/pod/web", &Value::Null)).await;
+    assert!(matches!(rig.next_change().await, PodChange::Delete(_)));
+    assert_eq!(rig.store.object("default/configmap/web").await.unwrap(), None);
+}

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chassis::link::Dialect;
 use integration::world::{Edge, World};
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Node, Pod, Secret, Volume};
 use kube::api::{Api, ListParams};
@@ -81,15 +80,8 @@ async fn differences(play: &Play) -> anyhow::Result<Vec<String>> {
     Ok(wrong)
 }
 
-/// What a node must not keep without need. A config map or secret that a stock link brought as an answer, after its
-/// removal and before that of its last pod, stays until the cloud has a reason to remove it again. Stock KubeEdge keeps
-/// all of them for good. Pods never stay.
-fn must_go(edge: &Edge) -> &'static [&'static str] {
-    match edge.dialect() {
-        Dialect::Stock => &["/pod/"],
-        Dialect::Native => &["/pod/", "/configmap/", "/secret/"],
-    }
-}
+/// What a node must not keep without need.
+const MUST_GO: [&str; 3] = ["/pod/", "/configmap/", "/secret/"];
 
 impl Truth {
     async fn ask(world: &World) -> anyhow::Result<Self> {
@@ -162,8 +154,7 @@ fn on_node(edge: &Edge, truth: &Truth, play: &Play) -> anyhow::Result<Vec<String
     }
     wrong.extend(runs(edge, truth, play)?);
     let is_left = |key: &&String| {
-        must_go(edge).iter().any(|kind| key.contains(kind))
-            && !wanted.keys().any(|wanted| key.ends_with(wanted))
+        MUST_GO.iter().any(|kind| key.contains(kind)) && !wanted.keys().any(|wanted| key.ends_with(wanted))
     };
     wrong.extend(stored.keys().filter(is_left).map(|key| format!("still has {key}")));
     Ok(wrong)
