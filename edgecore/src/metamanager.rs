@@ -18,6 +18,7 @@ mod tests;
 mod tokens;
 mod unwritten;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ use chassis::clock::Clock;
 use chassis::module::Module;
 use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
 
 use self::cloud::Cloud;
 use self::intake::Intake;
@@ -35,7 +36,7 @@ pub use self::metrics::Metrics;
 use self::outbox::Outbox;
 use self::requests::Requests;
 use crate::flow::{HubFeed, MetaInbox, PodChange, PodFeed, ToCloud};
-use crate::store::{Object, Store};
+use crate::store::{Object, State, Store};
 
 /// How MetaManager behaves; from the config file.
 #[derive(Debug, Clone)]
@@ -90,10 +91,21 @@ impl MetaManager {
         }
     }
 
-    /// Tells edged what the store holds. A row that cannot be read is left out: it must not keep the others down.
+    /// Tells edged what the store holds: the pods as the cloud last had them, with the statuses that were reported last,
+    /// which the cloud may not know yet. A row that cannot be read is left out: it must not keep the others down.
     async fn restore(store: &Store, feed: &PodFeed) -> anyhow::Result<()> {
         let stored = store.objects("pod").await.context("read the stored pods")?;
-        let pods: Vec<Arc<Pod>> = stored.iter().filter_map(read_pod).map(Arc::new).collect();
+        let states = store.reported().await.context("read the statuses that were reported")?;
+        let reported: HashMap<&str, &State> =
+            states.iter().map(|state| (state.uid.as_str(), state)).collect();
+        let pods = stored.iter().filter_map(|object| {
+            let mut pod = read_pod(object)?;
+            if let Some(status) = reported.get(object.uid.as_str()).and_then(|state| read_status(state)) {
+                pod.status = Some(status);
+            }
+            Some(Arc::new(pod))
+        });
+        let pods: Vec<Arc<Pod>> = pods.collect();
         tracing::info!(pods = pods.len(), "pods from the local store");
         feed.tell(PodChange::Restore(pods)).await.context("hand the stored pods to edged")
     }
@@ -102,6 +114,12 @@ impl MetaManager {
 fn read_pod(object: &Object) -> Option<Pod> {
     serde_json::from_slice(&object.value)
         .inspect_err(|error| tracing::error!(key = object.key, %error, "a stored pod cannot be read"))
+        .ok()
+}
+
+fn read_status(state: &State) -> Option<PodStatus> {
+    patch::reported(&state.value)
+        .inspect_err(|error| tracing::error!(key = state.key, %error, "a stored status cannot be read"))
         .ok()
 }
 

@@ -3,7 +3,7 @@
 //! | table | holds | policy |
 //! |---|---|---|
 //! | `objects` | what the cloud sent: pods, config maps, secrets, the node, ... | newest wins, until the cloud says delete |
-//! | `states` | what the cloud must hear, one row per object: pod status, node status | newest wins, until the cloud accepted it |
+//! | `states` | what was reported last, one row per object: pod status, node status | newest wins, sent until the cloud has accepted it |
 //! | `queue` | what the cloud must hear in order: pods that are gone, events | durable; events are bounded, the oldest go |
 //! | `tokens` | service account tokens by request | the last one, until its pod is gone |
 //!

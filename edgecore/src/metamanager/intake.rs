@@ -160,8 +160,14 @@ impl Intake {
             }
         }
         let mut changes: Vec<Change> = planned.iter().map(|(_, plan)| plan.change.clone()).collect();
+        let removed = planned.iter().filter_map(|(_, plan)| match &plan.notice {
+            Some(Notice::PodDeleted(pod)) => Some(pod),
+            _ => None,
+        });
+        let uids = removed.clone().map(|pod| &pod.uid).filter(|uid| !uid.is_empty());
+        changes.extend(uids.map(|uid| Change::ForgetPod { uid: uid.clone() }));
         if !self.cloud.is_native() {
-            changes.extend(unused_after(planned.iter().filter_map(|(_, plan)| plan.notice.as_ref())));
+            changes.extend(unused_after(removed));
         }
         let stored = self.store.apply(changes).await;
         match &stored {
@@ -255,12 +261,9 @@ impl fmt::Display for Arrived {
 
 /// What the pods that go leave behind. A stock cloud takes nothing else away; a native one does, and must find here what
 /// it believes to be here.
-fn unused_after<'a>(notices: impl Iterator<Item = &'a Notice>) -> impl Iterator<Item = Change> {
-    let left = notices.filter_map(|notice| match notice {
-        Notice::PodDeleted(pod) => Some(pod.namespace.clone()),
-        Notice::Pod(_) | Notice::Config(..) => None,
-    });
-    left.collect::<BTreeSet<_>>().into_iter().map(|namespace| Change::DropUnused { namespace })
+fn unused_after<'a>(removed: impl Iterator<Item = &'a PodKey>) -> impl Iterator<Item = Change> {
+    let namespaces: BTreeSet<String> = removed.map(|pod| pod.namespace.clone()).collect();
+    namespaces.into_iter().map(|namespace| Change::DropUnused { namespace })
 }
 
 /// Works out what a push means for the store and for edged. Pure.

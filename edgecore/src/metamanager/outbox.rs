@@ -304,7 +304,11 @@ async fn send_state(cloud: &Cloud, state: State) -> Attempt {
         Ok(answer) => called::<Node>(&answer).map(drop),
         Err(error) => Err(error),
     };
-    finish(&key, accepted, Change::ClearState { key: key.clone(), version })
+    let done = match accepted {
+        Ok(()) => Change::AcceptState { key: key.clone(), version },
+        Err(_) => Change::ClearState { key: key.clone(), version },
+    };
+    finish(&key, accepted, done)
 }
 
 /// Asks for the API object to go, if it is still this incarnation (spec cloud-and-wire 3.7).

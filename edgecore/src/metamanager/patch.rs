@@ -32,6 +32,21 @@ pub(super) fn pod_status(uid: &str, status: &PodStatus) -> serde_json::Result<Ve
     serde_json::to_vec(&json!({"metadata": {"uid": uid}, "status": status}))
 }
 
+/// The status in a patch of [`pod_status`].
+pub(super) fn reported(patch: &[u8]) -> serde_json::Result<PodStatus> {
+    #[derive(serde::Deserialize)]
+    struct Patch {
+        status: Value,
+    }
+    let mut status = serde_json::from_slice::<Patch>(patch)?.status;
+    for name in POD_LISTS {
+        if let Some(Value::Array(items)) = status.get_mut(name) {
+            items.retain(|item| item.get("$patch").is_none());
+        }
+    }
+    serde_json::from_value(status)
+}
+
 /// Patch for `nodes/<name>/status`. The API merges addresses by their type, of which a node with two families has
 /// the same twice.
 pub(super) fn node_status(status: &NodeStatus) -> serde_json::Result<Vec<u8>> {
@@ -65,6 +80,20 @@ mod tests {
         assert_eq!(patch["metadata"]["uid"], "u1");
         assert_eq!(patch["status"]["podIP"], Value::Null);
         assert_eq!(patch["status"]["podIPs"], json!([{"$patch": "replace"}]));
+    }
+
+    #[test]
+    fn what_was_reported_can_be_read_again() {
+        let status = PodStatus {
+            phase: Some("Failed".into()),
+            reason: Some("Evicted".into()),
+            pod_ips: Some(vec![PodIP { ip: "10.1.0.2".into() }]),
+            host_ips: Some(Vec::new()),
+            ..PodStatus::default()
+        };
+        let patch = super::pod_status("u1", &status).unwrap();
+        assert_eq!(super::reported(&patch).unwrap(), status);
+        assert!(super::reported(b"{}").is_err());
     }
 
     #[test]

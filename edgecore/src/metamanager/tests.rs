@@ -385,3 +385,4 @@ async fn the_last_token_serves_while_the_cloud_is_away() {
 mod configs;
 mod events;
 mod native;
+mod restart;

@@ -63,9 +63,23 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub async fn states(&self) -> Result<Vec<State>, StoreError> {
-        self.read(|connection| {
+        self.states_where("version > accepted").await
+    }
+
+    /// The last state that was reported of each object, whether the cloud has it or not.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn reported(&self) -> Result<Vec<State>, StoreError> {
+        self.states_where("true").await
+    }
+
+    async fn states_where(&self, condition: &'static str) -> Result<Vec<State>, StoreError> {
+        self.read(move |connection| {
             connection
-                .prepare_cached("SELECT key, uid, version, value FROM states ORDER BY key")?
+                .prepare_cached(&format!(
+                    "SELECT key, uid, version, value FROM states WHERE {condition} ORDER BY key"
+                ))?
                 .query_map([], |row| {
                     Ok(State { key: row.get(0)?, uid: row.get(1)?, version: row.get(2)?, value: row.get(3)? })
                 })?
@@ -96,7 +110,10 @@ impl Store {
     pub async fn waiting(&self) -> Result<Waiting, StoreError> {
         self.read(|connection| {
             connection
-                .prepare_cached("SELECT (SELECT count(*) FROM states), (SELECT count(*) FROM queue)")?
+                .prepare_cached(
+                    "SELECT (SELECT count(*) FROM states WHERE version > accepted),
+                     (SELECT count(*) FROM queue)",
+                )?
                 .query_row([], |row| Ok(Waiting { states: row.get(0)?, queue: row.get(1)? }))
         })
         .await

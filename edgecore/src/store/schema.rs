@@ -4,7 +4,7 @@ use rusqlite::{Connection, Transaction};
 
 /// One step per version: `STEPS[n]` takes a file from version `n` to `n + 1` (`PRAGMA user_version`). Steps are
 /// never changed once released, only added.
-const STEPS: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] = &[first, digests];
+const STEPS: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] = &[first, digests, accepted_states];
 
 /// The version that this EdgeCore writes.
 pub(super) const VERSION: i64 = STEPS.len() as i64;
@@ -60,6 +60,11 @@ fn first(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 /// What the cloud said of an object's content (native links), to be said back in the hello.
 fn digests(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch("ALTER TABLE objects ADD COLUMN digest INTEGER NOT NULL DEFAULT 0;")
+}
+
+/// What was reported of a pod stays, also when the cloud has it: after a restart it says how the pod has ended.
+fn accepted_states(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch("ALTER TABLE states ADD COLUMN accepted INTEGER NOT NULL DEFAULT 0;")
 }
 
 /// Copies what a stock EdgeCore knew (spec edge-keadm-mapper 2.1). Rows that are no objects (the stock edge stores

@@ -187,7 +187,27 @@ async fn an_older_acceptance_leaves_the_newer_state() {
     store.apply(vec![Change::ClearState { key: key.into(), version: 1 }]).await.unwrap();
     assert_eq!(store.states().await.unwrap().len(), 1);
     store.apply(vec![Change::ClearState { key: key.into(), version: 2 }]).await.unwrap();
-    assert_eq!(store.states().await.unwrap(), []);
+    assert_eq!(store.reported().await.unwrap(), []);
+    running.close().await;
+}
+
+#[tokio::test]
+async fn what_the_cloud_has_is_kept_and_not_sent_again_until_it_is_reported_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::open(&dir.path().join("e.db"));
+    let store = &running.store;
+    let key = "default/podpatch/web";
+    let put = |value: &str| Change::PutState { key: key.into(), uid: "u1".into(), value: value.into() };
+    let accept = |version| Change::AcceptState { key: key.into(), version };
+    store.apply(vec![put("old"), put("new"), accept(1)]).await.unwrap();
+    assert_eq!(store.states().await.unwrap().len(), 1, "the newer one is still to be sent");
+    assert_eq!(store.apply(vec![put("new")]).await.unwrap(), [Outcome::Unchanged]);
+    store.apply(vec![accept(2)]).await.unwrap();
+    assert_eq!((store.states().await.unwrap(), store.waiting().await.unwrap().states), (Vec::new(), 0));
+    assert_eq!(store.reported().await.unwrap()[0].value, b"new");
+    // Whoever reports the same again wants it to be sent: somebody may have changed it in the cloud.
+    store.apply(vec![put("new")]).await.unwrap();
+    assert_eq!(store.states().await.unwrap().len(), 1);
     running.close().await;
 }
 

@@ -57,7 +57,14 @@ pub enum Change {
         /// The patch.
         value: Vec<u8>,
     },
-    /// The cloud has accepted (or finally refused) this version of a state.
+    /// The cloud has this version of a state: it need not be sent again.
+    AcceptState {
+        /// Its key.
+        key: String,
+        /// The version that was sent; a newer one is still to be sent.
+        version: i64,
+    },
+    /// The cloud has finally refused this version of a state.
     ClearState {
         /// Its key.
         key: String,
@@ -230,9 +237,12 @@ fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<Outcome> 
             .prepare_cached(
                 "INSERT INTO states (key, uid, version, value) VALUES (?1, ?2, 1, ?3)
                  ON CONFLICT (key) DO UPDATE SET uid = ?2, version = version + 1, value = ?3
-                 WHERE value <> ?3 OR uid <> ?2",
+                 WHERE value <> ?3 OR uid <> ?2 OR accepted >= version",
             )?
             .execute(params![key, uid, value])?,
+        Change::AcceptState { key, version } => connection
+            .prepare_cached("UPDATE states SET accepted = ?2 WHERE key = ?1 AND accepted < ?2")?
+            .execute(params![key, version])?,
         Change::ClearState { key, version } => connection
             .prepare_cached("DELETE FROM states WHERE key = ?1 AND version <= ?2")?
             .execute(params![key, version])?,

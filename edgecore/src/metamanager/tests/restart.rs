@@ -1,0 +1,22 @@
+//! What is known after EdgeCore was started again.
+
+use super::*;
+
+/// A pod that has failed must not be started again because the cloud has not heard of it, or does not say it back.
+#[tokio::test(start_paused = true)]
+async fn a_restart_begins_with_the_status_that_was_reported_last() {
+    for is_accepted in [false, true] {
+        let mut rig = Rig::start(vec![stored_pod()]).await;
+        rig.restored().await;
+        rig.edged.report_pod_status(web(), status("failed")).await.unwrap();
+        if is_accepted {
+            rig.connect().await;
+            rig.accept_patch("default/podpatch/web").await;
+        }
+        rig.is_quiet(Duration::from_secs(1)).await;
+        let (feed, mut pods) = bounded("again", 4);
+        MetaManager::restore(&rig.store, &PodFeed::new(feed)).await.unwrap();
+        let Some(PodChange::Restore(pods)) = pods.recv().await else { panic!("no pods") };
+        assert_eq!(pods[0].status.as_ref().unwrap().message.as_deref(), Some("failed"));
+    }
+}
