@@ -3,6 +3,7 @@
 pub mod actor;
 pub mod backoff;
 pub mod container_config;
+pub mod containers;
 pub mod context;
 pub mod dns;
 mod files;

@@ -81,12 +81,15 @@ pub fn references(pod: &Pod) -> Vec<ConfigRef> {
     for volume in spec.volumes.iter().flatten() {
         volume_references(volume, &mut found);
     }
-    for container in spec.containers.iter().chain(spec.init_containers.iter().flatten()) {
-        for from in container.env_from.iter().flatten() {
+    let usual = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let usual = usual.map(|container| (&container.env_from, &container.env));
+    let ephemeral = spec.ephemeral_containers.iter().flatten();
+    for (env_from, env) in usual.chain(ephemeral.map(|container| (&container.env_from, &container.env))) {
+        for from in env_from.iter().flatten() {
             found.extend(from.config_map_ref.iter().map(|map| ConfigRef::config_map(&map.name)));
             found.extend(from.secret_ref.iter().map(|secret| ConfigRef::secret(&secret.name)));
         }
-        for value in container.env.iter().flatten().filter_map(|variable| variable.value_from.as_ref()) {
+        for value in env.iter().flatten().filter_map(|variable| variable.value_from.as_ref()) {
             found.extend(value.config_map_key_ref.iter().map(|key| ConfigRef::config_map(&key.name)));
             found.extend(value.secret_key_ref.iter().map(|key| ConfigRef::secret(&key.name)));
         }

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod config_objects;
+mod endings;
 mod images;
 mod lifecycle;
 mod restarts;

@@ -16,11 +16,11 @@ use super::backoff::Retry;
 use super::context::PodContext;
 use super::files;
 use super::observed::Observed;
-use super::state::{Next, PodState, Step};
+use super::state::{Ending, Next, PodState, Step};
 use super::status::{StatusInput, known_restarts, pod_status};
 use super::summary::PodSummary;
 use super::worker::{Prepared, View, Worker};
-use crate::edged::events::{Severity, about_container};
+use crate::edged::events::{Severity, about_container, about_pod};
 use crate::edged::runtime::RuntimeError;
 use crate::flow::PodKey;
 
@@ -42,12 +42,14 @@ pub struct Wanted {
     pub configs: u64,
     /// The runtime answers again.
     pub recoveries: u64,
+    /// The node wants the pod to be over.
+    pub ending: Option<Ending>,
 }
 
 impl Wanted {
     /// A pod about which nothing has happened yet.
     pub fn new(pod: Arc<Pod>) -> Self {
-        Self { pod, gone: false, changes: 0, configs: 0, recoveries: 0 }
+        Self { pod, gone: false, changes: 0, configs: 0, recoveries: 0, ending: None }
     }
 }
 
@@ -82,6 +84,12 @@ impl PodActor {
         let start_time = status.and_then(|status| status.start_time.as_ref()).map(|time| time.0);
         let now = Instant::now();
         let mut state = PodState::new(seen.pod.clone(), now);
+        let active_for = start_time.map(|since| context.clock.now().duration_since(since));
+        // A clock that was set back has not made the pod any younger.
+        state.active_for(active_for.and_then(|time| time.try_into().ok()).unwrap_or_default(), now);
+        if let Some(ending) = seen.ending.clone() {
+            state.fail(ending);
+        }
         if seen.gone {
             state.remove(now);
         }
@@ -123,8 +131,8 @@ impl PodActor {
     async fn count_on(&mut self) {
         let pod = self.state.pod().clone();
         let Some(spec) = &pod.spec else { return };
-        for container in spec.init_containers.iter().flatten().chain(&spec.containers) {
-            let name = &container.name;
+        let names = spec.init_containers.iter().flatten().chain(&spec.containers).map(|one| &one.name);
+        for name in names.chain(spec.ephemeral_containers.iter().flatten().map(|one| &one.name)) {
             let in_logs = files::attempts_in_logs(&self.worker.log_directory(), name).await;
             let known = known_restarts(&pod, name).map(|restarts| restarts.saturating_add(1));
             self.state.restarts_at_least(name, known.max(in_logs).unwrap_or_default());
@@ -172,6 +180,7 @@ impl PodActor {
         }
         context.board.set(&self.worker.key, PodSummary::from(&status));
         self.tell_backoffs(&status).await;
+        self.tell_ending(&status).await;
         match context.meta.report_pod_status(self.worker.key.clone(), status.clone()).await {
             Ok(()) => self.reported = Some(status),
             Err(error) => tracing::debug!(%error, "pod status was not reported"),
@@ -190,6 +199,16 @@ impl PodActor {
             }
             let about = about_container(self.state.pod(), &container.name);
             self.worker.context.events.record(about, Severity::Warning, "BackOff", message).await;
+        }
+    }
+
+    /// An event when the node has decided that the pod is over, once.
+    async fn tell_ending(&self, status: &PodStatus) {
+        let before = self.reported.as_ref().or(self.seen.pod.status.as_ref());
+        let is_told = before.is_some_and(|before| before.reason.is_some());
+        if let (Some(reason), Some(message), false) = (&status.reason, &status.message, is_told) {
+            let about = about_pod(self.state.pod());
+            self.worker.context.events.record(about, Severity::Warning, reason, message).await;
         }
     }
 
@@ -253,6 +272,9 @@ impl PodActor {
         let now = Instant::now();
         if !Arc::ptr_eq(&wanted.pod, &self.seen.pod) {
             self.state.set_pod(wanted.pod.clone(), now);
+        }
+        if let Some(ending) = wanted.ending.clone().filter(|_| self.seen.ending.is_none()) {
+            self.state.fail(ending);
         }
         if wanted.gone && !self.seen.gone {
             self.state.remove(now);

@@ -118,6 +118,11 @@ impl ObservedContainer {
         matches!(self.record.state, ContainerState::Running | ContainerState::Unknown)
     }
 
+    /// Was it ever started?
+    pub fn has_begun(&self) -> bool {
+        self.record.state != ContainerState::Created
+    }
+
     /// Has its process ended?
     pub fn is_exited(&self) -> bool {
         self.record.state == ContainerState::Exited

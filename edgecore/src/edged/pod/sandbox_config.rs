@@ -98,7 +98,7 @@ fn port_mappings(spec: &PodSpec) -> Vec<PortMapping> {
     if uses_host_network(spec) {
         return Vec::new();
     }
-    let sidecars = spec.init_containers.iter().flatten().filter(|init| super::state::is_sidecar(init));
+    let sidecars = spec.init_containers.iter().flatten().filter(|init| super::containers::is_sidecar(init));
     let containers = sidecars.chain(&spec.containers);
     containers.flat_map(|container| container.ports.iter().flatten()).filter_map(port_mapping).collect()
 }

@@ -10,9 +10,11 @@
 //! | finished | its phase is final | [`finished`]: gives back network and volumes, keeps containers for their logs |
 //! | stopping | `deletionTimestamp`, or the object is gone | [`stopping`]: ends and removes everything |
 
+mod ending;
 mod finished;
 mod memory;
 mod plan;
+mod restart;
 mod running;
 mod stopping;
 
@@ -23,12 +25,15 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
 
+pub use ending::Ending;
 pub use memory::{Waiting, WaitingReason};
-pub use plan::{RestartPolicy, is_sidecar, uses_host_network};
+pub use plan::uses_host_network;
+pub use restart::restarts;
 
 use self::memory::ContainerMemory;
 use super::backoff::Retry;
-use super::observed::Observed;
+use super::containers::{Role, init_containers};
+use super::observed::{Observed, ObservedContainer};
 use crate::edged::runtime::{ContainerId, SandboxId};
 
 /// Grace period of a pod that sets none: <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination>.
@@ -153,6 +158,10 @@ pub struct PodState {
     goal: Goal,
     /// The phase is `Succeeded` or `Failed`: nothing of it is ever started again.
     finished: bool,
+    /// Why the pod has failed, where that is the node's doing.
+    ending: Option<Ending>,
+    /// What `activeDeadlineSeconds` count from.
+    active_since: Instant,
     preparation: Preparation,
     /// Of a failed step that concerns no single container.
     retry: Option<Retry>,
@@ -173,6 +182,8 @@ impl PodState {
             pod: Arc::default(),
             goal: Goal::Run,
             finished: false,
+            ending: None,
+            active_since: now,
             preparation: Preparation { ready: false, due: Some(now), retry: None },
             retry: None,
             containers: BTreeMap::new(),
@@ -204,6 +215,25 @@ impl PodState {
         self.dismantled
     }
 
+    /// Why the pod has failed, where its containers do not tell.
+    pub fn ending(&self) -> Option<&Ending> {
+        self.ending.as_ref()
+    }
+
+    /// The node wants the pod to be over. What has succeeded or failed already, or is being deleted, stays as it is.
+    pub fn fail(&mut self, ending: Ending) {
+        if !self.is_stopping() && !self.finished {
+            self.finished = true;
+            self.ending = Some(ending);
+            self.retry = None;
+        }
+    }
+
+    /// How long ago the pod was taken on, by the wall clock.
+    pub fn active_for(&mut self, time: Duration, now: Instant) {
+        self.active_since = now.checked_sub(time).unwrap_or(now);
+    }
+
     /// How often container `name` had been restarted according to the store, for when its containers are lost.
     pub fn restarts_at_least(&mut self, name: &str, attempt: u32) {
         let memory = self.containers.entry(name.to_owned()).or_default();
@@ -216,7 +246,10 @@ impl PodState {
             self.wake(now);
         }
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        self.finished |= matches!(phase, Some("Succeeded" | "Failed"));
+        if !self.finished && matches!(phase, Some("Succeeded" | "Failed")) {
+            self.finished = true;
+            self.ending = pod.status.as_ref().and_then(Ending::reported);
+        }
         self.pod = pod;
         if self.pod.metadata.deletion_timestamp.is_some() {
             let seconds = self.pod.metadata.deletion_grace_period_seconds;
@@ -259,25 +292,41 @@ impl PodState {
         if !self.is_stopping() && !self.finished {
             self.finished = plan::Plan::of(&self.pod, observed).is_finished();
         }
+        if self.deadline().is_some_and(|deadline| deadline <= now) {
+            self.fail(Ending::deadline());
+        }
     }
 
     /// The next step.
     pub fn next(&self, observed: &Observed, now: Instant) -> Next {
-        if let Some(retry) = self.retry.filter(|retry| retry.at > now) {
-            return Next::Wait(Some(retry.at));
-        }
-        match self.goal {
-            Goal::Stop { kill_at } => stopping::next(self, observed, kill_at),
+        let retry = self.retry.filter(|retry| retry.at > now);
+        let next = match self.goal {
+            _ if let Some(retry) = retry => Next::Wait(Some(retry.at)),
+            Goal::Stop { kill_at } => stopping::next(self, observed, kill_at, now),
             Goal::Run if self.finished => finished::next(self, observed, now),
             Goal::Run => running::next(self, observed, now),
+        };
+        match next {
+            Next::Wait(until) => Next::Wait(running::earliest(until, self.deadline())),
+            other => other,
         }
+    }
+
+    /// When the pod is over, whatever its containers do:
+    /// <https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#detailed-behavior>.
+    fn deadline(&self) -> Option<Instant> {
+        let seconds = self.pod.spec.as_ref()?.active_deadline_seconds?;
+        let after = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+        self.active_since.checked_add(after).filter(|_| !self.is_stopping() && !self.finished)
     }
 
     /// Should `step`, which is being performed, be broken off because something changed?
     pub fn is_overtaken(&self, step: &Step, begun_with: &Arc<Pod>) -> bool {
         match (step, self.goal) {
             (Step::Prepare | Step::Start { .. }, Goal::Stop { .. }) => true,
-            (Step::Prepare | Step::Start { .. }, Goal::Run) => begun_with.spec != self.pod.spec,
+            (Step::Prepare | Step::Start { .. }, Goal::Run) => {
+                self.finished || begun_with.spec != self.pod.spec
+            }
             (Step::Stop { kill_at, .. }, Goal::Stop { kill_at: sooner }) => sooner < *kill_at,
             _ => false,
         }
@@ -380,6 +429,29 @@ impl PodState {
         let seconds = self.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
         seconds.map_or(DEFAULT_GRACE, grace_seconds)
     }
+}
+
+/// Those of the running containers of a pod that ends whose turn it is: sidecars serve the others and so go after them,
+/// the last of the spec first. `at_once`: the grace period is over.
+/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#termination-with-sidecars>
+fn last_ones(state: &PodState, observed: &Observed, at_once: bool) -> Vec<ContainerId> {
+    let id = |container: &ObservedContainer| container.record.id.clone();
+    let spec = state.pod.spec.as_ref();
+    let sidecars: Vec<&str> = spec.map_or_else(Vec::new, |spec| {
+        let all = init_containers(spec).filter(|(role, _)| *role == Role::Sidecar);
+        all.map(|(_, container)| container.name.as_str()).collect()
+    });
+    let is_sidecar = |container: &&ObservedContainer| sidecars.contains(&container.record.name.as_str());
+    let others: Vec<ContainerId> =
+        observed.alive().filter(|container| at_once || !is_sidecar(container)).map(id).collect();
+    if !others.is_empty() {
+        return others;
+    }
+    let last = sidecars.iter().rev().find_map(|name| {
+        let alive: Vec<ContainerId> = observed.of(name).filter(|one| one.is_alive()).map(id).collect();
+        Some(alive).filter(|alive| !alive.is_empty())
+    });
+    last.unwrap_or_default()
 }
 
 /// Negative periods mean "at once".

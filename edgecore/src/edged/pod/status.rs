@@ -50,10 +50,14 @@ pub fn pod_status(input: &StatusInput<'_>) -> PodStatus {
     let init_containers = containers::init_statuses(spec, input);
     let containers = containers::statuses(spec, input);
     let phase = phase::phase(spec, &init_containers, &containers, input);
+    let ending = input.state.ending().filter(|_| phase == Phase::Failed);
     let (pod_ip, pod_ips) = pod_ips(spec, input);
     let start_time = input.previous.and_then(|previous| previous.start_time.clone());
     let mut status = PodStatus {
         phase: Some(phase.as_str().to_owned()),
+        reason: ending.map(|ending| ending.reason.clone()),
+        message: ending.map(|ending| ending.message.clone()),
+        observed_generation: pod.metadata.generation,
         qos_class: QosClass::of(pod).ok().map(|class| class.as_str().to_owned()),
         start_time: Some(start_time.unwrap_or(Time(input.start_time))),
         host_ip: input.host_ips.first().map(IpAddr::to_string),
@@ -62,6 +66,7 @@ pub fn pod_status(input: &StatusInput<'_>) -> PodStatus {
         pod_ips,
         init_container_statuses: non_empty(init_containers),
         container_statuses: non_empty(containers),
+        ephemeral_container_statuses: non_empty(containers::ephemeral_statuses(spec, input)),
         ..PodStatus::default()
     };
     status.conditions = Some(conditions::conditions(spec, &status, phase, input));
@@ -92,7 +97,8 @@ fn pod_ips(spec: &PodSpec, input: &StatusInput<'_>) -> (Option<String>, Option<V
 /// The status that was known of container `name`, also when it was an init container.
 fn previous_container<'a>(previous: Option<&'a PodStatus>, name: &str) -> Option<&'a ContainerStatus> {
     let status = previous?;
-    let lists = [&status.init_container_statuses, &status.container_statuses];
+    let lists =
+        [&status.init_container_statuses, &status.container_statuses, &status.ephemeral_container_statuses];
     lists.into_iter().flatten().flatten().find(|container| container.name == name)
 }
 

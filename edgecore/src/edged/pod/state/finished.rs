@@ -3,14 +3,15 @@
 
 use tokio::time::Instant;
 
-use super::{Next, PodState, Step, StopReason};
+use super::{Next, PodState, Step, StopReason, last_ones};
 use crate::edged::pod::observed::Observed;
 
 pub(super) fn next(state: &PodState, observed: &Observed, now: Instant) -> Next {
-    let alive: Vec<_> = observed.alive().map(|container| container.record.id.clone()).collect();
-    if !alive.is_empty() {
-        let kill_at = now + state.grace();
-        return Next::Do(Step::Stop { containers: alive, kill_at, why: StopReason::PodEnds });
+    let containers = last_ones(state, observed, false);
+    if !containers.is_empty() {
+        let grace = state.ending.as_ref().and_then(|ending| ending.grace);
+        let kill_at = now + grace.unwrap_or_else(|| state.grace());
+        return Next::Do(Step::Stop { containers, kill_at, why: StopReason::PodEnds });
     }
     if let Some(sandbox) = observed.sandboxes.iter().find(|sandbox| sandbox.ready) {
         return Next::Do(Step::StopSandbox(sandbox.id.clone()));

@@ -6,21 +6,12 @@
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
 use super::StopReason;
+use super::restart::restarts;
 use crate::edged::labels::CONTAINER_HASH;
+use crate::edged::pod::containers::{Role, find, init_containers};
 use crate::edged::pod::hash::container_hash;
 use crate::edged::pod::observed::{Observed, ObservedContainer};
 use crate::edged::runtime::{ContainerId, ContainerState, SandboxRecord};
-
-/// `spec.restartPolicy`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RestartPolicy {
-    /// Whatever its exit code.
-    Always,
-    /// Unless it exits with 0.
-    OnFailure,
-    /// Not at all.
-    Never,
-}
 
 /// What the pod's containers need now.
 #[derive(Debug)]
@@ -28,7 +19,7 @@ pub(super) struct Plan<'a> {
     /// The sandbox that they run in, if it can be used.
     pub(super) sandbox: Option<&'a SandboxRecord>,
     /// To be started, in this order.
-    pub(super) start: Vec<&'a Container>,
+    pub(super) start: Vec<&'a str>,
     /// To be ended.
     pub(super) stop: Vec<(ContainerId, StopReason)>,
     /// Made and never started, by an edged that was killed in between: to be removed.
@@ -36,39 +27,14 @@ pub(super) struct Plan<'a> {
     finished: bool,
 }
 
-impl RestartPolicy {
-    /// Of a pod; `Always` where it says nothing, as the API server fills in.
-    pub fn of(spec: &PodSpec) -> Self {
-        match spec.restart_policy.as_deref() {
-            Some("Never") => Self::Never,
-            Some("OnFailure") => Self::OnFailure,
-            _ => Self::Always,
-        }
-    }
-
-    fn restarts(self, ended: &ObservedContainer) -> bool {
-        match self {
-            Self::Always => true,
-            Self::OnFailure => !ended.is_completed(),
-            Self::Never => false,
-        }
-    }
-}
-
-/// An init container that keeps running beside the others.
-pub fn is_sidecar(container: &Container) -> bool {
-    container.restart_policy.as_deref() == Some("Always")
-}
-
 /// Will container `name`, which has ended, be started again?
 pub(super) fn will_restart(pod: &Pod, name: &str, ended: &ObservedContainer) -> bool {
-    let Some(spec) = &pod.spec else { return false };
-    let policy = RestartPolicy::of(spec);
-    match spec.init_containers.iter().flatten().find(|init| init.name == name) {
-        Some(init) if is_sidecar(init) => true,
-        Some(_) => policy != RestartPolicy::Never && !ended.is_completed(),
-        None => policy.restarts(ended),
-    }
+    let found = pod.spec.as_ref().and_then(|spec| Some((spec, find(spec, name)?)));
+    found.is_some_and(|(spec, (role, container))| comes_back(spec, role, &container, ended))
+}
+
+fn comes_back(spec: &PodSpec, role: Role, container: &Container, ended: &ObservedContainer) -> bool {
+    restarts(spec, role, container, ended.status.exit_code)
 }
 
 // === impl Plan ===
@@ -117,22 +83,27 @@ impl<'a> Plan<'a> {
     }
 
     fn choose(&mut self, spec: &'a PodSpec, observed: &Observed) {
-        let policy = RestartPolicy::of(spec);
+        // The pod may be looked at also while it is being initialized.
+        let is_new = |name: &str| observed.newest(name).is_none_or(|newest| !newest.has_begun());
+        let ephemeral = spec.ephemeral_containers.iter().flatten().map(|container| container.name.as_str());
+        let has_sandbox = self.sandbox.is_some();
+        self.start.extend(ephemeral.filter(|name| has_sandbox && is_new(name)));
         let here = |container: &Container| self.newest_here(observed, &container.name);
         // Once a container of the pod proper exists, initialization is over for the life of this sandbox.
         let initialized = spec.containers.iter().any(|container| here(container).is_some());
-        for init in spec.init_containers.iter().flatten() {
+        for (role, init) in init_containers(spec) {
+            let is_sidecar = role == Role::Sidecar;
             match self.newest_here(observed, &init.name) {
                 Some(running) if running.is_alive() => {
-                    self.stop_if_changed(init, running, is_sidecar(init));
-                    if !is_sidecar(init) && !initialized {
+                    self.stop_if_changed(init, running, is_sidecar);
+                    if !is_sidecar && !initialized {
                         return;
                     }
                 }
-                _ if !is_sidecar(init) && initialized => {}
-                Some(ended) if !is_sidecar(init) && ended.is_completed() => {}
+                _ if !is_sidecar && initialized => {}
+                Some(ended) if !is_sidecar && ended.is_completed() => {}
                 _ => {
-                    self.start.push(init);
+                    self.start.push(&init.name);
                     if !initialized {
                         return;
                     }
@@ -142,8 +113,8 @@ impl<'a> Plan<'a> {
         for container in &spec.containers {
             match observed.newest(&container.name) {
                 Some(alive) if alive.is_alive() => self.stop_if_changed(container, alive, true),
-                Some(ended) if ended.is_exited() && !policy.restarts(ended) => {}
-                _ => self.start.push(container),
+                Some(ended) if ended.is_exited() && !comes_back(spec, Role::App, container, ended) => {}
+                _ => self.start.push(&container.name),
             }
         }
     }
@@ -168,17 +139,14 @@ impl<'a> Plan<'a> {
 }
 
 fn is_finished(spec: &PodSpec, observed: &Observed) -> bool {
-    let policy = RestartPolicy::of(spec);
-    let init_failed = policy == RestartPolicy::Never
-        && spec.init_containers.iter().flatten().filter(|init| !is_sidecar(init)).any(|init| {
-            observed.newest(&init.name).is_some_and(|newest| newest.is_exited() && !newest.is_completed())
-        });
+    let for_good = |role: Role, container: &Container| {
+        let newest = observed.newest(&container.name).filter(|newest| newest.is_exited());
+        newest.filter(|newest| !comes_back(spec, role, container, newest))
+    };
+    let init_failed = init_containers(spec)
+        .any(|(role, init)| for_good(role, init).is_some_and(|ended| !ended.is_completed()));
     let all_done = !spec.containers.is_empty()
-        && spec.containers.iter().all(|container| {
-            observed
-                .newest(&container.name)
-                .is_some_and(|newest| newest.is_exited() && !policy.restarts(newest))
-        });
+        && spec.containers.iter().all(|container| for_good(Role::App, container).is_some());
     init_failed || all_done
 }
 

@@ -46,9 +46,9 @@ fn stop(plan: &Plan<'_>, grace: Duration, now: Instant) -> Option<Step> {
 
 fn start(state: &PodState, plan: &Plan<'_>, observed: &Observed, now: Instant) -> Next {
     let mut wake = None;
-    for container in &plan.start {
-        let memory = state.containers.get(&container.name);
-        let newest = observed.newest(&container.name);
+    for name in &plan.start {
+        let memory = state.containers.get(*name);
+        let newest = observed.newest(name);
         let at = memory.and_then(|memory| memory.start_at(newest));
         if let Some(at) = at.filter(|at| *at > now) {
             let shown_until = memory.and_then(|memory| memory.shown_until(now));
@@ -59,7 +59,7 @@ fn start(state: &PodState, plan: &Plan<'_>, observed: &Observed, now: Instant) -
         let first = memory.map_or(0, |memory| memory.first_attempt);
         let attempt = newest.map_or(first, |newest| (newest.record.attempt + 1).max(first));
         let sandbox = sandbox.id.clone();
-        return Next::Do(Step::Start { container: container.name.clone(), attempt, sandbox });
+        return Next::Do(Step::Start { container: (*name).to_owned(), attempt, sandbox });
     }
     Next::Wait(wake)
 }
@@ -93,6 +93,6 @@ fn prune(observed: &Observed, current: Option<&SandboxId>) -> Option<Step> {
     empty(&old.id).then(|| Step::RemoveSandbox(old.id.clone()))
 }
 
-fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+pub(super) fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     a.into_iter().chain(b).min()
 }

@@ -2,13 +2,13 @@
 
 use tokio::time::Instant;
 
-use super::{Next, PodState, Step, StopReason};
+use super::{Next, PodState, Step, StopReason, last_ones};
 use crate::edged::pod::observed::Observed;
 
-pub(super) fn next(state: &PodState, observed: &Observed, kill_at: Instant) -> Next {
-    let alive: Vec<_> = observed.alive().map(|container| container.record.id.clone()).collect();
-    if !alive.is_empty() {
-        return Next::Do(Step::Stop { containers: alive, kill_at, why: StopReason::PodEnds });
+pub(super) fn next(state: &PodState, observed: &Observed, kill_at: Instant, now: Instant) -> Next {
+    let containers = last_ones(state, observed, kill_at <= now);
+    if !containers.is_empty() {
+        return Next::Do(Step::Stop { containers, kill_at, why: StopReason::PodEnds });
     }
     if let Some(sandbox) = observed.sandboxes.iter().find(|sandbox| !state.stopped.contains(&sandbox.id)) {
         return Next::Do(Step::StopSandbox(sandbox.id.clone()));

@@ -5,11 +5,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::phase::is_initialized;
 use super::{Phase, StatusInput};
-use crate::edged::pod::state::is_sidecar;
+use crate::edged::pod::containers::is_sidecar;
 
 /// The conditions that edged owns; others (readiness gates, the scheduler's) are left as they are.
 const OURS: [&str; 5] =
     ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
+
+/// Set when the node ends a pod that did nothing wrong:
+/// <https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions>.
+const DISRUPTION: &str = "DisruptionTarget";
 
 /// `Ok`, or why not: reason and message.
 type Verdict = Result<(), (&'static str, String)>;
@@ -34,6 +38,14 @@ pub(super) fn conditions(
     let mut conditions: Vec<PodCondition> =
         verdicts.into_iter().map(|(kind, verdict)| condition(kind, verdict, input)).collect();
     conditions.extend(foreign(input).cloned());
+    let is_told = conditions.iter().any(|condition| condition.type_ == DISRUPTION);
+    if let Some(ending) = input.state.ending().filter(|ending| ending.is_disruption && !is_told) {
+        conditions.push(PodCondition {
+            reason: Some("TerminationByKubelet".to_owned()),
+            message: Some(ending.message.clone()),
+            ..condition(DISRUPTION, Ok(()), input)
+        });
+    }
     conditions
 }
 
@@ -121,6 +133,7 @@ fn condition(kind: &str, verdict: Verdict, input: &StatusInput<'_>) -> PodCondit
         reason: Some(reason.to_owned()).filter(|reason| !reason.is_empty()),
         message: Some(message).filter(|message| !message.is_empty()),
         last_transition_time: Some(since.unwrap_or(Time(input.now))),
+        observed_generation: input.state.pod().metadata.generation,
         ..PodCondition::default()
     }
 }

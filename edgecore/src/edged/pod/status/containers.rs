@@ -8,8 +8,9 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{StatusInput, previous_container};
+use crate::edged::pod::containers::{as_container, is_sidecar};
 use crate::edged::pod::observed::ObservedContainer;
-use crate::edged::pod::state::{Waiting, WaitingReason, is_sidecar};
+use crate::edged::pod::state::{Waiting, WaitingReason};
 use crate::edged::runtime::ContainerState;
 
 /// Exit code of a container that the runtime lost: as if it had been killed (128 + SIGKILL), as kubelet says it.
@@ -27,6 +28,17 @@ pub(super) fn statuses(spec: &PodSpec, input: &StatusInput<'_>) -> Vec<Container
 pub(super) fn init_statuses(spec: &PodSpec, input: &StatusInput<'_>) -> Vec<ContainerStatus> {
     let reason = WaitingReason::PodInitializing;
     spec.init_containers.iter().flatten().map(|container| status(container, true, reason, input)).collect()
+}
+
+pub(super) fn ephemeral_statuses(spec: &PodSpec, input: &StatusInput<'_>) -> Vec<ContainerStatus> {
+    let reason = WaitingReason::ContainerCreating;
+    let all = spec.ephemeral_containers.iter().flatten();
+    // Kubernetes does not call one ready: nobody waits for it.
+    all.map(|container| ContainerStatus {
+        ready: false,
+        ..status(&as_container(container), false, reason, input)
+    })
+    .collect()
 }
 
 fn status(

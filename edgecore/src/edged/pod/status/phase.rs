@@ -4,7 +4,8 @@
 use k8s_openapi::api::core::v1::{ContainerStatus, PodSpec};
 
 use super::StatusInput;
-use crate::edged::pod::state::{RestartPolicy, is_sidecar};
+use crate::edged::pod::containers::{Role, init_containers};
+use crate::edged::pod::state::restarts;
 
 /// `status.phase`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,23 +43,28 @@ struct Count {
     running: usize,
     ended: usize,
     ended_well: usize,
+    /// Of those that have ended.
+    restarting: usize,
 }
 
 impl Count {
-    fn of(statuses: &[ContainerStatus]) -> Self {
+    fn of(spec: &PodSpec, statuses: &[ContainerStatus]) -> Self {
         let mut count = Self::default();
-        for status in statuses {
+        for (container, status) in spec.containers.iter().zip(statuses) {
             let state = status.state.as_ref();
             let terminated = state.and_then(|state| state.terminated.as_ref());
             let ran = status.last_state.as_ref().is_some_and(|last| last.terminated.is_some());
             if let Some(terminated) = terminated {
                 count.ended += 1;
                 count.ended_well += usize::from(terminated.exit_code == 0);
+                let restarts = restarts(spec, Role::App, container, terminated.exit_code);
+                count.restarting += usize::from(restarts);
             } else if state.is_some_and(|state| state.running.is_some()) {
                 count.running += 1;
             } else if ran {
                 // Between two lives.
                 count.ended += 1;
+                count.restarting += 1;
             } else {
                 count.waiting += 1;
             }
@@ -79,14 +85,31 @@ pub(super) fn phase(
         Some("Failed") => return Phase::Failed,
         _ => {}
     }
+    let now = judge(spec, init_containers, containers, input);
+    // Final is final only when nothing runs any more, sidecars included: Kubernetes promises that of a pod's phase.
+    match before {
+        _ if !now.is_final() || input.observed.alive().next().is_none() => now,
+        Some("Pending") => Phase::Pending,
+        _ => Phase::Running,
+    }
+}
+
+fn judge(
+    spec: &PodSpec,
+    init_containers: &[ContainerStatus],
+    containers: &[ContainerStatus],
+    input: &StatusInput<'_>,
+) -> Phase {
+    if input.state.ending().is_some() {
+        return Phase::Failed;
+    }
     let over = input.state.is_stopping() || input.state.is_finished();
-    let policy = RestartPolicy::of(spec);
     match init_phase(spec, init_containers) {
-        InitPhase::Failed if policy == RestartPolicy::Never => return Phase::Failed,
-        InitPhase::Failed | InitPhase::Pending if !over => return Phase::Pending,
+        InitPhase::Failed => return Phase::Failed,
+        InitPhase::Pending if !over => return Phase::Pending,
         _ => {}
     }
-    let count = Count::of(containers);
+    let count = Count::of(spec, containers);
     let all_well = count.ended == count.ended_well;
     match () {
         () if over && count.running == 0 => {
@@ -97,10 +120,9 @@ pub(super) fn phase(
             }
         }
         () if count.waiting > 0 => Phase::Pending,
-        () if count.running > 0 || policy == RestartPolicy::Always => Phase::Running,
+        () if count.running > 0 || count.restarting > 0 => Phase::Running,
         () if all_well => Phase::Succeeded,
-        () if policy == RestartPolicy::Never => Phase::Failed,
-        () => Phase::Running,
+        () => Phase::Failed,
     }
 }
 
@@ -108,14 +130,15 @@ pub(super) fn phase(
 enum InitPhase {
     Done,
     Pending,
+    /// For good.
     Failed,
 }
 
 fn init_phase(spec: &PodSpec, statuses: &[ContainerStatus]) -> InitPhase {
-    for (container, status) in spec.init_containers.iter().flatten().zip(statuses) {
+    for ((role, container), status) in init_containers(spec).zip(statuses) {
         let state = status.state.as_ref();
         let exit = state.and_then(|state| state.terminated.as_ref()).map(|terminated| terminated.exit_code);
-        if is_sidecar(container) {
+        if role == Role::Sidecar {
             let ran = status.last_state.as_ref().is_some_and(|last| last.terminated.is_some());
             let started = ran || exit.is_some() || state.is_some_and(|state| state.running.is_some());
             if !started {
@@ -125,7 +148,8 @@ fn init_phase(spec: &PodSpec, statuses: &[ContainerStatus]) -> InitPhase {
         }
         match exit {
             Some(0) => {}
-            Some(_) => return InitPhase::Failed,
+            Some(code) if !restarts(spec, role, container, code) => return InitPhase::Failed,
+            Some(_) => return InitPhase::Pending,
             None => return InitPhase::Pending,
         }
     }

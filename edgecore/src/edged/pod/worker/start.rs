@@ -2,16 +2,18 @@
 
 use std::sync::atomic::Ordering;
 
-use k8s_cri::v1::PodSandboxConfig;
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Secret};
+use k8s_cri::v1::{ContainerConfig, NamespaceMode, PodSandboxConfig};
+use k8s_openapi::api::core::v1::{Container, PodSpec, Secret};
 
 use super::{View, Worker};
 use crate::edged::env::{EnvContext, Environment};
 use crate::edged::events::{Severity, about_container};
 use crate::edged::image::{ImageError, keyring, pull_secrets};
 use crate::edged::pod::container_config::{ContainerInput, container_config, log_path};
+use crate::edged::pod::containers::find;
 use crate::edged::pod::dns::pod_dns;
 use crate::edged::pod::files::container_files;
+use crate::edged::pod::observed::Observed;
 use crate::edged::pod::security::{SecurityDefaults, container_security};
 use crate::edged::pod::state::{Failure, Waiting, WaitingReason};
 use crate::edged::resources::container_resources;
@@ -25,13 +27,15 @@ impl Worker {
         sandbox: &SandboxId,
         view: &View,
     ) -> Result<(), Failure> {
-        let Some((spec, container)) = find(&view.pod, name) else { return Err(Failure::Other) };
+        let found = view.pod.spec.as_ref().and_then(|spec| Some((spec, find(spec, name)?)));
+        let Some((spec, (_, container))) = found else { return Err(Failure::Other) };
+        let container = container.as_ref();
         let sandbox_attempt = view.observed.sandbox().map_or(0, |sandbox| sandbox.attempt);
         let dns = pod_dns(&view.pod, &self.context.settings.dns, &self.context.host_resolver().await);
         let sandbox_config = self.sandbox_config(view, sandbox_attempt, dns);
         let image = self.image(container, &sandbox_config, view).await?;
         let config = match self.configure(spec, container, attempt, &image, view).await {
-            Ok(config) => config,
+            Ok(config) => into_target(config, spec, name, &view.observed),
             Err(message) => {
                 let reason = WaitingReason::CreateContainerConfigError;
                 return Err(self.cannot(view, name, reason, message, false).await);
@@ -142,7 +146,7 @@ impl Worker {
         attempt: u32,
         image: &Image,
         view: &View,
-    ) -> Result<k8s_cri::v1::ContainerConfig, String> {
+    ) -> Result<ContainerConfig, String> {
         let (context, settings) = (&self.context, &self.context.settings);
         let facts = context.facts(&self.addresses(spec, view));
         let (config, services) = (&view.prepared.config, settings.services.as_slice());
@@ -239,10 +243,24 @@ impl Worker {
     }
 }
 
-fn find<'a>(pod: &'a Pod, name: &str) -> Option<(&'a PodSpec, &'a Container)> {
-    let spec = pod.spec.as_ref()?;
-    let mut all = spec.init_containers.iter().flatten().chain(&spec.containers);
-    all.find(|container| container.name == name).map(|container| (spec, container))
+/// An ephemeral container may see the processes of another one:
+/// <https://kubernetes.io/docs/tasks/debug/debug-application/debug-running-pod/#ephemeral-container-example>.
+fn into_target(
+    mut config: ContainerConfig,
+    spec: &PodSpec,
+    name: &str,
+    observed: &Observed,
+) -> ContainerConfig {
+    let mut ephemeral = spec.ephemeral_containers.iter().flatten();
+    let target = ephemeral.find(|one| one.name == name).and_then(|one| one.target_container_name.as_ref());
+    let target = target.and_then(|target| observed.newest(target)).filter(|target| target.is_alive());
+    let security = config.linux.as_mut().and_then(|linux| linux.security_context.as_mut());
+    let options = security.and_then(|security| security.namespace_options.as_mut());
+    if let (Some(target), Some(options)) = (target, options) {
+        options.set_pid(NamespaceMode::Target);
+        options.target_id = target.record.id.to_string();
+    }
+    config
 }
 
 fn text(error: impl ToString) -> String {

@@ -1,0 +1,38 @@
+//! Why a pod has failed, where its containers do not tell.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::PodStatus;
+
+/// The node has decided that the pod is over: it is stopped, its phase becomes `Failed`, and nothing of it is ever started
+/// again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// `status.reason`, and the reason of the event about it: one of kubelet's words.
+    pub reason: String,
+    /// `status.message`
+    pub message: String,
+    /// How long its containers get to end; as the pod says where this is none.
+    pub grace: Option<Duration>,
+    /// Whether the pod is told apart from those that failed by themselves by the condition `DisruptionTarget`
+    /// (<https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions>).
+    pub is_disruption: bool,
+}
+
+impl Ending {
+    /// A pod that this node cannot take.
+    pub fn rejected(reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { reason: reason.into(), message: message.into(), grace: None, is_disruption: false }
+    }
+
+    /// `activeDeadlineSeconds` are over.
+    pub(super) fn deadline() -> Self {
+        Self::rejected("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
+    }
+
+    /// What a status that was reported before says.
+    pub(super) fn reported(status: &PodStatus) -> Option<Self> {
+        let reason = status.reason.clone().filter(|_| status.phase.as_deref() == Some("Failed"))?;
+        Some(Self::rejected(reason, status.message.clone().unwrap_or_default()))
+    }
+}
