@@ -7,6 +7,7 @@
 //!
 //! Ends when the inbox from MetaManager closes; containers keep running.
 
+pub mod admission;
 pub mod config;
 pub mod downward;
 pub mod env;

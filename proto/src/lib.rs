@@ -11,6 +11,7 @@ pub mod config;
 pub mod hello;
 pub mod lane;
 pub mod message;
+pub mod placement;
 pub mod quantity;
 pub mod reply;
 pub mod resource;

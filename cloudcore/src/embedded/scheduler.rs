@@ -3,7 +3,6 @@
 //! A pod goes to a node that passes every filter; of several, the one with the largest share of memory and CPU free.
 //! [`Scheduler`] remembers what it has bound until the watch shows it, so that two pods are not given the same room.
 
-mod affinity;
 mod resources;
 mod taints;
 
@@ -118,7 +117,7 @@ impl Scheduler {
 fn judge(pod: &Pod, node: &Node, room: &Room) -> Result<f64, Refusal> {
     let spec = pod.spec.as_ref();
     taints::tolerated(spec, node)?;
-    if !spec.is_none_or(|spec| affinity::matches(spec, node)) {
+    if !spec.is_none_or(|spec| proto::placement::is_selected(spec, node)) {
         return Err(Refusal::Affinity);
     }
     room.fits(pod)

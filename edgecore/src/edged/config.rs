@@ -94,6 +94,7 @@ fn pod_settings(file: &File, problems: &mut Vec<Problem>) -> PodSettings {
         seccomp_default: kubelet.seccomp_default,
         seccomp_root: PathBuf::from(&file.root_directory).join("seccomp"),
         quota_period: kubelet.cpu_cfs_quota.then_some(period),
+        unsafe_sysctls: kubelet.allowed_unsafe_sysctls.clone(),
         services: Vec::new(),
     }
 }

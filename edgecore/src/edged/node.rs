@@ -23,6 +23,7 @@ use chassis::clock::Clock;
 use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
 use k8s_openapi::api::core::v1::{Node, NodeStatus};
+use proto::placement::Amounts;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -53,6 +54,8 @@ pub struct NodeFacts {
     pub addresses: Vec<IpAddr>,
     /// What there is for pods.
     pub allocatable: NodeResources,
+    /// The same and what else pods may ask for (their number, huge pages), by name.
+    pub room: Amounts,
     /// All memory, bytes: base of the memory requests' share in OOM scores.
     pub memory: Amount,
 }

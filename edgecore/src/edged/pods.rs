@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chassis::task;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
@@ -12,8 +13,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::admission::Claim;
 use super::pod::actor::{PodActor, Wanted};
 use super::pod::context::PodContext;
+use super::pod::state::Ending;
 use super::relist::{Seen, changed};
 use super::sources::{ConfigRef, references};
 use crate::flow::{ConfigKind, PodChange, PodKey};
@@ -32,6 +35,9 @@ pub struct Pods {
 struct Actor {
     key: PodKey,
     wanted: watch::Sender<Wanted>,
+    claim: Claim,
+    /// Set once the pod has succeeded or failed: it takes nothing of the node any more.
+    is_over: Arc<AtomicBool>,
 }
 
 // === impl Pods ===
@@ -97,7 +103,11 @@ impl Pods {
         };
         match self.actors.get(&key.uid) {
             Some(actor) if !actor.wanted.is_closed() => actor.wanted.send_modify(|wanted| wanted.pod = pod),
-            _ => self.start(key.clone(), Wanted::new(pod)),
+            _ => {
+                let claim = Claim::of(&pod);
+                let ending = self.admit(&pod, &key, &claim).err();
+                self.start(key.clone(), Wanted { ending, ..Wanted::new(pod) }, claim);
+            }
         }
         for (uid, actor) in &self.actors {
             if *uid != key.uid && actor.key.name == key.name && actor.key.namespace == key.namespace {
@@ -105,6 +115,16 @@ impl Pods {
             }
         }
         self.remove_replaced();
+    }
+
+    /// Whether there is room for a pod. One that was taken on before is taken on again.
+    fn admit(&self, pod: &Pod, key: &PodKey, claim: &Claim) -> Result<(), Ending> {
+        let has_started = pod.status.as_ref().is_some_and(|status| status.start_time.is_some());
+        if has_started || self.seen.pods.contains_key(&key.uid) {
+            return Ok(());
+        }
+        let others = self.actors.values().filter(|other| !other.is_over.load(Ordering::Relaxed));
+        claim.fits(others.map(|other| &other.claim), &self.context.node.borrow().room)
     }
 
     fn delete(&mut self, key: PodKey) {
@@ -156,19 +176,20 @@ impl Pods {
             ..ObjectMeta::default()
         };
         let pod = Pod { metadata, spec: Some(PodSpec::default()), status: None };
-        self.start(key, Wanted { gone: true, ..Wanted::new(Arc::new(pod)) });
+        self.start(key, Wanted { gone: true, ..Wanted::new(Arc::new(pod)) }, Claim::default());
     }
 
-    fn start(&mut self, key: PodKey, wanted: Wanted) {
+    fn start(&mut self, key: PodKey, wanted: Wanted, claim: Claim) {
         let (wanted, receiver) = watch::channel(wanted);
-        let actor = PodActor::new(self.context.clone(), key.clone(), receiver);
+        let is_over = Arc::new(AtomicBool::new(false));
+        let actor = PodActor::new(self.context.clone(), key.clone(), receiver, is_over.clone());
         let span = tracing::info_span!("pod", namespace = key.namespace, pod = key.name, uid = key.uid);
         let uid = key.uid.clone();
         task::spawn_in(&mut self.tasks, span, async move {
             actor.run().await;
             uid
         });
-        self.actors.insert(key.uid.clone(), Actor { key, wanted });
+        self.actors.insert(key.uid.clone(), Actor { key, wanted, claim, is_over });
     }
 }
 

@@ -121,9 +121,11 @@ impl Monitor {
     }
 
     fn publish(&self, load: &Load, addresses: &[IpAddr]) {
+        let facts = self.facts_at(load, addresses);
         let facts = NodeFacts {
             addresses: addresses.to_vec(),
-            allocatable: self.facts_at(load, addresses).allocatable(),
+            allocatable: facts.allocatable(),
+            room: facts.room(),
             memory: Amount::whole(i64::try_from(self.machine.memory).unwrap_or(i64::MAX)),
         };
         self.facts.send_if_modified(|current| {

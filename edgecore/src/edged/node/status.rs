@@ -10,6 +10,8 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use proto::placement::{Amounts, amounts};
+
 use super::config::NodeConfig;
 use super::machine::{Disk, Machine, architecture};
 use crate::edged::resources::{Amount, NodeResources};
@@ -76,6 +78,11 @@ impl Facts<'_> {
                 .ephemeral_storage
                 .minus_at_most(reserved.ephemeral_storage.plus(kept_storage)),
         }
+    }
+
+    /// What pods may ask for, by name.
+    pub(super) fn room(&self) -> Amounts {
+        amounts(Some(&self.resources(self.allocatable())))
     }
 
     fn resources(&self, amounts: NodeResources) -> Resources {

@@ -5,7 +5,7 @@
 //! end that the pod is gone. It ends with its pod, or when `Wanted` is dropped, leaving its containers as they are.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
@@ -20,6 +20,7 @@ use super::state::{Ending, Next, PodState, Step};
 use super::status::{StatusInput, known_restarts, pod_status};
 use super::summary::PodSummary;
 use super::worker::{Prepared, View, Worker};
+use crate::edged::admission::suits;
 use crate::edged::events::{Severity, about_container, about_pod};
 use crate::edged::runtime::RuntimeError;
 use crate::flow::PodKey;
@@ -64,6 +65,10 @@ pub struct PodActor {
     prepared: Arc<Prepared>,
     reported: Option<PodStatus>,
     outage: Option<Retry>,
+    /// Whether it was asked if the pod may be on this node.
+    is_judged: bool,
+    /// Told when the pod has succeeded or failed.
+    is_over: Arc<AtomicBool>,
 }
 
 /// Why the loop goes on or not.
@@ -77,8 +82,13 @@ enum Flow {
 // === impl PodActor ===
 
 impl PodActor {
-    /// An actor for the pod in `wanted`.
-    pub fn new(context: Arc<PodContext>, key: PodKey, mut wanted: watch::Receiver<Wanted>) -> Self {
+    /// An actor for the pod in `wanted`. `is_over` is set when the pod has succeeded or failed.
+    pub fn new(
+        context: Arc<PodContext>,
+        key: PodKey,
+        mut wanted: watch::Receiver<Wanted>,
+        is_over: Arc<AtomicBool>,
+    ) -> Self {
         let seen = wanted.borrow_and_update().clone();
         let status = seen.pod.status.as_ref();
         let start_time = status.and_then(|status| status.start_time.as_ref()).map(|time| time.0);
@@ -102,6 +112,8 @@ impl PodActor {
             prepared: Arc::default(),
             reported: None,
             outage: None,
+            is_judged: false,
+            is_over,
         }
     }
 
@@ -111,6 +123,8 @@ impl PodActor {
         loop {
             let flow = match self.look().await {
                 Ok(()) => {
+                    self.judge().await;
+                    self.is_over.store(self.state.is_finished(), Ordering::Relaxed);
                     self.report().await;
                     match self.state.next(&self.observed, Instant::now()) {
                         Next::Do(step) => self.perform(step).await,
@@ -136,6 +150,25 @@ impl PodActor {
             let in_logs = files::attempts_in_logs(&self.worker.log_directory(), name).await;
             let known = known_restarts(&pod, name).map(|restarts| restarts.saturating_add(1));
             self.state.restarts_at_least(name, known.max(in_logs).unwrap_or_default());
+        }
+    }
+
+    /// Whether the pod may be on this node at all, looked at before anything of it is made.
+    async fn judge(&mut self) {
+        let is_new = !std::mem::replace(&mut self.is_judged, true);
+        let has_started = self.seen.pod.status.as_ref().is_some_and(|status| status.start_time.is_some());
+        let pod = self.state.pod().clone();
+        let Some(spec) = pod.spec.as_ref().filter(|_| is_new && !has_started && self.observed.is_empty())
+        else {
+            return;
+        };
+        let context = self.worker.context.clone();
+        let node = context.meta.node().await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "the pod is not held against the node's labels");
+            None
+        });
+        if let Err(ending) = suits(spec, node.as_ref(), &context.settings.unsafe_sysctls) {
+            self.state.fail(ending);
         }
     }
 

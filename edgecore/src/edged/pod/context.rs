@@ -38,6 +38,8 @@ pub struct PodSettings {
     pub seccomp_root: PathBuf,
     /// `cpuCFSQuotaPeriod` in microseconds; `None` when `cpuCFSQuota` is off.
     pub quota_period: Option<i64>,
+    /// `allowedUnsafeSysctls`
+    pub unsafe_sysctls: Vec<String>,
     /// Variables that every container gets.
     pub services: Vec<(String, String)>,
 }

@@ -146,3 +146,60 @@ async fn a_container_has_a_restart_policy_of_its_own() {
     assert_eq!(container(&status, "once").restart_count, 0);
     assert_eq!(status.phase.as_deref(), Some("Running"));
 }
+
+/// What a pod has taken of the node is free again when it has ended.
+#[tokio::test(start_paused = true)]
+async fn a_pod_for_which_there_is_no_room_is_refused() {
+    let node = Node::new().with_image("job:1", Behaviour::ends(Duration::from_secs(30), 0));
+    let edge = node.start(&[]).await;
+    let taking_port = |name: &str| {
+        let ports = json!([{"containerPort": 80, "hostPort": 80}]);
+        let containers = json!([{"name": "job", "image": "job:1", "ports": ports}]);
+        pod(name, json!({"restartPolicy": "Never", "containers": containers}))
+    };
+    let phase = |wanted: &'static str| {
+        move |status: &k8s_openapi::api::core::v1::PodStatus| status.phase.as_deref() == Some(wanted)
+    };
+    edge.meta.apply(&taking_port("first")).await;
+    edge.meta.until_ready("first").await;
+    edge.meta.apply(&taking_port("second")).await;
+    let status = edge.meta.until_status("second", "refused", phase("Failed")).await;
+    assert_eq!(status.reason.as_deref(), Some("NodePorts"));
+    assert!(edge.meta.until_event("NodePorts").await.contains("free ports"));
+    let huge = json!({"requests": {"cpu": "100000"}});
+    let huge = json!({"containers": [{"name": "app", "image": APP, "resources": huge}]});
+    edge.meta.apply(&pod("huge", huge)).await;
+    let status = edge.meta.until_status("huge", "refused", phase("Failed")).await;
+    assert_eq!(status.reason.as_deref(), Some("OutOfcpu"));
+    edge.meta.until_status("first", "done", phase("Succeeded")).await;
+    edge.meta.apply(&taking_port("third")).await;
+    edge.meta.until_ready("third").await;
+    assert_eq!(node.runtime.calls("RunPodSandbox"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_runs_already_is_not_refused() {
+    let node = Node::new();
+    let huge = json!({"requests": {"cpu": "100000"}});
+    let mut huge = pod("huge", json!({"containers": [{"name": "app", "image": APP, "resources": huge}]}));
+    huge.status = Some(k8s_openapi::api::core::v1::PodStatus {
+        start_time: Some(Time("2026-11-23T07:00:00Z".parse().unwrap())),
+        ..Default::default()
+    });
+    let edge = node.start(&[huge]).await;
+    edge.meta.until_ready("huge").await;
+}
+
+/// <https://kubernetes.io/docs/tasks/administer-cluster/sysctl-cluster/>
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_would_change_the_nodes_kernel_is_refused() {
+    let node = Node::new();
+    let edge = node.start(&[]).await;
+    let sysctls = json!({"sysctls": [{"name": "kernel.sem", "value": "1"}]});
+    let spec = json!({"securityContext": sysctls, "containers": [{"name": "app", "image": APP}]});
+    edge.meta.apply(&pod("web", spec)).await;
+    let failed = |status: &k8s_openapi::api::core::v1::PodStatus| status.phase.as_deref() == Some("Failed");
+    let status = edge.meta.until_status("web", "refused", failed).await;
+    assert_eq!(status.reason.as_deref(), Some("SysctlForbidden"));
+    assert_eq!(node.runtime.calls("RunPodSandbox"), 0);
+}

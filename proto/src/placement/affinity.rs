@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Node, NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
 
-/// Whether the node has the labels that the pod asks for.
-pub(super) fn matches(spec: &PodSpec, node: &Node) -> bool {
+/// Whether the node has the labels that the pod asks for: `nodeSelector`, and one of the terms of its required node affinity.
+pub fn is_selected(spec: &PodSpec, node: &Node) -> bool {
     let none = BTreeMap::new();
     let labels = node.metadata.labels.as_ref().unwrap_or(&none);
     let selected = spec.node_selector.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
