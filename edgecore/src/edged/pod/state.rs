@@ -65,6 +65,9 @@ struct Preparation {
     retry: Option<Retry>,
 }
 
+/// Annotation of a pod that waits until somebody at the edge agrees to it: an update in the middle of a job does harm.
+const HOLD: &str = "edge.kubeedge.io/hold-upgrade";
+
 /// Everything that decides the next step of one pod.
 #[derive(Debug, Clone)]
 pub struct PodState {
@@ -74,6 +77,8 @@ pub struct PodState {
     finished: bool,
     /// Why the pod has failed, where that is the node's doing.
     ending: Option<Ending>,
+    /// Something of it was made.
+    begun: bool,
     /// What `activeDeadlineSeconds` count from.
     active_since: Instant,
     preparation: Preparation,
@@ -97,6 +102,7 @@ impl PodState {
             goal: Goal::Run,
             finished: false,
             ending: None,
+            begun: false,
             active_since: now,
             preparation: Preparation { ready: false, due: Some(now), retry: None },
             retry: None,
@@ -132,6 +138,14 @@ impl PodState {
     /// Why the pod has failed, where its containers do not tell.
     pub fn ending(&self) -> Option<&Ending> {
         self.ending.as_ref()
+    }
+
+    /// Whether somebody at the edge has to agree before anything of the pod is made: it is not held any more once it has
+    /// begun (spec edge-keadm-mapper 3.2).
+    pub fn is_held(&self) -> bool {
+        let annotations = self.pod.metadata.annotations.as_ref();
+        let asks = annotations.and_then(|all| all.get(HOLD)).is_some_and(|value| value == "true");
+        asks && !self.begun && !self.finished && !self.is_stopping()
     }
 
     /// The node wants the pod to be over. What has succeeded or failed already, or is being deleted, stays as it is.
@@ -196,6 +210,7 @@ impl PodState {
 
     /// Takes note of what the runtime holds: containers that ended, and a pod that is done.
     pub fn observe(&mut self, observed: &Observed, now: Instant) {
+        self.begun |= !observed.is_empty();
         for container in observed.containers.iter().filter(|container| container.is_exited()) {
             let newest = observed.newest(&container.record.name);
             if newest.is_some_and(|newest| newest.record.id == container.record.id) {
@@ -217,6 +232,7 @@ impl PodState {
         let next = match self.goal {
             _ if let Some(retry) = retry => Next::Wait(Some(retry.at)),
             Goal::Stop { kill_at } => stopping::next(self, observed, kill_at, now),
+            Goal::Run if self.is_held() => Next::Wait(None),
             Goal::Run if self.finished => finished::next(self, observed, now),
             Goal::Run => running::next(self, observed, now),
         };

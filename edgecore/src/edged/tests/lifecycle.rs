@@ -179,3 +179,36 @@ async fn a_sandbox_that_cannot_be_made_is_told_and_tried_again() {
     edge.meta.until_ready("web").await;
     assert_eq!(node.runtime.calls("RunPodSandbox"), 3);
 }
+
+/// Spec edge-keadm-mapper 3.2.
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_held_waits_until_it_is_let_go() {
+    let held = |held: &str| {
+        let mut web = simple("web", APP, "Always");
+        web.metadata.annotations =
+            Some([("edge.kubeedge.io/hold-upgrade".to_owned(), held.to_owned())].into());
+        web
+    };
+    let is = |status: &k8s_openapi::api::core::v1::PodStatus, wanted: &str| {
+        let mut conditions = status.conditions.iter().flatten();
+        conditions.any(|condition| condition.type_ == "HeldUpgrade" && condition.status == wanted)
+    };
+    let node = Node::new();
+    let edge = node.start(&[]).await;
+    edge.meta.apply(&held("true")).await;
+    let status = edge.meta.until_status("web", "held", |status| is(status, "True")).await;
+    assert_eq!(status.phase.as_deref(), Some("Pending"));
+    pass(Duration::from_secs(600)).await;
+    assert_eq!(node.runtime.calls("RunPodSandbox"), 0);
+    // A restart of edged changes nothing of it.
+    drop(edge);
+    let edge = node.start(&[held("true")]).await;
+    edge.meta.until_status("web", "still held", |status| is(status, "True")).await;
+    assert_eq!(node.runtime.calls("RunPodSandbox"), 0);
+    edge.meta.apply(&held("false")).await;
+    assert!(is(&edge.meta.until_ready("web").await, "False"));
+    // It has begun: nothing holds it any more.
+    edge.meta.apply(&held("true")).await;
+    pass(Duration::from_secs(5)).await;
+    assert_eq!(node.runtime.running(), ["web/app#0"]);
+}

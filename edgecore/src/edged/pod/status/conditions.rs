@@ -8,8 +8,11 @@ use super::{Phase, StatusInput};
 use crate::edged::pod::containers::is_sidecar;
 
 /// The conditions that edged owns; others (readiness gates, the scheduler's) are left as they are.
-const OURS: [&str; 5] =
-    ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
+const OURS: [&str; 6] =
+    ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled", HELD];
+
+/// The pod waits for somebody at the edge to agree to it (spec edge-keadm-mapper 3.2).
+const HELD: &str = "HeldUpgrade";
 
 /// Set when the node ends a pod that did nothing wrong:
 /// <https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions>.
@@ -38,6 +41,7 @@ pub(super) fn conditions(
     let mut conditions: Vec<PodCondition> =
         verdicts.into_iter().map(|(kind, verdict)| condition(kind, verdict, input)).collect();
     conditions.extend(foreign(input).cloned());
+    conditions.extend(held(input));
     let is_told = conditions.iter().any(|condition| condition.type_ == DISRUPTION);
     if let Some(ending) = input.state.ending().filter(|ending| ending.is_disruption && !is_told) {
         conditions.push(PodCondition {
@@ -47,6 +51,19 @@ pub(super) fn conditions(
         });
     }
     conditions
+}
+
+/// Named only where it is so, or was: a condition cannot be taken back.
+fn held(input: &StatusInput<'_>) -> Option<PodCondition> {
+    let condition = if input.state.is_held() {
+        let held = condition(HELD, Ok(()), input);
+        PodCondition { reason: Some("HoldUpgradeEnabled".to_owned()), ..held }
+    } else {
+        condition(HELD, Err(("HoldUpgradeReleased", String::new())), input)
+    };
+    let known = [input.previous, input.state.pod().status.as_ref()].into_iter().flatten();
+    let mut known = known.flat_map(|status| status.conditions.iter().flatten());
+    (input.state.is_held() || known.any(|one| one.type_ == HELD)).then_some(condition)
 }
 
 fn sandbox_ready(input: &StatusInput<'_>) -> Verdict {
