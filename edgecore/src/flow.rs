@@ -13,7 +13,9 @@ use std::sync::Arc;
 
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Node, NodeStatus, Pod, PodStatus, Secret};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Event, Node, NodeStatus, PersistentVolume, PersistentVolumeClaim, Pod, PodStatus, Secret,
+};
 use proto::Message;
 use proto::codec::binary::{Acks, Push};
 use proto::hello::Held;
@@ -171,6 +173,22 @@ pub enum MetaRequest {
         /** Answer. */
         reply: Reply<Arc<Secret>>,
     },
+    /// From the local store once it is bound, else from the cloud.
+    Claim {
+        /** Namespace. */
+        namespace: String,
+        /** Name. */
+        name: String,
+        /** Answer. */
+        reply: Reply<Box<PersistentVolumeClaim>>,
+    },
+    /// From the local store, else from the cloud (and then kept).
+    Volume {
+        /** Name. */
+        name: String,
+        /** Answer. */
+        reply: Reply<Box<PersistentVolume>>,
+    },
     /// A token for a service account. Offline, the last token that was issued for the same request is served.
     Token {
         /** Namespace. */
@@ -248,6 +266,18 @@ impl MetaClient {
     pub async fn secret(&self, namespace: &str, name: &str) -> Result<Arc<Secret>, MetaError> {
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         self.ask(|reply| MetaRequest::Secret { namespace, name, reply }).await
+    }
+
+    /// A persistent volume claim that a pod uses.
+    pub async fn claim(&self, namespace: &str, name: &str) -> Result<PersistentVolumeClaim, MetaError> {
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        self.ask(|reply| MetaRequest::Claim { namespace, name, reply }).await.map(|claim| *claim)
+    }
+
+    /// A persistent volume that a claim is bound to.
+    pub async fn volume(&self, name: &str) -> Result<PersistentVolume, MetaError> {
+        let name = name.to_owned();
+        self.ask(|reply| MetaRequest::Volume { name, reply }).await.map(|volume| *volume)
     }
 
     /// A service account token, bound to a pod.

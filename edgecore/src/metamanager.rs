@@ -7,6 +7,7 @@
 //! The two directions are two loops that never wait for each other. The downward loop ends when edgehub stops; then
 //! edged ends, and with it the upward loop, which lets go of the link and of the store.
 
+mod answers;
 mod cloud;
 mod intake;
 mod metrics;

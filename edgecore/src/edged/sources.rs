@@ -7,7 +7,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use k8s_openapi::api::authentication::v1::TokenRequest;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Volume};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Volume};
 
 use crate::flow::{ConfigKind, MetaClient, MetaError};
 
@@ -27,6 +27,16 @@ pub trait ConfigSource: Send + Sync {
         name: &str,
     ) -> impl Future<Output = Result<Arc<Secret>, MetaError>> + Send;
 
+    /// A claim of a namespace.
+    fn claim(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> impl Future<Output = Result<PersistentVolumeClaim, MetaError>> + Send;
+
+    /// A persistent volume.
+    fn volume(&self, name: &str) -> impl Future<Output = Result<PersistentVolume, MetaError>> + Send;
+
     /// A token for a service account.
     fn token(
         &self,
@@ -43,6 +53,14 @@ impl ConfigSource for MetaClient {
 
     async fn secret(&self, namespace: &str, name: &str) -> Result<Arc<Secret>, MetaError> {
         Self::secret(self, namespace, name).await
+    }
+
+    async fn claim(&self, namespace: &str, name: &str) -> Result<PersistentVolumeClaim, MetaError> {
+        Self::claim(self, namespace, name).await
+    }
+
+    async fn volume(&self, name: &str) -> Result<PersistentVolume, MetaError> {
+        Self::volume(self, name).await
     }
 
     async fn token(

@@ -197,6 +197,12 @@ async fn serve(mut inbox: MetaInbox, book: watch::Sender<Book>) {
                 let found = book.borrow().secrets.get(&name).cloned();
                 drop(reply.send(found.ok_or_else(|| not_found("secret", namespace, name))));
             }
+            MetaRequest::Claim { namespace, name, reply } => {
+                drop(reply.send(Err(not_found("persistentvolumeclaim", namespace, name))));
+            }
+            MetaRequest::Volume { name, reply } => {
+                drop(reply.send(Err(not_found("persistentvolume", String::new(), name))));
+            }
             MetaRequest::Token { mut request, reply, .. } => {
                 request.status = book.borrow().token.clone();
                 let offline = || MetaError::Offline { what: "a token".to_owned() };

@@ -6,6 +6,7 @@
 //! Everything comes from the local store, so all of this works offline.
 
 mod atomic;
+mod claim;
 mod cleanup;
 mod host_path;
 mod layout;
@@ -17,7 +18,7 @@ mod subpath;
 mod token;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -88,6 +89,8 @@ impl VolumeError {
 pub struct PodVolumes {
     /// Where on the host, by name.
     paths: BTreeMap<String, PathBuf>,
+    /// Those that no container may write.
+    read_only: BTreeSet<String>,
     /// When [`Volumes::set_up`] has to be called again, because a token is then due.
     pub refresh_at: Option<Timestamp>,
 }
@@ -137,13 +140,30 @@ impl<S: ConfigSource> Volumes<S> {
         let mut done = PodVolumes { refresh_at, ..PodVolumes::default() };
         let mut tasks = Vec::with_capacity(plans.len());
         for Plan { name, kind } in plans {
+            let kind = match kind {
+                Kind::Claim { name: claim, read_only } => {
+                    done.read_only.extend(read_only.then(|| name.clone()));
+                    self.behind(pod, &claim).await.map_err(|cause| VolumeError::not_ready(&name, cause))?
+                }
+                other => other,
+            };
             let task = task(&name, kind, &pod_dir, &inputs)?;
             done.paths.insert(name.clone(), task.path().to_owned());
             tasks.push((name, task));
         }
-        let work = Work { mounter: self.mounter.clone(), group: fs_group(pod), stamp };
+        let on_root_mismatch = fs_group_change_policy(pod) == Some("OnRootMismatch");
+        let work = Work { mounter: self.mounter.clone(), group: fs_group(pod), on_root_mismatch, stamp };
         blocking(move || work.perform(tasks)).await.map_err(|cause| VolumeError::not_ready("", cause))??;
         Ok(done)
+    }
+
+    /// What the pod's claim leads to.
+    async fn behind(&self, pod: &Pod, claim: &str) -> Result<Kind, String> {
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+        let claim = self.source.claim(namespace, claim).await.map_err(|error| error.to_string())?;
+        let volume =
+            self.source.volume(claim::volume_of(&claim)?).await.map_err(|error| error.to_string())?;
+        claim::mount_of(&claim, &volume)
     }
 
     /// The CRI mounts of `container`; `environment` is used for `subPathExpr`.
@@ -171,7 +191,9 @@ impl<S: ConfigSource> Volumes<S> {
                     self.bind_subpath(&mount.name, volume.clone(), subpath, target).await?
                 }
             };
-            mounts.push(cri_mount(mount, &host_path)?);
+            let mut made = cri_mount(mount, &host_path)?;
+            made.readonly |= volumes.read_only.contains(&mount.name);
+            mounts.push(made);
         }
         Ok(mounts)
     }
@@ -253,6 +275,10 @@ impl<S: ConfigSource> Volumes<S> {
 fn task(name: &str, kind: Kind, pod_dir: &Path, inputs: &Inputs<'_>) -> Result<Task, VolumeError> {
     Ok(match kind {
         Kind::HostPath { path, check } => Task::HostPath { path, check },
+        Kind::Local { path } => Task::Local { path },
+        Kind::Claim { name: claim, .. } => {
+            return Err(VolumeError::not_ready(name, format!("claim {claim:?} was not looked up")));
+        }
         Kind::EmptyDir { memory, size } => Task::EmptyDir {
             path: Layout::volume(pod_dir, "empty-dir", name),
             tmpfs: memory.then(|| tmpfs_size(inputs, size)),
@@ -276,6 +302,10 @@ fn tmpfs_size(inputs: &Inputs<'_>, limit: Option<Amount>) -> Option<i64> {
 fn fs_group(pod: &Pod) -> Option<u32> {
     let context = pod.spec.as_ref()?.security_context.as_ref()?;
     u32::try_from(context.fs_group?).ok()
+}
+
+fn fs_group_change_policy(pod: &Pod) -> Option<&str> {
+    pod.spec.as_ref()?.security_context.as_ref()?.fs_group_change_policy.as_deref()
 }
 
 fn subpath_of(mount: &VolumeMount, environment: &Environment) -> Option<String> {

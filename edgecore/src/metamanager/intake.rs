@@ -19,6 +19,8 @@ use crate::store::{Change, Object, Store};
 /// Messages in one transaction; the same reason as for the store's own batches.
 const BATCH: usize = 64;
 
+const CLAIM: &str = "persistentvolumeclaim";
+
 /// The downward loop.
 #[derive(Debug)]
 pub(super) struct Intake {
@@ -166,9 +168,7 @@ impl Intake {
         });
         let uids = removed.clone().map(|pod| &pod.uid).filter(|uid| !uid.is_empty());
         changes.extend(uids.map(|uid| Change::ForgetPod { uid: uid.clone() }));
-        if !self.cloud.is_native() {
-            changes.extend(unused_after(removed));
-        }
+        changes.extend(unused_after(removed, self.cloud.is_native()));
         let stored = self.store.apply(changes).await;
         match &stored {
             Ok(_) => planned.iter().for_each(|(arrived, _)| answers.accept(arrived, &self.cloud)),
@@ -259,11 +259,15 @@ impl fmt::Display for Arrived {
     }
 }
 
-/// What the pods that go leave behind. A stock cloud takes nothing else away; a native one does, and must find here what
-/// it believes to be here.
-fn unused_after<'a>(removed: impl Iterator<Item = &'a PodKey>) -> impl Iterator<Item = Change> {
+/// What the pods that go leave behind. A stock cloud takes nothing else away. A native one does, and must find here what
+/// it believes to be here; of claims it knows nothing.
+fn unused_after<'a>(
+    removed: impl Iterator<Item = &'a PodKey>,
+    is_native: bool,
+) -> impl Iterator<Item = Change> {
+    let kinds: &[&str] = if is_native { &[CLAIM] } else { &[CLAIM, "configmap", "secret"] };
     let namespaces: BTreeSet<String> = removed.map(|pod| pod.namespace.clone()).collect();
-    namespaces.into_iter().map(|namespace| Change::DropUnused { namespace })
+    namespaces.into_iter().map(move |namespace| Change::DropUnused { namespace, kinds })
 }
 
 /// Works out what a push means for the store and for edged. Pure.

@@ -150,6 +150,12 @@ async fn what_no_pod_names_is_dropped_and_nothing_else() {
         let key = path.to_owned();
         Change::PutObject(Object { key, kind: kind.to_owned(), ..pod("", "u", "{}") })
     };
+    let claim = Object {
+        key: "other/persistentvolumeclaim/data".into(),
+        kind: "persistentvolumeclaim".into(),
+        ..pod("", "c", r#"{"spec":{"volumeName":"pv2"}}"#)
+    };
+    let claim = Change::PutObject(claim);
     let user = pod("web", "u1", r#"{"spec":{"volumes":[{"configMap":{"name":"used"}}]}}"#);
     store
         .apply(vec![
@@ -159,16 +165,30 @@ async fn what_no_pod_names_is_dropped_and_nothing_else() {
             object("secret", "default/secret/spare"),
             object("configmap", "other/configmap/use"),
             object("node", "node/edge-1"),
+            object("persistentvolumeclaim", "default/persistentvolumeclaim/old"),
+            claim,
+            object("persistentvolume", "null/persistentvolume/pv1"),
+            object("persistentvolume", "null/persistentvolume/pv2"),
         ])
         .await
         .unwrap();
-    let drop_unused = || vec![Change::DropUnused { namespace: "default".into() }];
+    let drop_unused = || {
+        let kinds = &["configmap", "secret", "persistentvolumeclaim"];
+        vec![Change::DropUnused { namespace: "default".into(), kinds }]
+    };
     assert_eq!(store.apply(drop_unused()).await.unwrap(), [Outcome::Changed]);
     let mut left = Vec::new();
-    for kind in ["configmap", "secret", "node", "pod"] {
+    for kind in ["configmap", "secret", "node", "pod", "persistentvolumeclaim", "persistentvolume"] {
         left.extend(store.objects(kind).await.unwrap().into_iter().map(|object| object.key));
     }
-    let kept = ["default/configmap/used", "other/configmap/use", "node/edge-1", "default/pod/web"];
+    let kept = [
+        "default/configmap/used",
+        "other/configmap/use",
+        "node/edge-1",
+        "default/pod/web",
+        "other/persistentvolumeclaim/data",
+        "null/persistentvolume/pv2",
+    ];
     assert_eq!(left, kept);
     assert_eq!(store.apply(drop_unused()).await.unwrap(), [Outcome::Unchanged]);
     running.close().await;

@@ -43,10 +43,12 @@ pub enum Change {
         /// Its UID; empty for whichever is there.
         uid: String,
     },
-    /// Forget the config maps and secrets of a namespace that no pod here names.
+    /// Forget the objects of these kinds in a namespace that no pod here names, and persistent volumes that no claim does.
     DropUnused {
         /// The namespace.
         namespace: String,
+        /// The kinds, as in keys.
+        kinds: &'static [&'static str],
     },
     /// The newest state of an object, to be sent.
     PutState {
@@ -232,7 +234,7 @@ fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<Outcome> 
         Change::DeleteObject { key, uid } => connection
             .prepare_cached("DELETE FROM objects WHERE key = ?1 AND (?2 = '' OR uid = ?2)")?
             .execute(params![key, uid])?,
-        Change::DropUnused { namespace } => drop_unused(connection, namespace)?,
+        Change::DropUnused { namespace, kinds } => drop_unused(connection, namespace, kinds)?,
         Change::PutState { key, uid, value } => connection
             .prepare_cached(
                 "INSERT INTO states (key, uid, version, value) VALUES (?1, ?2, 1, ?3)
@@ -281,11 +283,11 @@ fn is_named(connection: &Connection, pods: &str, name: &str) -> rusqlite::Result
         .exists(params![pods, format!("\"{name}\"")])
 }
 
-/// Deletes the config maps and secrets of a namespace that no pod names.
-fn drop_unused(connection: &Connection, namespace: &str) -> rusqlite::Result<usize> {
+/// Deletes the objects of a namespace that no pod names, and the volumes that no claim does.
+fn drop_unused(connection: &Connection, namespace: &str, kinds: &[&str]) -> rusqlite::Result<usize> {
     let pods = format!("{namespace}/pod/");
     let mut dropped = 0;
-    for kind in ["configmap", "secret"] {
+    for kind in kinds {
         let folder = format!("{namespace}/{kind}/");
         let held: Vec<String> = connection
             .prepare_cached("SELECT key FROM objects WHERE kind = ?1 AND substr(key, 1, length(?2)) = ?2")?
@@ -297,7 +299,14 @@ fn drop_unused(connection: &Connection, namespace: &str) -> rusqlite::Result<usi
             }
         }
     }
-    Ok(dropped)
+    let volumes = connection
+        .prepare_cached(
+            "DELETE FROM objects AS volume WHERE kind = 'persistentvolume' AND NOT EXISTS (
+               SELECT 1 FROM objects WHERE kind = 'persistentvolumeclaim'
+               AND CAST(value AS TEXT) ->> '$.spec.volumeName' = replace(volume.key, ?1, ''))",
+        )?
+        .execute(["null/persistentvolume/"])?;
+    Ok(dropped + volumes)
 }
 
 fn enqueue(connection: &Connection, kind: QueueKind, key: &str, value: &[u8]) -> rusqlite::Result<usize> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestStatus};
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::ConfigSource;
@@ -16,6 +16,7 @@ use crate::flow::MetaError;
 pub struct FakeSource {
     config_maps: BTreeMap<String, Arc<ConfigMap>>,
     secrets: BTreeMap<String, Arc<Secret>>,
+    claims: BTreeMap<String, (PersistentVolumeClaim, PersistentVolume)>,
     token_expires: Option<jiff::Timestamp>,
     requests: Mutex<Vec<TokenRequest>>,
     offline: bool,
@@ -36,6 +37,13 @@ impl FakeSource {
     pub fn with_secret(mut self, name: &str, data: &[(&str, &[u8])]) -> Self {
         let data = data.iter().map(|(key, value)| ((*key).to_owned(), ByteString(value.to_vec()))).collect();
         self.secrets.insert(name.to_owned(), Arc::new(Secret { data: Some(data), ..Secret::default() }));
+        self
+    }
+
+    /// Adds a claim of any namespace and the volume behind it.
+    #[must_use]
+    pub fn with_claim(mut self, claim: PersistentVolumeClaim, volume: PersistentVolume) -> Self {
+        self.claims.insert(claim.metadata.name.clone().unwrap_or_default(), (claim, volume));
         self
     }
 
@@ -73,6 +81,17 @@ impl ConfigSource for FakeSource {
 
     async fn secret(&self, namespace: &str, name: &str) -> Result<Arc<Secret>, MetaError> {
         self.secrets.get(name).cloned().ok_or_else(|| self.missing("secret", namespace, name))
+    }
+
+    async fn claim(&self, namespace: &str, name: &str) -> Result<PersistentVolumeClaim, MetaError> {
+        let found = self.claims.get(name).map(|(claim, _)| claim.clone());
+        found.ok_or_else(|| self.missing("persistentvolumeclaim", namespace, name))
+    }
+
+    async fn volume(&self, name: &str) -> Result<PersistentVolume, MetaError> {
+        let mut volumes = self.claims.values().map(|(_, volume)| volume);
+        let found = volumes.find(|volume| volume.metadata.name.as_deref() == Some(name)).cloned();
+        found.ok_or_else(|| self.missing("persistentvolume", "", name))
     }
 
     async fn token(

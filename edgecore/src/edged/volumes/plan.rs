@@ -34,6 +34,10 @@ pub(super) enum Kind {
     HostPath { path: PathBuf, check: HostPathType },
     /// Files made from objects.
     Files(Files),
+    /// What a claim leads to, which is not known yet.
+    Claim { name: String, read_only: bool },
+    /// A directory of the node that somebody has made for a persistent volume.
+    Local { path: PathBuf },
 }
 
 /// Files made from objects and refreshed when these change.
@@ -89,10 +93,10 @@ pub(super) enum HostPathType {
 pub(super) fn plans(pod: &Pod) -> Result<Vec<Plan>, (String, String)> {
     let Some(spec) = &pod.spec else { return Ok(Vec::new()) };
     let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
-    let used: BTreeSet<&str> = containers
-        .flat_map(|container| container.volume_mounts.iter().flatten())
-        .map(|mount| mount.name.as_str())
-        .collect();
+    let ephemeral = spec.ephemeral_containers.iter().flatten();
+    let mounts = containers.map(|container| &container.volume_mounts);
+    let mounts = mounts.chain(ephemeral.map(|container| &container.volume_mounts));
+    let used: BTreeSet<&str> = mounts.flatten().flatten().map(|mount| mount.name.as_str()).collect();
     let volumes = spec.volumes.iter().flatten().filter(|volume| used.contains(volume.name.as_str()));
     let mut plans = Vec::new();
     for volume in volumes {
@@ -128,6 +132,10 @@ fn kind(volume: &Volume) -> Result<Kind, String> {
     if let Some(source) = &volume.projected {
         return projected(source);
     }
+    if let Some(source) = &volume.persistent_volume_claim {
+        let read_only = source.read_only == Some(true);
+        return Ok(Kind::Claim { name: source.claim_name.clone(), read_only });
+    }
     Err(format!("volume type {} is not supported on this node", type_name(volume)))
 }
 
@@ -146,7 +154,7 @@ fn empty_dir(source: &EmptyDirVolumeSource) -> Result<Kind, String> {
     Ok(Kind::EmptyDir { memory, size: size.map_err(|error| format!("sizeLimit: {error}"))? })
 }
 
-fn host_path(source: &HostPathVolumeSource) -> Result<Kind, String> {
+pub(super) fn host_path(source: &HostPathVolumeSource) -> Result<Kind, String> {
     let path = PathBuf::from(&source.path);
     if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
         return Err(format!("hostPath {:?} must be absolute and without \"..\"", source.path));

@@ -218,3 +218,39 @@ async fn sub_paths_are_real_mounts_and_are_taken_off() {
     node.volumes.tear_down(UID).await.unwrap();
     assert!(!node.root.path().join("pods").join(UID).exists());
 }
+
+#[tokio::test]
+async fn a_claim_leads_to_a_directory_of_the_node_that_the_pods_group_owns() {
+    let disk = tempfile::tempdir().unwrap();
+    let path = disk.path().join("disk");
+    fs::create_dir_all(path.join("below")).unwrap();
+    let claim = json!({
+        "metadata": {"name": "data", "namespace": "ns"},
+        "spec": {"volumeName": "pv1"}, "status": {"phase": "Bound"},
+    });
+    let volume = json!({
+        "metadata": {"name": "pv1"},
+        "spec": {"local": {"path": path}, "claimRef": {"name": "data", "namespace": "ns"}},
+    });
+    let read = |value: &Value| serde_json::from_value(value.clone()).unwrap();
+    let source = FakeSource::default().with_claim(read(&claim), serde_json::from_value(volume).unwrap());
+    let node = Node::fake(source);
+    let asks = json!({"persistentVolumeClaim": {"claimName": "data", "readOnly": true}});
+    let mut asking = pod(asks, json!({}));
+    asking.metadata.namespace = Some("ns".to_owned());
+    asking.spec.as_mut().unwrap().security_context.get_or_insert_default().fs_group = Some(4711);
+    let volumes = node.set_up(&asking).await.unwrap();
+    let mounts = node.mounts(&asking, &volumes).await.unwrap();
+    assert_eq!((mounts[0].host_path.as_str(), mounts[0].readonly), (path.to_str().unwrap(), true));
+    assert_eq!(fs::metadata(path.join("below")).unwrap().gid(), 4711);
+    // It is not the pod's: it stays when the pod goes.
+    node.volumes.tear_down(UID).await.unwrap();
+    assert!(path.join("below").is_dir());
+
+    fs::remove_dir_all(&path).unwrap();
+    let error = node.set_up(&asking).await.unwrap_err();
+    assert!(error.is_transient() && error.to_string().contains("not a directory"), "{error}");
+    let lost = json!({"persistentVolumeClaim": {"claimName": "lost"}});
+    let error = node.set_up(&pod(lost, json!({}))).await.unwrap_err();
+    assert!(error.to_string().contains("lost not found"), "{error}");
+}

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::VolumeError;
 use super::atomic;
+use super::claim::LOCAL;
 use super::host_path;
 use super::mounter::Mounter;
 use super::ownership::Ownership;
@@ -24,6 +25,7 @@ const VOLUME_MODE: u32 = 0o777;
 pub(super) enum Task {
     EmptyDir { path: PathBuf, tmpfs: Option<Option<i64>> },
     HostPath { path: PathBuf, check: HostPathType },
+    Local { path: PathBuf },
     Files { path: PathBuf, tmpfs: Option<Option<i64>>, payload: Payload },
 }
 
@@ -31,7 +33,10 @@ impl Task {
     /// Where the volume is.
     pub(super) fn path(&self) -> &Path {
         match self {
-            Self::EmptyDir { path, .. } | Self::HostPath { path, .. } | Self::Files { path, .. } => path,
+            Self::EmptyDir { path, .. }
+            | Self::HostPath { path, .. }
+            | Self::Local { path }
+            | Self::Files { path, .. } => path,
         }
     }
 }
@@ -41,6 +46,8 @@ impl Task {
 pub(super) struct Work {
     pub(super) mounter: Arc<dyn Mounter>,
     pub(super) group: Option<u32>,
+    /// `fsGroupChangePolicy: OnRootMismatch`
+    pub(super) on_root_mismatch: bool,
     pub(super) stamp: String,
 }
 
@@ -52,6 +59,10 @@ impl Work {
             match task {
                 Task::HostPath { path, check } => {
                     host_path::check(&path, check).map_err(|error| VolumeError::not_ready(&name, error))?;
+                }
+                Task::Local { path } => {
+                    host_path::check(&path, LOCAL).map_err(|error| VolumeError::not_ready(&name, error))?;
+                    self.give(&path).map_err(fail)?;
                 }
                 Task::EmptyDir { path, tmpfs } => {
                     self.make(&path, tmpfs, self.ownership(false)).map_err(fail)?;
@@ -66,6 +77,16 @@ impl Work {
             }
         }
         Ok(())
+    }
+
+    /// Gives a volume that outlives the pod to its group. All of it each time, unless the pod wants that only where the top is
+    /// not given yet: a large disk takes long.
+    fn give(&self, path: &Path) -> io::Result<()> {
+        let ownership = self.ownership(false);
+        if self.on_root_mismatch && ownership.is_applied(&fs::symlink_metadata(path)?) {
+            return Ok(());
+        }
+        ownership.apply_recursively(path)
     }
 
     fn ownership(&self, read_only: bool) -> Ownership {

@@ -78,3 +78,35 @@ async fn what_was_asked_for_goes_with_the_last_pod_that_names_it() {
     assert!(matches!(rig.next_change().await, PodChange::Delete(_)));
     assert_eq!(rig.store.object("default/configmap/web").await.unwrap(), None);
 }
+
+/// Neither cloud sends claims and volumes by itself, and offline they are needed, too.
+#[tokio::test(start_paused = true)]
+async fn a_claim_is_kept_once_it_is_bound_and_goes_with_its_pod() {
+    let mut rig = Rig::start(vec![stored_pod()]).await;
+    rig.restored().await;
+    rig.connect().await;
+    let claim = |phase: &str| json!({"metadata": {"name": "web", "uid": "c"}, "spec": {"volumeName": "pv1"}, "status": {"phase": phase}});
+    for phase in ["Pending", "Bound"] {
+        let edged = rig.edged.clone();
+        let asking = task::spawn(tracing::Span::none(), async move { edged.claim("default", "web").await });
+        let question = rig.asked(Operation::Query, "default/persistentvolumeclaim/web").await;
+        rig.answer(&question, content(&claim(phase))).await;
+        assert_eq!(asking.await.unwrap().unwrap().status.unwrap().phase.as_deref(), Some(phase));
+    }
+    assert!(rig.said().await.is_ack());
+    let edged = rig.edged.clone();
+    let asking = task::spawn(tracing::Span::none(), async move { edged.volume("pv1").await });
+    let question = rig.asked(Operation::Query, "null/persistentvolume/pv1").await;
+    rig.answer(&question, content(&json!({"metadata": {"name": "pv1", "uid": "v"}}))).await;
+    assert!(asking.await.unwrap().is_ok());
+    assert!(rig.said().await.is_ack());
+
+    rig.disconnect().await;
+    assert!(rig.edged.claim("default", "web").await.is_ok());
+    assert!(rig.edged.volume("pv1").await.is_ok());
+    rig.send(from_controller("m1", Operation::Delete, "default/pod/web", &Value::Null)).await;
+    assert!(matches!(rig.next_change().await, PodChange::Delete(_)));
+    for key in ["default/persistentvolumeclaim/web", "null/persistentvolume/pv1"] {
+        assert_eq!(rig.store.object(key).await.unwrap(), None);
+    }
+}

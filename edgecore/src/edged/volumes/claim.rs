@@ -1,0 +1,147 @@
+//! `persistentVolumeClaim`: from the claim that a pod names to the volume behind it.
+//!
+//! <https://kubernetes.io/docs/concepts/storage/persistent-volumes/>. Volumes of this node itself are mounted: `hostPath` and
+//! `local` (<https://kubernetes.io/docs/concepts/storage/volumes/#local>).
+
+use std::path::{Component, PathBuf};
+
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, PersistentVolumeSpec};
+
+use super::plan::{HostPathType, Kind, host_path};
+
+/// Fields of a persistent volume that do not say what it is.
+const ABOUT: [&str; 9] = [
+    "accessModes",
+    "capacity",
+    "claimRef",
+    "mountOptions",
+    "nodeAffinity",
+    "persistentVolumeReclaimPolicy",
+    "storageClassName",
+    "volumeAttributesClassName",
+    "volumeMode",
+];
+/// A local volume is a directory that somebody has made.
+pub(super) const LOCAL: HostPathType = HostPathType::Directory;
+
+/// Name of the volume that the claim is bound to.
+///
+/// # Errors
+/// A sentence: it is not bound (yet), or goes.
+pub(super) fn volume_of(claim: &PersistentVolumeClaim) -> Result<&str, String> {
+    let name = claim.metadata.name.as_deref().unwrap_or_default();
+    if claim.metadata.deletion_timestamp.is_some() {
+        return Err(format!("persistentvolumeclaim {name:?} is being deleted"));
+    }
+    let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Pending");
+    let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref()).unwrap_or_default();
+    if phase != "Bound" || volume.is_empty() {
+        return Err(format!(
+            "persistentvolumeclaim {name:?} is not bound to a volume yet: its phase is {phase}"
+        ));
+    }
+    Ok(volume)
+}
+
+/// What is to be mounted for a claim that is bound to `volume`.
+///
+/// # Errors
+/// A sentence: the volume belongs to another claim, or is of a kind that cannot be mounted here.
+pub(super) fn mount_of(claim: &PersistentVolumeClaim, volume: &PersistentVolume) -> Result<Kind, String> {
+    let name = volume.metadata.name.as_deref().unwrap_or_default();
+    let Some(spec) = &volume.spec else { return Err(format!("persistentvolume {name:?} has no spec")) };
+    let owner = spec.claim_ref.as_ref();
+    let is_owned = owner.is_some_and(|owner| {
+        owner.name == claim.metadata.name
+            && owner.namespace == claim.metadata.namespace
+            && (owner.uid.is_none() || owner.uid == claim.metadata.uid)
+    });
+    if !is_owned {
+        let claim = claim.metadata.name.as_deref().unwrap_or_default();
+        return Err(format!("persistentvolume {name:?} is not bound to claim {claim:?}"));
+    }
+    source(spec).map_err(|reason| format!("persistentvolume {name:?}: {reason}"))
+}
+
+fn source(spec: &PersistentVolumeSpec) -> Result<Kind, String> {
+    if spec.volume_mode.as_deref() == Some("Block") {
+        return Err("block devices are not supported on this node".to_owned());
+    }
+    if let Some(source) = &spec.host_path {
+        return host_path(source);
+    }
+    if let Some(source) = &spec.local {
+        let path = PathBuf::from(&source.path);
+        if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
+            return Err(format!("local path {:?} must be absolute and without \"..\"", source.path));
+        }
+        return Ok(Kind::Local { path });
+    }
+    Err(format!("volume type {:?} is not supported on this node", type_name(spec)))
+}
+
+/// The field that says what kind of volume it is, as the user wrote it.
+fn type_name(spec: &PersistentVolumeSpec) -> String {
+    let object = serde_json::to_value(spec).unwrap_or_default();
+    let mut names = object.as_object().into_iter().flat_map(|object| object.keys());
+    names.find(|name| !ABOUT.contains(&name.as_str())).cloned().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn claim(phase: &str) -> PersistentVolumeClaim {
+        serde_json::from_value(json!({
+            "metadata": {"name": "data", "namespace": "shop", "uid": "c1"},
+            "spec": {"volumeName": "pv1"}, "status": {"phase": phase},
+        }))
+        .unwrap()
+    }
+
+    fn mounted(source: Value, owner: Value) -> Result<Kind, String> {
+        let mut spec = source;
+        spec["claimRef"] = owner;
+        let volume = json!({"metadata": {"name": "pv1"}, "spec": spec});
+        mount_of(&claim("Bound"), &serde_json::from_value(volume).unwrap())
+    }
+
+    fn owner() -> Value {
+        json!({"name": "data", "namespace": "shop", "uid": "c1"})
+    }
+
+    #[test]
+    fn a_claim_has_to_be_bound() {
+        assert_eq!(volume_of(&claim("Bound")), Ok("pv1"));
+        assert!(volume_of(&claim("Pending")).unwrap_err().contains("not bound"));
+        assert!(volume_of(&claim("Lost")).unwrap_err().contains("Lost"));
+    }
+
+    #[test]
+    fn volumes_of_the_node_are_mounted() {
+        let path = PathBuf::from("/mnt/disk");
+        assert_eq!(
+            mounted(json!({"local": {"path": "/mnt/disk"}}), owner()),
+            Ok(Kind::Local { path: path.clone() })
+        );
+        let kind = mounted(json!({"hostPath": {"path": "/mnt/disk"}}), owner());
+        assert_eq!(kind, Ok(Kind::HostPath { path, check: HostPathType::Unchecked }));
+    }
+
+    #[test]
+    fn what_cannot_be_mounted_is_named() {
+        let reason = |source, owner| mounted(source, owner).unwrap_err();
+        let nfs = reason(
+            json!({"accessModes": ["ReadWriteOnce"], "nfs": {"server": "192.0.2.9", "path": "/"}}),
+            owner(),
+        );
+        assert!(nfs.contains("\"nfs\" is not supported"), "{nfs}");
+        let other = json!({"name": "other", "namespace": "shop"});
+        assert!(reason(json!({"local": {"path": "/mnt"}}), other).contains("not bound to claim"));
+        assert!(reason(json!({"local": {"path": "mnt/../etc"}}), owner()).contains("absolute"));
+        let block = json!({"local": {"path": "/dev/sda"}, "volumeMode": "Block"});
+        assert!(reason(block, owner()).contains("block devices"));
+    }
+}

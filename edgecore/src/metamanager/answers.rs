@@ -1,0 +1,298 @@
+//! The answers to what edged asks: from the store, else from the cloud.
+
+use std::sync::Arc;
+
+use chassis::clock::Clock;
+use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim};
+use proto::{Content, Operation, Resource, ResourceKind};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tracing::Instrument as _;
+
+use super::cloud::{CallError, Cloud, called, queried, said_ok};
+use super::tokens;
+use crate::flow::{MetaError, MetaRequest, Reply};
+use crate::store::{Change, Object, Store};
+
+/// What answering a question takes.
+#[derive(Debug, Clone)]
+pub(super) struct Answers {
+    pub(super) cloud: Arc<Cloud>,
+    pub(super) store: Store,
+    /// Name of this node.
+    pub(super) node: Arc<str>,
+    pub(super) clock: Clock,
+}
+
+/// A caller that went away does not need its answer.
+fn reply<T>(to: Reply<T>, answer: Result<T, MetaError>) {
+    drop(to.send(answer));
+}
+
+impl Answers {
+    /// Answers one question.
+    pub(super) async fn answer(self, question: MetaRequest) {
+        match question {
+            MetaRequest::RegisterNode(node, to) => reply(to, self.register(*node).await.map(Box::new)),
+            MetaRequest::GetNode(to) => reply(to, self.stored_node().await),
+            MetaRequest::RenewLease(lease, to) => reply(to, self.renew(*lease).await.map(Box::new)),
+            MetaRequest::ConfigMap { namespace, name, reply: to } => {
+                let found = self.config(ResourceKind::ConfigMap, "configmap", &namespace, &name).await;
+                reply(to, found.map(Arc::new));
+            }
+            MetaRequest::Secret { namespace, name, reply: to } => {
+                let found = self.config(ResourceKind::Secret, "secret", &namespace, &name).await;
+                reply(to, found.map(Arc::new));
+            }
+            MetaRequest::Claim { namespace, name, reply: to } => {
+                reply(to, self.claim(&namespace, &name).await.map(Box::new));
+            }
+            MetaRequest::Volume { name, reply: to } => reply(to, self.volume(&name).await.map(Box::new)),
+            MetaRequest::Token { namespace, service_account, request, reply: to } => {
+                let span = tracing::info_span!("token", namespace, service_account);
+                let token = self.token(&namespace, &service_account, *request).instrument(span).await;
+                reply(to, token.map(Box::new));
+            }
+            report => tracing::error!(?report, "a report was taken for a question"),
+        }
+    }
+
+    /// Waits for a link as long as it takes: until the node is registered nothing else matters to the cloud.
+    async fn register(&self, node: Node) -> Result<Node, MetaError> {
+        let mut link = self.cloud.link();
+        link.wait_for(|up| *up).await.map_err(|_| MetaError::Closed)?;
+        let resource = Resource::object(None, ResourceKind::Node, &self.node);
+        let failed = |error: CallError| error.for_object("node", "", &self.node);
+        let inserted = self.call::<Node>(Operation::Insert, &resource, &node).await;
+        let registered = match inserted {
+            Err(error) if error.has_reason("AlreadyExists") => {
+                self.adopt(&resource, &node).await.map_err(failed)?
+            }
+            other => other.map_err(failed)?,
+        };
+        if let Err(error) = self.keep(&resource, &registered, registered.metadata.uid.as_deref()).await {
+            tracing::error!(%error, "the node is registered, and not in the store");
+        }
+        Ok(registered)
+    }
+
+    /// The node is known: brings its labels and annotations up to date.
+    async fn adopt(&self, resource: &Resource, node: &Node) -> Result<Node, CallError> {
+        let content = content(node)?;
+        said_ok(&self.cloud.call(Operation::Update, resource.clone(), content).await?)?;
+        queried(&self.cloud.call(Operation::Query, resource.clone(), Content::Null).await?)
+    }
+
+    /// A lease whose version is not known is looked up first, as stock does it: an API server replaces none blindly.
+    async fn renew(&self, mut lease: Lease) -> Result<Lease, MetaError> {
+        let namespace = lease.metadata.namespace.clone().unwrap_or_else(|| "kube-node-lease".to_owned());
+        let resource = Resource::object(Some(&namespace), ResourceKind::Lease, &self.node);
+        let failed = |error: CallError| error.for_object("lease", &namespace, &self.node);
+        if lease.metadata.resource_version.is_none() {
+            let known = self.cloud.call(Operation::Query, resource.clone(), Content::Null).await;
+            match known.and_then(|answer| called::<Lease>(&answer)) {
+                Ok(known) => lease.metadata.resource_version = known.metadata.resource_version,
+                Err(error) if error.is_not_found() => {
+                    return self.call(Operation::Insert, &resource, &lease).await.map_err(failed);
+                }
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        self.call(Operation::Update, &resource, &lease).await.map_err(failed)
+    }
+
+    /// A config map or secret. A stock cloud sends what was asked for from then on, so the answer is kept. A native one sends
+    /// it whatever is asked, and takes it away when the last pod goes: an answer that came after that would stay for good.
+    async fn config<T: DeserializeOwned + Serialize>(
+        &self,
+        kind: ResourceKind,
+        word: &'static str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<T, MetaError> {
+        let resource = Resource::object(Some(namespace), kind, name);
+        let keep = |_: &T, object: Object| (!self.cloud.is_native()).then(|| used(object, namespace, name));
+        self.object(resource, keep).await.map_err(|error| error.named(word, namespace, name))
+    }
+
+    /// A claim is kept once it leads to a volume: that never changes. The cloud does not send it by itself.
+    async fn claim(&self, namespace: &str, name: &str) -> Result<PersistentVolumeClaim, MetaError> {
+        let resource = Resource::object(Some(namespace), ResourceKind::PersistentVolumeClaim, name);
+        let keep = |claim: &PersistentVolumeClaim, object: Object| {
+            let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
+            (phase == Some("Bound")).then(|| used(object, namespace, name))
+        };
+        let found = self.object(resource, keep).await;
+        found.map_err(|error| error.named("persistentvolumeclaim", namespace, name))
+    }
+
+    async fn volume(&self, name: &str) -> Result<PersistentVolume, MetaError> {
+        let resource = Resource::object(None, ResourceKind::PersistentVolume, name);
+        let keep = |_: &PersistentVolume, object: Object| Some(Change::PutObject(object));
+        self.object(resource, keep).await.map_err(|error| error.named("persistentvolume", "", name))
+    }
+
+    /// From the store, else from the cloud; then `keep` says how it is kept.
+    async fn object<T: DeserializeOwned + Serialize>(
+        &self,
+        resource: Resource,
+        keep: impl Fn(&T, Object) -> Option<Change>,
+    ) -> Result<T, ObjectError> {
+        if let Some(stored) = self.stored(&resource).await? {
+            return Ok(stored);
+        }
+        let answer = self.cloud.call_patiently(Operation::Query, resource.clone(), Content::Null).await?;
+        let object: T = queried(&answer)?;
+        let filed: Filed = answer.content.decode().unwrap_or_default();
+        let kept = match filing(&resource, &object, filed.metadata.uid.as_deref()) {
+            Ok(filing) => match keep(&object, filing) {
+                Some(change) => self.apply(change).await,
+                None => return Ok(object),
+            },
+            Err(error) => Err(error),
+        };
+        if let Err(error) = kept {
+            tracing::error!(%error, %resource, "used, and not in the store: a restart offline will not have it");
+            return Ok(object);
+        }
+        // The answer to this question is acknowledged like anything else that is kept (spec cloud-and-wire 2.5).
+        if !self.cloud.is_native() && self.cloud.send(answer.ack(self.cloud.stamp())).await.is_err() {
+            tracing::debug!(%resource, "ack not sent");
+        }
+        Ok(object)
+    }
+
+    /// A fresh token from the store, else a new one, else (offline) the last one.
+    async fn token(
+        &self,
+        namespace: &str,
+        account: &str,
+        request: TokenRequest,
+    ) -> Result<TokenRequest, MetaError> {
+        let key = tokens::key(namespace, account, &request);
+        let last: Option<TokenRequest> = self
+            .store
+            .token(&key)
+            .await
+            .map_err(|error| MetaError::Store(error.to_string()))?
+            .and_then(|value| serde_json::from_slice(&value).ok());
+        if let Some(fresh) = last.clone().filter(|token| tokens::is_fresh(token, self.clock.now())) {
+            return Ok(fresh);
+        }
+        let resource = Resource::object(Some(namespace), ResourceKind::ServiceAccountToken, account);
+        let asked = match content(&request) {
+            Ok(content) if last.is_some() => self.cloud.call(Operation::Query, resource, content).await,
+            Ok(content) => self.cloud.call_patiently(Operation::Query, resource, content).await,
+            Err(error) => Err(error),
+        };
+        let issued: Result<TokenRequest, CallError> = asked.and_then(|answer| queried(&answer));
+        match (issued, last) {
+            (Ok(issued), _) => {
+                let value =
+                    serde_json::to_vec(&issued).map_err(|error| MetaError::Store(error.to_string()))?;
+                let change = Change::PutToken { request: key, pod_uid: tokens::pod_uid(&request), value };
+                if let Err(error) = self.apply(change).await {
+                    tracing::error!(%error, "used, and not in the store: a restart offline will not have it");
+                }
+                Ok(issued)
+            }
+            (Err(CallError::Offline | CallError::Timeout(_)), Some(last)) => Ok(last),
+            (Err(error), _) => Err(error.for_object("serviceaccount", namespace, account)),
+        }
+    }
+
+    async fn stored_node(&self) -> Result<Option<Box<Node>>, MetaError> {
+        self.stored(&Resource::object(None, ResourceKind::Node, &self.node)).await
+    }
+
+    async fn stored<T: DeserializeOwned>(&self, resource: &Resource) -> Result<Option<T>, MetaError> {
+        let key = resource.to_string();
+        let stored = self.store.object(&key).await.map_err(|error| MetaError::Store(error.to_string()))?;
+        let Some(object) = stored else { return Ok(None) };
+        serde_json::from_slice(&object.value)
+            .map(Some)
+            .map_err(|error| MetaError::Store(format!("{key}: unreadable: {error}")))
+    }
+
+    async fn keep<T: Serialize>(
+        &self,
+        resource: &Resource,
+        object: &T,
+        uid: Option<&str>,
+    ) -> Result<(), MetaError> {
+        self.apply(Change::PutObject(filing(resource, object, uid)?)).await
+    }
+
+    async fn apply(&self, change: Change) -> Result<(), MetaError> {
+        self.store.apply(vec![change]).await.map(drop).map_err(|error| MetaError::Store(error.to_string()))
+    }
+
+    async fn call<T: DeserializeOwned + Serialize>(
+        &self,
+        operation: Operation,
+        resource: &Resource,
+        object: &T,
+    ) -> Result<T, CallError> {
+        called(&self.cloud.call(operation, resource.clone(), content(object)?).await?)
+    }
+}
+
+/// Kept as long as a pod names it.
+fn used(object: Object, namespace: &str, name: &str) -> Change {
+    Change::PutUsed { object, pods: format!("{namespace}/{}/", ResourceKind::Pod), name: name.to_owned() }
+}
+
+/// An object as the store keeps it.
+fn filing<T: Serialize>(resource: &Resource, object: &T, uid: Option<&str>) -> Result<Object, MetaError> {
+    let value = serde_json::to_vec(object).map_err(|error| MetaError::Store(error.to_string()))?;
+    let kind = resource.kind().map(ToString::to_string).unwrap_or_default();
+    let uid = uid.unwrap_or_default().to_owned();
+    Ok(Object { key: resource.to_string(), kind, uid, value, digest: 0 })
+}
+
+/// Why there is no object.
+#[derive(Debug)]
+enum ObjectError {
+    Call(CallError),
+    Meta(MetaError),
+}
+
+impl ObjectError {
+    fn named(self, kind: &'static str, namespace: &str, name: &str) -> MetaError {
+        match self {
+            Self::Call(error) => error.for_object(kind, namespace, name),
+            Self::Meta(error) => error,
+        }
+    }
+}
+
+impl From<CallError> for ObjectError {
+    fn from(error: CallError) -> Self {
+        Self::Call(error)
+    }
+}
+
+impl From<MetaError> for ObjectError {
+    fn from(error: MetaError) -> Self {
+        Self::Meta(error)
+    }
+}
+
+/// The part of any object that filing needs.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Filed {
+    metadata: FiledMetadata,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct FiledMetadata {
+    uid: Option<String>,
+}
+
+fn content<T: Serialize>(object: &T) -> Result<Content, CallError> {
+    Content::object(object).map_err(|error| CallError::Unreadable(error.to_string()))
+}
