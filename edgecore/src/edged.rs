@@ -23,6 +23,7 @@ pub mod runtime;
 pub mod sources;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod upkeep;
 pub mod volumes;
 
 use std::path::Path;
@@ -49,6 +50,7 @@ use self::pods::Pods;
 use self::relist::{Relist, Seen};
 use self::resources::cgroup::PodCgroups;
 use self::runtime::Runtime;
+use self::upkeep::Upkeep;
 use self::volumes::Volumes;
 use self::volumes::mounter::{LinuxMounter, Mounter};
 use crate::flow::{MetaClient, PodInbox};
@@ -73,6 +75,7 @@ pub struct Edged {
     relist: Relist,
     seen: watch::Receiver<Seen>,
     node: NodeAgent,
+    upkeep: Upkeep,
     board: Board<PodSummary>,
 }
 
@@ -117,6 +120,7 @@ impl Edged {
             rng.clone(),
         );
         let (relist, seen) = Relist::new(runtime.clone(), rng);
+        let upkeep = Upkeep::new(config.upkeep, runtime.clone(), clock.clone());
         let context = PodContext {
             images: Images::new(runtime.clone()),
             runtime,
@@ -131,7 +135,7 @@ impl Edged {
             runtime_name: OnceLock::new(),
         };
         let board = context.board.clone();
-        Ok(Self { inbox, pods: Pods::new(Arc::new(context)), relist, seen, node, board })
+        Ok(Self { inbox, pods: Pods::new(Arc::new(context)), relist, seen, node, upkeep, board })
     }
 
     /// The pods, for `/debug/state`.
@@ -144,7 +148,7 @@ impl Module for Edged {
     const NAME: &'static str = "edged";
 
     async fn run(self, _shutdown: Shutdown) -> anyhow::Result<()> {
-        let Self { mut inbox, mut pods, relist, mut seen, node, board: _ } = self;
+        let Self { mut inbox, mut pods, relist, mut seen, node, upkeep, board: _ } = self;
         // The node's part ends with this module, not with the process's shutdown: it speaks until the last pod has.
         let (_stop_node, node_shutdown) = Shutdown::new();
         let mut parts: JoinSet<&'static str> = JoinSet::new();
@@ -156,6 +160,7 @@ impl Module for Edged {
             node.run(node_shutdown).await;
             "node"
         });
+        task::spawn_in(&mut parts, tracing::info_span!("upkeep"), async move { match upkeep.run().await {} });
         loop {
             tokio::select! {
                 change = inbox.recv() => match change {

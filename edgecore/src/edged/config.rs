@@ -11,6 +11,7 @@ use super::pod::context::PodSettings;
 use super::pod::dns::DnsSettings;
 use super::resources::cgroup::CgroupDriver;
 use super::runtime::cri::SocketEndpoint;
+use super::upkeep::UpkeepConfig;
 
 /// What is wrong, with its path in the file.
 type Problem = (String, String);
@@ -20,6 +21,8 @@ type Problem = (String, String);
 pub struct Config {
     /// The node's own.
     pub node: NodeConfig,
+    /// The node's upkeep.
+    pub upkeep: UpkeepConfig,
     /// What concerns pods.
     pub pods: PodSettings,
     /// `rootDirectory`
@@ -54,10 +57,12 @@ impl Config {
             _ => runtime.clone(),
         };
         let node = NodeConfig::from_file(file, name).map_err(|more| problems.extend(more)).ok();
+        let upkeep = UpkeepConfig::from_file(file).map_err(|more| problems.extend(more)).ok();
         let pods = pod_settings(file, &mut problems);
-        match (runtime, images, node) {
-            (Some(runtime), Some(images), Some(node)) if problems.is_empty() => Ok(Self {
+        match (runtime, images, node, upkeep) {
+            (Some(runtime), Some(images), Some(node), Some(upkeep)) if problems.is_empty() => Ok(Self {
                 node,
+                upkeep,
                 pods,
                 root_directory: PathBuf::from(&file.root_directory),
                 runtime,

@@ -195,6 +195,9 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     fn stop_container<'a>(&'a self, id: &'a ContainerId, grace: Duration) -> Reply<'a, ()>;
     /// Removes a container; kills it when it still runs. No error when it is gone already.
     fn remove_container<'a>(&'a self, id: &'a ContainerId) -> Reply<'a, ()>;
+    /// Begins a new log file for a container that runs, where the last one was renamed. What was written before is in
+    /// the old file when this returns.
+    fn reopen_log<'a>(&'a self, id: &'a ContainerId) -> Reply<'a, ()>;
 
     /// An image by name, digest or id; `None` when it is not on this node.
     fn image<'a>(&'a self, image: &'a str) -> Reply<'a, Option<Image>>;

@@ -5,6 +5,7 @@ mod config_objects;
 mod endings;
 mod images;
 mod lifecycle;
+mod logs;
 mod restarts;
 
 use std::sync::Arc;

@@ -4,6 +4,7 @@
 
 mod image;
 mod machine;
+mod upkeep;
 mod volumes;
 
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ use edgecore::edged::{Config, Edged, Machine};
 use edgecore::flow::{PodChange, PodKey};
 use k8s_openapi::api::core::v1::{NodeStatus, Pod};
 use machine::{Containerd, IMAGE};
-use proto::config::edgecore::Edged as File;
+use proto::config::edgecore::{Edged as File, KubeletConfig};
 use serde_json::{Value, json};
 
 /// edged with a scripted MetaManager.
@@ -32,12 +33,25 @@ struct Edge {
 
 impl Edge {
     async fn start(containerd: &Containerd, restored: &[Pod]) -> Self {
+        Self::start_with(containerd, restored, |_| {}).await
+    }
+
+    /// With a configuration of its own.
+    async fn start_with(
+        containerd: &Containerd,
+        restored: &[Pod],
+        configure: impl FnOnce(&mut KubeletConfig),
+    ) -> Self {
         let root_directory = text(containerd.path("kubelet"));
         let mut file = File { root_directory, ..File::default() };
         file.tailored_kubelet_config.cgroup_root = containerd.cgroup_root();
         file.tailored_kubelet_config.pod_logs_dir = text(containerd.path("logs"));
         file.tailored_kubelet_config.container_runtime_endpoint =
             format!("unix://{}", text(containerd.socket()));
+        // How full the disk of the machine is that runs the tests must not matter to them.
+        file.tailored_kubelet_config.eviction_hard.clear();
+        file.tailored_kubelet_config.image_gc_high_threshold_percent = 100;
+        configure(&mut file.tailored_kubelet_config);
         let config = Config::from_file(&file, "edge-1").unwrap();
         let (meta, inbox, client) = FakeMeta::start();
         let runtime = CriRuntime::new(&config.runtime, &config.images, config.runtime_limit);

@@ -52,6 +52,21 @@ fn main() {
                 std::thread::sleep(Duration::from_millis(20));
             }
         }
+        // Writes this many numbered lines of 100 bytes, then serves.
+        ["chatter", lines] => {
+            unsafe { signal(SIGTERM, on_sigterm as *const () as usize) };
+            for line in 0..lines.parse::<u32>().unwrap() {
+                println!("line {line:08} {}", "x".repeat(85));
+                // About two megabytes a second: rotations fall into it and not after it.
+                if line % 200 == 0 {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+            }
+            println!("serving");
+            while !TERMINATED.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
         ["env"] => {
             for (name, value) in std::env::vars() {
                 println!("{name}={value}");

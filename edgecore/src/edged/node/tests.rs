@@ -88,6 +88,9 @@ impl ContainerRuntime for Switch {
     fn remove_container<'a>(&'a self, _: &'a ContainerId) -> Reply<'a, ()> {
         unused()
     }
+    fn reopen_log<'a>(&'a self, _: &'a ContainerId) -> Reply<'a, ()> {
+        unused()
+    }
     fn image<'a>(&'a self, _: &'a str) -> Reply<'a, Option<Image>> {
         unused()
     }

@@ -18,8 +18,8 @@ use k8s_cri::v1::{
     AuthConfig, ContainerConfig, ContainerFilter, ContainerStatusRequest, CreateContainerRequest, ImageSpec,
     ImageStatusRequest, ListContainersRequest, ListImagesRequest, ListPodSandboxRequest, PodSandboxConfig,
     PodSandboxFilter, PodSandboxStatusRequest, PullImageRequest, RemoveContainerRequest,
-    RemovePodSandboxRequest, RunPodSandboxRequest, StartContainerRequest, StatusRequest,
-    StopContainerRequest, StopPodSandboxRequest, VersionRequest,
+    RemovePodSandboxRequest, ReopenContainerLogRequest, RunPodSandboxRequest, StartContainerRequest,
+    StatusRequest, StopContainerRequest, StopPodSandboxRequest, VersionRequest,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
@@ -270,6 +270,15 @@ impl ContainerRuntime for CriRuntime {
             let request = RemoveContainerRequest { container_id: id.0.clone() };
             let answer = self.call("RemoveContainer", self.runtime.clone().remove_container(request)).await;
             gone_is_fine(answer.map(drop))
+        }
+        .boxed()
+    }
+
+    fn reopen_log<'a>(&'a self, id: &'a ContainerId) -> Reply<'a, ()> {
+        async move {
+            let request = ReopenContainerLogRequest { container_id: id.0.clone() };
+            let mut runtime = self.runtime.clone();
+            self.call("ReopenContainerLog", runtime.reopen_container_log(request)).await.map(drop)
         }
         .boxed()
     }

@@ -127,6 +127,19 @@ impl FakeRuntime {
         self.world().containers.retain(|container| container.id != id);
     }
 
+    /// Makes the log file, as containerd does.
+    pub(super) fn reopen(&self, id: &str) -> Result<(), Status> {
+        let mut world = self.world();
+        let container = world.container(id)?;
+        if !container.is_running() {
+            return Err(Status::failed_precondition("container is not running"));
+        }
+        let (sandbox, log) = (container.sandbox.clone(), container.config.log_path.clone());
+        let path = std::path::Path::new(&world.sandbox(&sandbox)?.config.log_directory).join(log);
+        let made = std::fs::File::options().create(true).append(true).open(path);
+        made.map(drop).map_err(|error| Status::unknown(error.to_string()))
+    }
+
     pub(super) fn list(&self, labels: &HashMap<String, String>) -> Vec<Container> {
         let world = self.world();
         let all = world.containers.iter().filter(|container| has(&container.config.labels, labels));

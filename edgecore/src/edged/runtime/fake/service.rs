@@ -165,6 +165,15 @@ impl RuntimeService for FakeRuntime {
         Ok(Response::new(cri::ContainerStatusResponse { status: Some(status), ..Default::default() }))
     }
 
+    async fn reopen_container_log(
+        &self,
+        request: Request<cri::ReopenContainerLogRequest>,
+    ) -> Answer<cri::ReopenContainerLogResponse> {
+        self.enter("ReopenContainerLog").await?;
+        self.reopen(&request.into_inner().container_id)?;
+        Ok(Response::new(cri::ReopenContainerLogResponse {}))
+    }
+
     async fn get_container_events(
         &self,
         _request: Request<cri::GetEventsRequest>,
@@ -177,7 +186,6 @@ impl RuntimeService for FakeRuntime {
 
     not_implemented! {
         update_container_resources(UpdateContainerResourcesRequest) -> UpdateContainerResourcesResponse;
-        reopen_container_log(ReopenContainerLogRequest) -> ReopenContainerLogResponse;
         exec_sync(ExecSyncRequest) -> ExecSyncResponse;
         exec(ExecRequest) -> ExecResponse;
         attach(AttachRequest) -> AttachResponse;

@@ -1,0 +1,85 @@
+//! What the node's upkeep is told by configuration, parsed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use proto::config::edgecore::Edged;
+
+use super::logs::LogConfig;
+use crate::edged::resources::Amount;
+
+/// What is wrong, with its path in the file.
+type Problem = (String, String);
+
+const KUBELET: &str = "modules.edged.tailoredKubeletConfig";
+
+/// Settings of all parts. Made by [`UpkeepConfig::from_file`].
+#[derive(Debug, Clone)]
+pub struct UpkeepConfig {
+    /// `None`: a negative `containerLogMaxSize` turns rotation off, as in kubelet.
+    pub logs: Option<LogConfig>,
+}
+
+impl UpkeepConfig {
+    /// Parses the file's values; all problems come at once, each with its path in the file.
+    pub fn from_file(edged: &Edged) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let logs = logs(edged, &mut problems);
+        if problems.is_empty() { Ok(Self { logs }) } else { Err(problems) }
+    }
+}
+
+fn logs(edged: &Edged, problems: &mut Vec<Problem>) -> Option<LogConfig> {
+    let kubelet = &edged.tailored_kubelet_config;
+    let mut problem = |key: &str, text: String| problems.push((format!("{KUBELET}.{key}"), text));
+    let max_size = match Amount::parse(&kubelet.container_log_max_size) {
+        Ok(amount) => amount.value(),
+        Err(error) => {
+            problem("containerLogMaxSize", error.to_string());
+            return None;
+        }
+    };
+    let max_files = usize::try_from(kubelet.container_log_max_files).unwrap_or_default();
+    if max_files < 2 {
+        problem("containerLogMaxFiles", "must be at least 2: the log and one that was rotated".to_owned());
+    }
+    let every = kubelet.container_log_monitor_interval.0;
+    if every < Duration::from_secs(1) {
+        problem("containerLogMonitorInterval", "must be at least 1s".to_owned());
+    }
+    Some(LogConfig {
+        root: PathBuf::from(&kubelet.pod_logs_dir),
+        max_size: u64::try_from(max_size).ok()?,
+        max_files,
+        every,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_kubelets() {
+        let logs = UpkeepConfig::from_file(&Edged::default()).unwrap().logs.unwrap();
+        assert_eq!((logs.max_size, logs.max_files, logs.every), (10 << 20, 5, Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn rotation_can_be_turned_off() {
+        let mut edged = Edged::default();
+        edged.tailored_kubelet_config.container_log_max_size = "-1".to_owned();
+        assert!(UpkeepConfig::from_file(&edged).unwrap().logs.is_none());
+    }
+
+    #[test]
+    fn all_problems_come_at_once() {
+        let mut edged = Edged::default();
+        edged.tailored_kubelet_config.container_log_max_files = 1;
+        edged.tailored_kubelet_config.container_log_monitor_interval =
+            proto::config::GoDuration::from_secs(0);
+        let problems = UpkeepConfig::from_file(&edged).unwrap_err();
+        let keys: Vec<_> = problems.iter().map(|(path, _)| path.rsplit_once('.').unwrap().1).collect();
+        assert_eq!(keys, ["containerLogMaxFiles", "containerLogMonitorInterval"]);
+    }
+}

@@ -1,0 +1,69 @@
+//! The node's upkeep on a real containerd.
+
+use std::io::Read as _;
+
+use super::*;
+
+/// Lines that the program writes: 20 MB with what CRI puts before each.
+const LINES: u32 = 150_000;
+
+/// <https://kubernetes.io/docs/concepts/cluster-administration/logging/#log-rotation>
+#[tokio::test(flavor = "multi_thread")]
+async fn no_line_is_lost_while_logs_are_rotated() {
+    let containerd = Containerd::start(30).await;
+    let edge = Edge::start_with(&containerd, &[], |kubelet| {
+        kubelet.container_log_max_size = "2Mi".to_owned();
+        kubelet.container_log_max_files = 50;
+        kubelet.container_log_monitor_interval = proto::config::GoDuration::from_secs(1);
+    })
+    .await;
+    let chatter = pod("chatter", json!({"containers": [app(&["chatter", &LINES.to_string()])]}));
+    edge.meta.apply(&chatter).await;
+    edge.meta.until_ready("chatter").await;
+    let folder = containerd.path("logs/default_chatter_uid-chatter/app");
+    until(|| {
+        let names = log_names(&folder);
+        names.len() > 3
+            && names.iter().any(|name| name.ends_with(".gz"))
+            && all_lines(&folder).contains("serving\n")
+    })
+    .await;
+    // What was rotated last is in order; all that is older is packed.
+    let names = log_names(&folder);
+    let packed = names.iter().filter(|name| name.ends_with(".gz")).count();
+    assert!(packed >= 2 && packed <= names.len() - 2, "{names:?}");
+    let text = all_lines(&folder);
+    let numbers: Vec<u32> = text
+        .lines()
+        .filter_map(|line| line.split_once(" stdout F line ")?.1.get(..8)?.parse().ok())
+        .collect();
+    assert_eq!(numbers.len(), LINES as usize);
+    assert!(numbers.iter().enumerate().all(|(index, number)| index == *number as usize), "in order");
+}
+
+fn log_names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<_> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    // `0.log` is the newest, and sorts first.
+    names.sort_unstable();
+    if names.first().is_some_and(|first| first == "0.log") {
+        names.rotate_left(1);
+    }
+    names
+}
+
+/// Everything that was logged, oldest first. A file that is being packed just now is read the next time.
+fn all_lines(folder: &Path) -> String {
+    let mut text = String::new();
+    for name in log_names(folder) {
+        let Ok(mut file) = std::fs::File::open(folder.join(&name)) else { return String::new() };
+        if name.ends_with(".gz") {
+            flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
+        } else if name.ends_with(".tmp") {
+            return String::new();
+        } else {
+            file.read_to_string(&mut text).unwrap();
+        }
+    }
+    text
+}
