@@ -19,6 +19,7 @@ pub mod pod;
 pub mod pods;
 pub mod relist;
 pub mod resources;
+pub mod roster;
 pub mod runtime;
 pub mod sources;
 #[cfg(any(test, feature = "testing"))]
@@ -49,8 +50,11 @@ use self::pod::summary::PodSummary;
 use self::pods::Pods;
 use self::relist::{Relist, Seen};
 use self::resources::cgroup::PodCgroups;
+use self::roster::Roster;
 use self::runtime::Runtime;
-use self::upkeep::Upkeep;
+use self::upkeep::gauges::Gauges;
+use self::upkeep::gauges::linux::LinuxGauges;
+use self::upkeep::{Tools, Upkeep};
 use self::volumes::Volumes;
 use self::volumes::mounter::{LinuxMounter, Mounter};
 use crate::flow::{MetaClient, PodInbox};
@@ -65,6 +69,8 @@ pub struct Machine {
     pub mounter: Arc<dyn Mounter>,
     /// Where the cgroup file systems are mounted.
     pub cgroups: std::path::PathBuf,
+    /// Tells how full it is.
+    pub gauges: Arc<dyn Gauges>,
 }
 
 /// The module.
@@ -84,7 +90,11 @@ pub struct Edged {
 impl Machine {
     /// This machine.
     pub fn real() -> Self {
-        Self { mounter: Arc::new(LinuxMounter), cgroups: Path::new(CGROUPS).to_owned() }
+        Self {
+            mounter: Arc::new(LinuxMounter),
+            cgroups: Path::new(CGROUPS).to_owned(),
+            gauges: Arc::new(LinuxGauges),
+        }
     }
 }
 
@@ -120,7 +130,17 @@ impl Edged {
             rng.clone(),
         );
         let (relist, seen) = Relist::new(runtime.clone(), rng);
-        let upkeep = Upkeep::new(config.upkeep, runtime.clone(), clock.clone());
+        let roster = Roster::default();
+        let upkeep = Upkeep::new(
+            config.upkeep,
+            Tools {
+                runtime: runtime.clone(),
+                roster: roster.clone(),
+                gauges: machine.gauges,
+                events: events.clone(),
+                clock: clock.clone(),
+            },
+        );
         let context = PodContext {
             images: Images::new(runtime.clone()),
             runtime,
@@ -129,6 +149,7 @@ impl Edged {
             meta,
             events,
             board: Board::default(),
+            roster,
             node: facts,
             settings: config.pods,
             clock,

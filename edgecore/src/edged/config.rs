@@ -57,7 +57,7 @@ impl Config {
             _ => runtime.clone(),
         };
         let node = NodeConfig::from_file(file, name).map_err(|more| problems.extend(more)).ok();
-        let upkeep = UpkeepConfig::from_file(file).map_err(|more| problems.extend(more)).ok();
+        let upkeep = UpkeepConfig::from_file(file, name).map_err(|more| problems.extend(more)).ok();
         let pods = pod_settings(file, &mut problems);
         match (runtime, images, node, upkeep) {
             (Some(runtime), Some(images), Some(node), Some(upkeep)) if problems.is_empty() => Ok(Self {

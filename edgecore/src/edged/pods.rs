@@ -56,6 +56,7 @@ impl Pods {
                 for pod in pods {
                     self.upsert(pod);
                 }
+                self.context.roster.restored();
             }
             PodChange::Upsert(pod) => self.upsert(pod),
             PodChange::Delete(key) => self.delete(key),
@@ -89,6 +90,7 @@ impl Pods {
         match self.tasks.join_next().await {
             Some(Ok(uid)) => {
                 self.actors.remove(&uid);
+                self.context.roster.leave(&uid);
                 Ok(())
             }
             Some(Err(error)) => Err(anyhow::Error::new(error).context("a pod's actor failed")),
@@ -101,6 +103,7 @@ impl Pods {
             tracing::warn!(name = pod.metadata.name, "pod without name, namespace or uid: left out");
             return;
         };
+        self.context.roster.enter(&key.uid, pod.clone());
         match self.actors.get(&key.uid) {
             Some(actor) if !actor.wanted.is_closed() => actor.wanted.send_modify(|wanted| wanted.pod = pod),
             _ => {

@@ -11,6 +11,7 @@ pub mod fake;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,6 +94,8 @@ pub struct ContainerRecord {
     pub attempt: u32,
     /// What it is doing.
     pub state: ContainerState,
+    /// The image that it was made of: its id.
+    pub image: String,
 }
 
 /// What a container is doing.
@@ -203,6 +206,12 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     fn image<'a>(&'a self, image: &'a str) -> Reply<'a, Option<Image>>;
     /// Every image on this node.
     fn images(&self) -> Reply<'_, Vec<Image>>;
+    /// Removes an image, by id, with all its names. No error when it is gone already.
+    fn remove_image<'a>(&'a self, id: &'a str) -> Reply<'a, ()>;
+    /// Directories of the runtime that hold images, one for each file system.
+    fn image_directories(&self) -> Reply<'_, Vec<PathBuf>>;
+    /// The image that the runtime makes sandboxes of, as it is configured; `None` where it does not say.
+    fn sandbox_image(&self) -> Reply<'_, Option<String>>;
     /// Brings an image onto this node; gives the id under which it is known.
     fn pull_image<'a>(
         &'a self,

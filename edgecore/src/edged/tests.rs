@@ -3,6 +3,7 @@
 mod adoption;
 mod config_objects;
 mod endings;
+mod image_gc;
 mod images;
 mod lifecycle;
 mod logs;
@@ -25,6 +26,7 @@ use tokio::time::Instant;
 
 use super::runtime::fake::{Behaviour, FakeRuntime};
 use super::testing::FakeMeta;
+use super::upkeep::gauges::testing::FakeGauges;
 use super::volumes::mounter::testing::FakeMounter;
 use super::{Config, Edged, Machine};
 use crate::flow::{PodChange, PodKey};
@@ -36,6 +38,7 @@ const APP: &str = "app:1";
 struct Node {
     runtime: FakeRuntime,
     clock: Clock,
+    gauges: FakeGauges,
     disk: TempDir,
 }
 
@@ -51,7 +54,7 @@ impl Node {
         let runtime = FakeRuntime::new(clock.clone()).with_image(APP, Behaviour::serves());
         let disk = tempfile::tempdir().unwrap();
         std::fs::create_dir(disk.path().join("cgroup")).unwrap();
-        Self { runtime, clock, disk }
+        Self { runtime, clock, gauges: FakeGauges::default(), disk }
     }
 
     fn with_image(self, name: &str, behaviour: Behaviour) -> Self {
@@ -67,8 +70,11 @@ impl Node {
         file.tailored_kubelet_config.resolv_conf = String::new();
         let config = Config::from_file(&file, "edge-1").unwrap();
         let (meta, inbox, client) = FakeMeta::start();
-        let machine =
-            Machine { mounter: Arc::new(FakeMounter::default()), cgroups: self.disk.path().join("cgroup") };
+        let machine = Machine {
+            mounter: Arc::new(FakeMounter::default()),
+            cgroups: self.disk.path().join("cgroup"),
+            gauges: Arc::new(self.gauges.clone()),
+        };
         let (runtime, clock) = (self.runtime.client(), self.clock.clone());
         let edged = Edged::new(config, inbox, client, runtime, machine, clock, Rng::seeded(7)).unwrap();
         let edged = task::spawn(tracing::Span::none(), async move {

@@ -9,6 +9,15 @@ use sha2::{Digest, Sha256};
 
 /// Writes an archive with one image of this name, which runs the test program.
 pub(crate) fn write(archive: &Path, name: &str) {
+    write_with(archive, name, "PATH=/");
+}
+
+/// The same with another environment, which makes it another image.
+pub(crate) fn write_other(archive: &Path, name: &str) {
+    write_with(archive, name, "OTHER=1");
+}
+
+fn write_with(archive: &Path, name: &str, env: &str) {
     let mut layer = tar::Builder::new(Vec::new());
     add(&mut layer, "program", &std::fs::read(program()).unwrap(), 0o755);
     // Mount points of what every container gets.
@@ -24,7 +33,7 @@ pub(crate) fn write(archive: &Path, name: &str) {
     let digest: String = Sha256::digest(&layer).iter().map(|byte| format!("{byte:02x}")).collect();
     let config = json!({
         "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }, "os": "linux",
-        "config": {"Entrypoint": ["/program"], "Env": ["PATH=/"], "WorkingDir": "/"},
+        "config": {"Entrypoint": ["/program"], "Env": [env], "WorkingDir": "/"},
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
     });
     let manifest = json!([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]);

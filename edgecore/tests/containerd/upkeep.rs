@@ -41,6 +41,35 @@ async fn no_line_is_lost_while_logs_are_rotated() {
     assert!(numbers.iter().enumerate().all(|(index, number)| index == *number as usize), "in order");
 }
 
+/// <https://kubernetes.io/docs/concepts/architecture/garbage-collection/#container-image-lifecycle>
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unused_image_goes_and_those_in_use_stay() {
+    let containerd = Containerd::start(31).await;
+    // Another program, so that it is another image and not another name of the same.
+    let (unused, archive) = ("skerry.test/unused:1", containerd.path("unused.tar"));
+    image::write_other(&archive, unused);
+    containerd.ctr(&["images", "import", archive.to_str().unwrap()]);
+    assert!(containerd.ctr(&["images", "list", "-q"]).contains(unused));
+    let waits = json!({"containers": [{"name": "app", "image": IMAGE, "imagePullPolicy": "Never",
+        "env": [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "none", "key": "x"}}}]}]});
+    // Any disk is fuller than this.
+    let edge = Edge::start_with(&containerd, &[pod("waits", waits)], |kubelet| {
+        kubelet.image_gc_high_threshold_percent = 0;
+        kubelet.image_gc_low_threshold_percent = 0;
+        kubelet.image_minimum_gc_age = proto::config::GoDuration::from_secs(0);
+    })
+    .await;
+    until(|| !containerd.ctr(&["images", "list", "-q"]).contains(unused)).await;
+    // Nothing more is found, and that is told: the round is over.
+    let message = edge.meta.until_event("FreeDiskSpaceFailed").await;
+    assert!(!message.contains("only found 0 bytes"), "{message}");
+    let left = containerd.ctr(&["images", "list", "-q"]);
+    assert!(left.lines().any(|name| name == IMAGE), "{left}");
+    let web = pod("web", json!({"containers": [app(&["serve"])]}));
+    edge.meta.apply(&web).await;
+    edge.meta.until_ready("web").await;
+}
+
 fn log_names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<_> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();

@@ -138,6 +138,10 @@ fn edge_config(layout: &Layout, ports: Ports, token: String) -> EdgeCore {
     // A machine to try things on may well be nine tenths full; that is no reason to turn pods away.
     kubelet.eviction_hard.insert("nodefs.available".to_owned(), "1%".to_owned());
     kubelet.eviction_hard.insert("nodefs.inodesFree".to_owned(), "1%".to_owned());
+    kubelet.eviction_hard.insert("imagefs.available".to_owned(), "1%".to_owned());
+    kubelet.eviction_hard.insert("imagefs.inodesFree".to_owned(), "1%".to_owned());
+    // Nor to remove the images that were brought here for pods that are yet to come: there is no registry.
+    kubelet.image_gc_high_threshold_percent = 100;
     // Containers of two demos on one machine must not meet in one cgroup.
     kubelet.cgroup_root = format!("/{}", layout.id);
     config

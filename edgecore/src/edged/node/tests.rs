@@ -94,6 +94,15 @@ impl ContainerRuntime for Switch {
     fn image<'a>(&'a self, _: &'a str) -> Reply<'a, Option<Image>> {
         unused()
     }
+    fn remove_image<'a>(&'a self, _: &'a str) -> Reply<'a, ()> {
+        unused()
+    }
+    fn image_directories(&self) -> Reply<'_, Vec<PathBuf>> {
+        unused()
+    }
+    fn sandbox_image(&self) -> Reply<'_, Option<String>> {
+        unused()
+    }
     fn pull_image<'a>(&'a self, _: &'a str, _: Option<AuthConfig>, _: PodSandboxConfig) -> Reply<'a, String> {
         unused()
     }

@@ -212,6 +212,9 @@ impl PodActor {
             return;
         }
         context.board.set(&self.worker.key, PodSummary::from(&status));
+        if self.state.is_finished() {
+            context.roster.over(&self.worker.key.uid);
+        }
         self.tell_backoffs(&status).await;
         self.tell_ending(&status).await;
         match context.meta.report_pod_status(self.worker.key.clone(), status.clone()).await {

@@ -16,6 +16,7 @@ use crate::edged::events::Recorder;
 use crate::edged::image::Images;
 use crate::edged::node::NodeFacts;
 use crate::edged::resources::cgroup::PodCgroups;
+use crate::edged::roster::Roster;
 use crate::edged::runtime::Runtime;
 use crate::edged::volumes::Volumes;
 use crate::flow::MetaClient;
@@ -61,6 +62,8 @@ pub struct PodContext {
     pub events: Recorder,
     /// The pods, for `/debug/state`.
     pub board: Board<PodSummary>,
+    /// All pods, for whoever looks after the node.
+    pub roster: Roster,
     /// About the node.
     pub node: watch::Receiver<NodeFacts>,
     /// Settings.

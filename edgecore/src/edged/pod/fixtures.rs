@@ -48,6 +48,7 @@ pub(super) fn running(pod: &Pod, name: &str, attempt: u32, sandbox: u32) -> Obse
         name: name.to_owned(),
         attempt,
         state: ContainerState::Running,
+        image: "sha256:app".to_owned(),
     };
     let status = ContainerStatus {
         state: ContainerState::Running,

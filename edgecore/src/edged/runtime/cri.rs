@@ -8,6 +8,7 @@ mod endpoint;
 mod events;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -15,11 +16,12 @@ use hyper_util::rt::TokioIo;
 use k8s_cri::v1::image_service_client::ImageServiceClient;
 use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
 use k8s_cri::v1::{
-    AuthConfig, ContainerConfig, ContainerFilter, ContainerStatusRequest, CreateContainerRequest, ImageSpec,
-    ImageStatusRequest, ListContainersRequest, ListImagesRequest, ListPodSandboxRequest, PodSandboxConfig,
-    PodSandboxFilter, PodSandboxStatusRequest, PullImageRequest, RemoveContainerRequest,
-    RemovePodSandboxRequest, ReopenContainerLogRequest, RunPodSandboxRequest, StartContainerRequest,
-    StatusRequest, StopContainerRequest, StopPodSandboxRequest, VersionRequest,
+    AuthConfig, ContainerConfig, ContainerFilter, ContainerStatusRequest, CreateContainerRequest,
+    ImageFsInfoRequest, ImageSpec, ImageStatusRequest, ListContainersRequest, ListImagesRequest,
+    ListPodSandboxRequest, PodSandboxConfig, PodSandboxFilter, PodSandboxStatusRequest, PullImageRequest,
+    RemoveContainerRequest, RemoveImageRequest, RemovePodSandboxRequest, ReopenContainerLogRequest,
+    RunPodSandboxRequest, StartContainerRequest, StatusRequest, StopContainerRequest, StopPodSandboxRequest,
+    VersionRequest,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
@@ -297,6 +299,34 @@ impl ContainerRuntime for CriRuntime {
             let request = ListImagesRequest { filter: None };
             let answer = self.call("ListImages", self.images.clone().list_images(request)).await?;
             Ok(answer.images.into_iter().map(convert::image).collect())
+        }
+        .boxed()
+    }
+
+    fn remove_image<'a>(&'a self, id: &'a str) -> Reply<'a, ()> {
+        async move {
+            let request = RemoveImageRequest { image: Some(image_spec(id)) };
+            let answer = self.call("RemoveImage", self.images.clone().remove_image(request)).await;
+            gone_is_fine(answer.map(drop))
+        }
+        .boxed()
+    }
+
+    fn image_directories(&self) -> Reply<'_, Vec<PathBuf>> {
+        async move {
+            let request = ImageFsInfoRequest {};
+            let answer = self.call("ImageFsInfo", self.images.clone().image_fs_info(request)).await?;
+            let ids = answer.image_filesystems.into_iter().filter_map(|usage| usage.fs_id);
+            Ok(ids.map(|id| PathBuf::from(id.mountpoint)).collect())
+        }
+        .boxed()
+    }
+
+    fn sandbox_image(&self) -> Reply<'_, Option<String>> {
+        async move {
+            let request = StatusRequest { verbose: true };
+            let answer = self.call("Status", self.runtime.clone().status(request)).await?;
+            Ok(convert::sandbox_image(&answer))
         }
         .boxed()
     }

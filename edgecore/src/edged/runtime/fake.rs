@@ -186,6 +186,12 @@ impl FakeRuntime {
         self.world().containers.last().expect("a container was made").config.clone()
     }
 
+    /// Names of the images on the node, sorted.
+    pub fn images(&self) -> Vec<String> {
+        let world = self.world();
+        world.images.iter().filter(|(_, image)| image.present).map(|(name, _)| name.clone()).collect()
+    }
+
     /// How often `call` was made.
     pub fn calls(&self, call: &str) -> usize {
         self.world().calls.iter().filter(|made| **made == call).count()

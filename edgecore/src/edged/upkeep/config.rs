@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use proto::config::edgecore::Edged;
 
+use super::images::ImageConfig;
 use super::logs::LogConfig;
 use crate::edged::resources::Amount;
 
@@ -18,14 +19,31 @@ const KUBELET: &str = "modules.edged.tailoredKubeletConfig";
 pub struct UpkeepConfig {
     /// `None`: a negative `containerLogMaxSize` turns rotation off, as in kubelet.
     pub logs: Option<LogConfig>,
+    /// Image garbage collection.
+    pub images: ImageConfig,
 }
 
 impl UpkeepConfig {
     /// Parses the file's values; all problems come at once, each with its path in the file.
-    pub fn from_file(edged: &Edged) -> Result<Self, Vec<Problem>> {
+    pub fn from_file(edged: &Edged, node: &str) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let logs = logs(edged, &mut problems);
-        if problems.is_empty() { Ok(Self { logs }) } else { Err(problems) }
+        let images = images(edged, node);
+        if problems.is_empty() { Ok(Self { logs, images }) } else { Err(problems) }
+    }
+}
+
+/// Whether the percentages make sense the file's own validation has looked at.
+fn images(edged: &Edged, node: &str) -> ImageConfig {
+    let kubelet = &edged.tailored_kubelet_config;
+    let percent = |value: i32| u64::try_from(value).unwrap_or_default();
+    ImageConfig {
+        high_percent: percent(kubelet.image_gc_high_threshold_percent),
+        low_percent: percent(kubelet.image_gc_low_threshold_percent),
+        minimum_age: kubelet.image_minimum_gc_age.0,
+        maximum_age: Some(kubelet.image_maximum_gc_age.0).filter(|age| !age.is_zero()),
+        sandbox_image: edged.pod_sandbox_image.clone(),
+        node: node.to_owned(),
     }
 }
 
@@ -61,7 +79,10 @@ mod tests {
 
     #[test]
     fn the_defaults_are_kubelets() {
-        let logs = UpkeepConfig::from_file(&Edged::default()).unwrap().logs.unwrap();
+        let UpkeepConfig { logs, images } = UpkeepConfig::from_file(&Edged::default(), "n").unwrap();
+        let logs = logs.unwrap();
+        assert_eq!((images.high_percent, images.low_percent), (85, 80));
+        assert_eq!((images.minimum_age, images.maximum_age), (Duration::from_secs(120), None));
         assert_eq!((logs.max_size, logs.max_files, logs.every), (10 << 20, 5, Duration::from_secs(10)));
     }
 
@@ -69,7 +90,7 @@ mod tests {
     fn rotation_can_be_turned_off() {
         let mut edged = Edged::default();
         edged.tailored_kubelet_config.container_log_max_size = "-1".to_owned();
-        assert!(UpkeepConfig::from_file(&edged).unwrap().logs.is_none());
+        assert!(UpkeepConfig::from_file(&edged, "n").unwrap().logs.is_none());
     }
 
     #[test]
@@ -78,7 +99,7 @@ mod tests {
         edged.tailored_kubelet_config.container_log_max_files = 1;
         edged.tailored_kubelet_config.container_log_monitor_interval =
             proto::config::GoDuration::from_secs(0);
-        let problems = UpkeepConfig::from_file(&edged).unwrap_err();
+        let problems = UpkeepConfig::from_file(&edged, "n").unwrap_err();
         let keys: Vec<_> = problems.iter().map(|(path, _)| path.rsplit_once('.').unwrap().1).collect();
         assert_eq!(keys, ["containerLogMaxFiles", "containerLogMonitorInterval"]);
     }

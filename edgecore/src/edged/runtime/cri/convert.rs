@@ -22,6 +22,12 @@ pub(super) fn runtime_status(answer: cri::StatusResponse) -> RuntimeStatus {
     RuntimeStatus { runtime_problem: problem("RuntimeReady"), network_problem: problem("NetworkReady") }
 }
 
+/// containerd shows its configuration as JSON among what it says about itself; 2.x and CRI-O pin the image instead.
+pub(super) fn sandbox_image(answer: &cri::StatusResponse) -> Option<String> {
+    let config: serde_json::Value = serde_json::from_str(answer.info.get("config")?).ok()?;
+    Some(config.get("sandboxImage")?.as_str()?.to_owned()).filter(|image| !image.is_empty())
+}
+
 pub(super) fn sandbox(listed: cri::PodSandbox) -> Option<SandboxRecord> {
     Some(SandboxRecord {
         pod: labels::pod_key(&listed.labels)?,
@@ -53,6 +59,11 @@ pub(super) fn container(listed: cri::Container) -> Option<ContainerRecord> {
         attempt: listed.metadata.as_ref().map_or(0, |metadata| metadata.attempt),
         sandbox: SandboxId(listed.pod_sandbox_id),
         id: ContainerId(listed.id),
+        image: if listed.image_ref.is_empty() {
+            listed.image.map(|image| image.image).unwrap_or_default()
+        } else {
+            listed.image_ref
+        },
     })
 }
 
@@ -121,6 +132,15 @@ mod tests {
     fn conditions_that_are_missing_are_problems() {
         let status = runtime_status(cri::StatusResponse::default());
         assert!(status.runtime_problem.unwrap().contains("RuntimeReady"));
+    }
+
+    #[test]
+    fn the_image_of_sandboxes_is_found_where_containerd_shows_it() {
+        let config = r#"{"sandboxImage": "registry.k8s.io/pause:3.6", "other": {}}"#;
+        let info = [("config".to_owned(), config.to_owned())].into();
+        let answer = cri::StatusResponse { info, ..Default::default() };
+        assert_eq!(sandbox_image(&answer).as_deref(), Some("registry.k8s.io/pause:3.6"));
+        assert_eq!(sandbox_image(&cri::StatusResponse::default()), None);
     }
 
     #[test]

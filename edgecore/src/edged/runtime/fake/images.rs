@@ -2,9 +2,9 @@
 
 use k8s_cri::v1::image_service_server::ImageService;
 use k8s_cri::v1::{
-    Image, ImageFsInfoRequest, ImageFsInfoResponse, ImageSpec, ImageStatusRequest, ImageStatusResponse,
-    Int64Value, ListImagesRequest, ListImagesResponse, PullImageRequest, PullImageResponse,
-    RemoveImageRequest, RemoveImageResponse,
+    FilesystemIdentifier, FilesystemUsage, Image, ImageFsInfoRequest, ImageFsInfoResponse, ImageSpec,
+    ImageStatusRequest, ImageStatusResponse, Int64Value, ListImagesRequest, ListImagesResponse,
+    PullImageRequest, PullImageResponse, RemoveImageRequest, RemoveImageResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -89,6 +89,11 @@ impl ImageService for FakeRuntime {
         &self,
         _request: Request<ImageFsInfoRequest>,
     ) -> Result<Response<ImageFsInfoResponse>, Status> {
-        Err(Status::unimplemented("ImageFsInfo"))
+        self.enter("ImageFsInfo").await?;
+        let usage = FilesystemUsage {
+            fs_id: Some(FilesystemIdentifier { mountpoint: "/images".to_owned() }),
+            ..FilesystemUsage::default()
+        };
+        Ok(Response::new(ImageFsInfoResponse { image_filesystems: vec![usage], ..Default::default() }))
     }
 }

@@ -148,6 +148,7 @@ impl FakeRuntime {
             pod_sandbox_id: container.sandbox.clone(),
             metadata: container.config.metadata.clone(),
             image: container.config.image.clone(),
+            image_ref: container.config.image.as_ref().map(|image| image.image.clone()).unwrap_or_default(),
             state: container.state.into(),
             created_at: container.created_at,
             labels: container.config.labels.clone(),

@@ -12,6 +12,9 @@ use tonic::{Request, Response, Status};
 
 use super::FakeRuntime;
 
+/// What this runtime makes sandboxes of.
+const SANDBOX_IMAGE: &str = "fake/pause:1";
+
 type Answer<T> = Result<Response<T>, Status>;
 
 /// Calls that edged does not make yet.
@@ -53,7 +56,9 @@ impl RuntimeService for FakeRuntime {
         };
         let conditions = vec![ready("RuntimeReady"), ready("NetworkReady")];
         let status = Some(cri::RuntimeStatus { conditions });
-        Ok(Response::new(cri::StatusResponse { status, ..cri::StatusResponse::default() }))
+        let config = format!(r#"{{"sandboxImage": "{SANDBOX_IMAGE}"}}"#);
+        let info = [("config".to_owned(), config)].into();
+        Ok(Response::new(cri::StatusResponse { status, info, ..cri::StatusResponse::default() }))
     }
 
     async fn run_pod_sandbox(
