@@ -23,6 +23,10 @@ pub use error::RuntimeError;
 
 use crate::flow::PodKey;
 
+/// Bytes kept of each output of a command in a container; the rest is dropped. kubelet keeps 10 KiB of what a probe
+/// says, and an event holds 1 KiB.
+pub const MAX_EXEC_OUTPUT: usize = 16 << 10;
+
 /// The runtime, shared by everything in edged.
 pub type Runtime = Arc<dyn ContainerRuntime>;
 
@@ -138,6 +142,17 @@ pub struct ContainerStatus {
     pub mounts: Vec<(String, String)>,
 }
 
+/// What a command that was run inside a container left.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExecOutput {
+    /// Of the command.
+    pub exit_code: i32,
+    /// The beginning of what it wrote: at most [`MAX_EXEC_OUTPUT`] bytes.
+    pub stdout: Vec<u8>,
+    /// The beginning of what it complained: at most [`MAX_EXEC_OUTPUT`] bytes.
+    pub stderr: Vec<u8>,
+}
+
 /// A local image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Image {
@@ -160,7 +175,7 @@ pub struct Image {
 /// Signs of life from the runtime: each tells that some pod's sandbox or container has changed.
 pub type ChangeStream = futures::stream::BoxStream<'static, Result<(), RuntimeError>>;
 
-/// A container runtime. Every call is bounded in time and safe to repeat.
+/// A container runtime. Every call is bounded in time and safe to repeat, except for [`ContainerRuntime::exec_sync`].
 pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     /// Where it is reached, for messages to people.
     fn endpoint(&self) -> &str;
@@ -201,6 +216,15 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     /// Begins a new log file for a container that runs, where the last one was renamed. What was written before is in
     /// the old file when this returns.
     fn reopen_log<'a>(&'a self, id: &'a ContainerId) -> Reply<'a, ()>;
+    /// Runs a command in a container (no shell, no input) and waits for its end. When `timeout` (rounded up to whole
+    /// seconds) is over it is killed, and the answer is [`RuntimeError::ExecTimeout`]; without one the call lasts as
+    /// long as the command. Dropping the future lets the runtime kill it (containerd does).
+    fn exec_sync<'a>(
+        &'a self,
+        id: &'a ContainerId,
+        command: &'a [String],
+        timeout: Option<Duration>,
+    ) -> Reply<'a, ExecOutput>;
 
     /// An image by name, digest or id; `None` when it is not on this node.
     fn image<'a>(&'a self, image: &'a str) -> Reply<'a, Option<Image>>;

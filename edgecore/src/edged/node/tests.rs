@@ -10,7 +10,7 @@ use proto::config::edgecore::Edged;
 use super::machine::tests::machine_files;
 use super::*;
 use crate::edged::runtime::{
-    ChangeStream, ContainerId, ContainerRecord, ContainerRuntime, ContainerStatus, Image, Reply,
+    ChangeStream, ContainerId, ContainerRecord, ContainerRuntime, ContainerStatus, ExecOutput, Image, Reply,
     RuntimeError, RuntimeStatus, RuntimeVersion, SandboxId, SandboxRecord, SandboxStatus,
 };
 use crate::flow::{MetaError, MetaInbox, MetaRequest};
@@ -89,6 +89,14 @@ impl ContainerRuntime for Switch {
         unused()
     }
     fn reopen_log<'a>(&'a self, _: &'a ContainerId) -> Reply<'a, ()> {
+        unused()
+    }
+    fn exec_sync<'a>(
+        &'a self,
+        _: &'a ContainerId,
+        _: &'a [String],
+        _: Option<Duration>,
+    ) -> Reply<'a, ExecOutput> {
         unused()
     }
     fn image<'a>(&'a self, _: &'a str) -> Reply<'a, Option<Image>> {

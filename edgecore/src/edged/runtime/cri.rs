@@ -6,6 +6,7 @@
 mod convert;
 mod endpoint;
 mod events;
+mod exec;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -31,7 +32,7 @@ use tonic::{Response, Status};
 pub use endpoint::{EndpointError, SocketEndpoint};
 
 use super::{
-    ChangeStream, ContainerId, ContainerRecord, ContainerRuntime, ContainerStatus, Image, Reply,
+    ChangeStream, ContainerId, ContainerRecord, ContainerRuntime, ContainerStatus, ExecOutput, Image, Reply,
     RuntimeError, RuntimeStatus, RuntimeVersion, SandboxId, SandboxRecord, SandboxStatus,
 };
 use crate::edged::labels;
@@ -283,6 +284,15 @@ impl ContainerRuntime for CriRuntime {
             self.call("ReopenContainerLog", runtime.reopen_container_log(request)).await.map(drop)
         }
         .boxed()
+    }
+
+    fn exec_sync<'a>(
+        &'a self,
+        id: &'a ContainerId,
+        command: &'a [String],
+        timeout: Option<Duration>,
+    ) -> Reply<'a, ExecOutput> {
+        exec::exec_sync(self, id, command, timeout).boxed()
     }
 
     fn image<'a>(&'a self, image: &'a str) -> Reply<'a, Option<Image>> {

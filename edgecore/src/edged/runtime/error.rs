@@ -23,6 +23,12 @@ pub enum RuntimeError {
         /// The limit.
         limit: Duration,
     },
+    /// A command in a container was killed when its time was over: says nothing about the runtime.
+    #[error("the command did not end within {limit:?}")]
+    ExecTimeout {
+        /// The time that it had.
+        limit: Duration,
+    },
     /// There is no such sandbox, container or image.
     #[error("{call}: {message}")]
     NotFound {
@@ -78,6 +84,7 @@ impl RuntimeError {
         match self {
             Self::Unreachable { .. } => "unreachable",
             Self::Timeout { .. } => "timeout",
+            Self::ExecTimeout { .. } => "exec_timeout",
             Self::NotFound { .. } => "not_found",
             Self::Unimplemented { .. } => "unimplemented",
             Self::Failed { .. } => "failed",

@@ -4,6 +4,7 @@
 //! scripted ([`Behaviour`]); any call can be made to fail ([`FakeRuntime::fail_next`]); and the verbs of a bad day are
 //! there: [`FakeRuntime::down`], [`FakeRuntime::exit`], [`FakeRuntime::power_cut`].
 
+mod exec;
 mod images;
 mod sandboxes;
 mod service;
@@ -23,6 +24,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic::{Code, Status};
 
+pub use exec::{ExecAnswer, Executed};
 pub use world::Behaviour;
 
 use self::world::World;

@@ -179,6 +179,11 @@ impl RuntimeService for FakeRuntime {
         Ok(Response::new(cri::ReopenContainerLogResponse {}))
     }
 
+    async fn exec_sync(&self, request: Request<cri::ExecSyncRequest>) -> Answer<cri::ExecSyncResponse> {
+        self.enter("ExecSync").await?;
+        self.execute(request.into_inner()).await.map(Response::new)
+    }
+
     async fn get_container_events(
         &self,
         _request: Request<cri::GetEventsRequest>,
@@ -191,7 +196,6 @@ impl RuntimeService for FakeRuntime {
 
     not_implemented! {
         update_container_resources(UpdateContainerResourcesRequest) -> UpdateContainerResourcesResponse;
-        exec_sync(ExecSyncRequest) -> ExecSyncResponse;
         exec(ExecRequest) -> ExecResponse;
         attach(AttachRequest) -> AttachResponse;
         port_forward(PortForwardRequest) -> PortForwardResponse;

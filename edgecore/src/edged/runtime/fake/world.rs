@@ -8,7 +8,7 @@ use k8s_cri::v1::{ContainerConfig, ContainerState, PodSandboxConfig};
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::FakeContainer;
+use super::{ExecAnswer, Executed, FakeContainer};
 use crate::edged::labels::{POD_NAME, POD_UID};
 
 /// Exit code of what is killed: 128 + SIGKILL.
@@ -42,6 +42,9 @@ pub(super) struct World {
     pub(super) calls: Vec<&'static str>,
     pub(super) delays: BTreeMap<&'static str, Duration>,
     pub(super) down: bool,
+    /// By command, its words joined by spaces.
+    pub(super) answers: BTreeMap<String, ExecAnswer>,
+    pub(super) executed: Vec<Executed>,
     failures: BTreeMap<&'static str, VecDeque<Status>>,
     next_id: u32,
 }
@@ -101,6 +104,8 @@ impl World {
             calls: Vec::new(),
             delays: BTreeMap::new(),
             down: false,
+            answers: BTreeMap::new(),
+            executed: Vec::new(),
             failures: BTreeMap::new(),
             next_id: 1,
         }
