@@ -12,6 +12,7 @@ pub mod config;
 pub mod downward;
 pub mod env;
 pub mod events;
+mod folder_watch;
 pub mod image;
 pub mod labels;
 pub mod node;
@@ -22,6 +23,7 @@ pub mod resources;
 pub mod roster;
 pub mod runtime;
 pub mod sources;
+pub mod static_pods;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod upkeep;
@@ -52,6 +54,8 @@ use self::relist::{Relist, Seen};
 use self::resources::cgroup::PodCgroups;
 use self::roster::Roster;
 use self::runtime::Runtime;
+use self::static_pods::clerk::Clerk;
+use self::static_pods::{Found, StaticPods};
 use self::upkeep::gauges::Gauges;
 use self::upkeep::gauges::linux::LinuxGauges;
 use self::upkeep::{Tools, Upkeep};
@@ -82,6 +86,9 @@ pub struct Edged {
     seen: watch::Receiver<Seen>,
     node: NodeAgent,
     upkeep: Upkeep,
+    static_pods: StaticPods,
+    found: watch::Receiver<Found>,
+    clerk: Clerk,
     board: Board<PodSummary>,
 }
 
@@ -118,6 +125,7 @@ impl Edged {
             true => Recorder::new(meta.clone(), &config.node.name, clock.clone()),
             false => Recorder::disabled(&config.node.name, clock.clone()),
         };
+        let node_name = config.node.name.clone();
         let root = &config.root_directory;
         let volumes = Volumes::open(root, machine.mounter, meta.clone(), clock.clone(), rng.clone())
             .with_context(|| format!("modules.edged.rootDirectory {}", root.display()))?;
@@ -129,6 +137,10 @@ impl Edged {
             clock.clone(),
             rng.clone(),
         );
+        let (static_pods, found) =
+            StaticPods::new(config.static_pods, config.static_pods_every, &node_name, clock.now());
+        let (errands, to_do) = watch::channel(Vec::new());
+        let clerk = Clerk::new(meta.clone(), to_do, rng.clone());
         let (relist, seen) = Relist::new(runtime.clone(), rng);
         let roster = Roster::default();
         let upkeep = Upkeep::new(
@@ -156,7 +168,8 @@ impl Edged {
             runtime_name: OnceLock::new(),
         };
         let board = context.board.clone();
-        Ok(Self { inbox, pods: Pods::new(Arc::new(context)), relist, seen, node, upkeep, board })
+        let pods = Pods::new(Arc::new(context), errands);
+        Ok(Self { inbox, pods, relist, seen, node, upkeep, static_pods, found, clerk, board })
     }
 
     /// The pods, for `/debug/state`.
@@ -169,7 +182,18 @@ impl Module for Edged {
     const NAME: &'static str = "edged";
 
     async fn run(self, _shutdown: Shutdown) -> anyhow::Result<()> {
-        let Self { mut inbox, mut pods, relist, mut seen, node, upkeep, board: _ } = self;
+        let Self {
+            mut inbox,
+            mut pods,
+            relist,
+            mut seen,
+            node,
+            upkeep,
+            static_pods,
+            mut found,
+            clerk,
+            board: _,
+        } = self;
         // The node's part ends with this module, not with the process's shutdown: it speaks until the last pod has.
         let (_stop_node, node_shutdown) = Shutdown::new();
         let mut parts: JoinSet<&'static str> = JoinSet::new();
@@ -181,6 +205,10 @@ impl Module for Edged {
             node.run(node_shutdown).await;
             "node"
         });
+        task::spawn_in(&mut parts, tracing::info_span!("static_pods"), async move {
+            match static_pods.run().await {}
+        });
+        task::spawn_in(&mut parts, tracing::info_span!("clerk"), async move { match clerk.run().await {} });
         task::spawn_in(&mut parts, tracing::info_span!("upkeep"), async move { match upkeep.run().await {} });
         loop {
             tokio::select! {
@@ -192,6 +220,11 @@ impl Module for Edged {
                     changed.context("relist ended")?;
                     let now = seen.borrow_and_update().clone();
                     pods.look(now);
+                }
+                changed = found.changed() => {
+                    changed.context("static pods ended")?;
+                    let now = found.borrow_and_update().clone();
+                    pods.found(now);
                 }
                 forgotten = pods.forget_next() => forgotten?,
                 Some(part) = parts.join_next() => {

@@ -150,6 +150,8 @@ pub enum MetaRequest {
     NodeStatus(Box<NodeStatus>),
     /// Create or renew. Fails with `Offline` at once when there is no link: a late lease is worth nothing.
     RenewLease(Box<Lease>, Reply<Box<Lease>>),
+    /// Create a mirror pod. Fails with `Offline` at once when there is no link.
+    CreatePod(Box<Pod>, Reply<Box<Pod>>),
     /// Newest wins, per pod.
     PodStatus(PodKey, Box<PodStatus>),
     /// Every container of a pod that is being deleted has ended and its sandbox is gone: the API object may go
@@ -249,6 +251,11 @@ impl MetaClient {
     /// Reports a pod's status; only the newest per pod is kept until it has been delivered.
     pub async fn report_pod_status(&self, pod: PodKey, status: PodStatus) -> Result<(), MetaError> {
         self.tell(MetaRequest::PodStatus(pod, Box::new(status))).await
+    }
+
+    /// Creates a pod of the API that shows a static pod of this node.
+    pub async fn create_pod(&self, pod: Pod) -> Result<Pod, MetaError> {
+        self.ask(|reply| MetaRequest::CreatePod(Box::new(pod), reply)).await.map(|pod| *pod)
     }
 
     /// Says that nothing of a terminating pod is left on this node.

@@ -25,6 +25,10 @@ pub struct Config {
     pub upkeep: UpkeepConfig,
     /// What concerns pods.
     pub pods: PodSettings,
+    /// `staticPodPath`; empty: there are none.
+    pub static_pods: PathBuf,
+    /// `fileCheckFrequency`
+    pub static_pods_every: Duration,
     /// `rootDirectory`
     pub root_directory: PathBuf,
     /// `containerRuntimeEndpoint`
@@ -64,6 +68,8 @@ impl Config {
                 node,
                 upkeep,
                 pods,
+                static_pods: PathBuf::from(&kubelet.static_pod_path),
+                static_pods_every: kubelet.file_check_frequency.0,
                 root_directory: PathBuf::from(&file.root_directory),
                 runtime,
                 images,

@@ -29,8 +29,12 @@ pub const POD_TERMINATION_GRACE: &str = "io.kubernetes.pod.terminationGracePerio
 /// JSON of the container's ports.
 pub const CONTAINER_PORTS: &str = "io.kubernetes.container.ports";
 
-/// Where the pod came from (`api`), on sandboxes.
+/// Where the pod came from (`api` or `file`), on sandboxes.
 pub const CONFIG_SOURCE: &str = "kubernetes.io/config.source";
+/// UID of a static pod, on itself.
+pub const CONFIG_HASH: &str = "kubernetes.io/config.hash";
+/// UID of the static pod that a pod of the API shows, on the latter.
+pub const CONFIG_MIRROR: &str = "kubernetes.io/config.mirror";
 /// When edged first saw the pod, on sandboxes.
 pub const CONFIG_SEEN: &str = "kubernetes.io/config.seen";
 

@@ -14,11 +14,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::admission::Claim;
-use super::pod::actor::{PodActor, Wanted};
+use super::pod::actor::{PodActor, ReportAs, Wanted};
 use super::pod::context::PodContext;
 use super::pod::state::Ending;
 use super::relist::{Seen, changed};
 use super::sources::{ConfigRef, references};
+use super::static_pods::Found;
+use super::static_pods::mirror::{Errand, Mirrors};
 use crate::flow::{ConfigKind, PodChange, PodKey};
 
 /// All pods of this node.
@@ -29,6 +31,10 @@ pub struct Pods {
     actors: BTreeMap<String, Actor>,
     tasks: JoinSet<String>,
     seen: Seen,
+    /// What the files of this node describe; `None` before they were read.
+    found: Found,
+    mirrors: Mirrors,
+    errands: watch::Sender<Vec<Errand>>,
 }
 
 #[derive(Debug)]
@@ -43,9 +49,17 @@ struct Actor {
 // === impl Pods ===
 
 impl Pods {
-    /// No pods yet.
-    pub fn new(context: Arc<PodContext>) -> Self {
-        Self { context, actors: BTreeMap::new(), tasks: JoinSet::new(), seen: Seen::default() }
+    /// No pods yet. `errands` is told what has to be done about mirror pods.
+    pub fn new(context: Arc<PodContext>, errands: watch::Sender<Vec<Errand>>) -> Self {
+        Self {
+            context,
+            actors: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            seen: Seen::default(),
+            found: None,
+            mirrors: Mirrors::default(),
+            errands,
+        }
     }
 
     /// Takes in what MetaManager says.
@@ -59,11 +73,56 @@ impl Pods {
                 self.context.roster.restored();
             }
             PodChange::Upsert(pod) => self.upsert(pod),
+            PodChange::Delete(key) if self.mirrors.deleted(&key) => {}
             PodChange::Delete(key) => self.delete(key),
             PodChange::ConfigChanged { kind, namespace, name } => {
-                self.config_changed(kind, &namespace, &name)
+                return self.config_changed(kind, &namespace, &name);
             }
         }
+        self.reflect();
+    }
+
+    /// Takes in what the files of this node describe.
+    pub fn found(&mut self, found: Found) {
+        let before = std::mem::replace(&mut self.found, found);
+        let now = self.found.clone().unwrap_or_default();
+        let is_there = |uid: &String| now.iter().any(|pod| pod.metadata.uid.as_ref() == Some(uid));
+        let before = before.unwrap_or_default();
+        let left = before.iter().filter_map(|pod| key_of(pod)).filter(|key| !is_there(&key.uid));
+        // What ran when edged was down is known by its mirror.
+        for key in left.chain(self.mirrors.orphans(&now)).collect::<Vec<_>>() {
+            self.delete(key);
+        }
+        for pod in now.iter() {
+            self.upsert(pod.clone());
+        }
+        self.reflect();
+    }
+
+    /// Each static pod is shown by its mirror, and there is no mirror without one.
+    fn reflect(&self) {
+        let Some(found) = &self.found else { return };
+        for actor in self.actors.values() {
+            let Some(report) = self.report_as(&actor.key) else { continue };
+            actor.wanted.send_if_modified(|wanted| {
+                let is_news = wanted.report != report;
+                wanted.report = report;
+                is_news
+            });
+        }
+        let errands = self.mirrors.errands(found);
+        self.errands.send_if_modified(|known| {
+            let is_news = *known != errands;
+            *known = errands;
+            is_news
+        });
+    }
+
+    /// As whom a static pod is reported; `None` for any other pod.
+    fn report_as(&self, key: &PodKey) -> Option<ReportAs> {
+        let found = self.found.as_ref()?;
+        found.iter().find(|pod| pod.metadata.uid.as_ref() == Some(&key.uid))?;
+        Some(self.mirrors.of(key).cloned().map_or(ReportAs::Nobody, ReportAs::Mirror))
     }
 
     /// Takes in what the runtime holds.
@@ -104,12 +163,21 @@ impl Pods {
             return;
         };
         self.context.roster.enter(&key.uid, pod.clone());
+        if self.mirrors.applied(&pod, &key) {
+            return;
+        }
         match self.actors.get(&key.uid) {
             Some(actor) if !actor.wanted.is_closed() => actor.wanted.send_modify(|wanted| wanted.pod = pod),
             _ => {
                 let claim = Claim::of(&pod);
-                let ending = self.admit(&pod, &key, &claim).err();
-                self.start(key.clone(), Wanted { ending, ..Wanted::new(pod) }, claim);
+                let report = self.report_as(&key);
+                // A static pod is the word of the node's owner.
+                let ending = match report {
+                    Some(_) => None,
+                    None => self.admit(&pod, &key, &claim).err(),
+                };
+                let report = report.unwrap_or_default();
+                self.start(key.clone(), Wanted { ending, report, ..Wanted::new(pod) }, claim);
             }
         }
         for (uid, actor) in &self.actors {

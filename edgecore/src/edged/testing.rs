@@ -24,6 +24,10 @@ pub struct Book {
     pub statuses: BTreeMap<String, PodStatus>,
     /// Every status of every pod, by name, oldest first.
     pub history: Vec<(String, PodStatus)>,
+    /// Mirror pods that were to be created.
+    pub created: Vec<Pod>,
+    /// Every status, with the pod that it was reported for.
+    pub reports: Vec<(PodKey, PodStatus)>,
     /// Pods that were reported gone.
     pub gone: Vec<PodKey>,
     /// Reason and message of each event.
@@ -186,8 +190,13 @@ async fn serve(mut inbox: MetaInbox, book: watch::Sender<Book>) {
             MetaRequest::RenewLease(lease, reply) => drop(reply.send(Ok(lease))),
             MetaRequest::PodStatus(key, status) => book.send_modify(|book| {
                 book.history.push((key.name.clone(), (*status).clone()));
+                book.reports.push((key.clone(), (*status).clone()));
                 book.statuses.insert(key.name, *status);
             }),
+            MetaRequest::CreatePod(pod, reply) => {
+                book.send_modify(|book| book.created.push((*pod).clone()));
+                drop(reply.send(Ok(pod)));
+            }
             MetaRequest::PodGone(key) => book.send_modify(|book| book.gone.push(key)),
             MetaRequest::ConfigMap { namespace, name, reply } => {
                 let found = book.borrow().config_maps.get(&name).cloned();

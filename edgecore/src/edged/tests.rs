@@ -8,6 +8,7 @@ mod images;
 mod lifecycle;
 mod logs;
 mod restarts;
+mod static_pods;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,6 +68,7 @@ impl Node {
         let at = |name: &str| self.disk.path().join(name).to_str().unwrap().to_owned();
         let mut file = File { root_directory: at("kubelet"), ..File::default() };
         file.tailored_kubelet_config.pod_logs_dir = at("logs");
+        file.tailored_kubelet_config.static_pod_path = at("manifests");
         file.tailored_kubelet_config.resolv_conf = String::new();
         let config = Config::from_file(&file, "edge-1").unwrap();
         let (meta, inbox, client) = FakeMeta::start();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chassis::clock::Clock;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use proto::{Content, Operation, Resource, ResourceKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -38,6 +38,7 @@ impl Answers {
             MetaRequest::RegisterNode(node, to) => reply(to, self.register(*node).await.map(Box::new)),
             MetaRequest::GetNode(to) => reply(to, self.stored_node().await),
             MetaRequest::RenewLease(lease, to) => reply(to, self.renew(*lease).await.map(Box::new)),
+            MetaRequest::CreatePod(pod, to) => reply(to, self.create_pod(*pod).await.map(Box::new)),
             MetaRequest::ConfigMap { namespace, name, reply: to } => {
                 let found = self.config(ResourceKind::ConfigMap, "configmap", &namespace, &name).await;
                 reply(to, found.map(Arc::new));
@@ -101,6 +102,14 @@ impl Answers {
             }
         }
         self.call(Operation::Update, &resource, &lease).await.map_err(failed)
+    }
+
+    async fn create_pod(&self, pod: Pod) -> Result<Pod, MetaError> {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let (namespace, name) = (text(&pod.metadata.namespace), text(&pod.metadata.name));
+        let resource = Resource::object(Some(&namespace), ResourceKind::Pod, &name);
+        let created = self.call(Operation::Insert, &resource, &pod).await;
+        created.map_err(|error| error.for_object("pod", &namespace, &name))
     }
 
     /// A config map or secret. A stock cloud sends what was asked for from then on, so the answer is kept. A native one sends

@@ -46,6 +46,7 @@ impl Edge {
         let mut file = File { root_directory, ..File::default() };
         file.tailored_kubelet_config.cgroup_root = containerd.cgroup_root();
         file.tailored_kubelet_config.pod_logs_dir = text(containerd.path("logs"));
+        file.tailored_kubelet_config.static_pod_path = text(containerd.path("manifests"));
         file.tailored_kubelet_config.container_runtime_endpoint =
             format!("unix://{}", text(containerd.socket()));
         // How full the disk of the machine is that runs the tests must not matter to them.

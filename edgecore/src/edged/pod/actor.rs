@@ -45,12 +45,34 @@ pub struct Wanted {
     pub recoveries: u64,
     /// The node wants the pod to be over.
     pub ending: Option<Ending>,
+    /// Whom the cloud is told about.
+    pub report: ReportAs,
+}
+
+/// As which pod of the API a pod is reported.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ReportAs {
+    /// It is one.
+    #[default]
+    Itself,
+    /// A static pod, shown by this one.
+    Mirror(PodKey),
+    /// A static pod that the API does not show yet.
+    Nobody,
 }
 
 impl Wanted {
     /// A pod about which nothing has happened yet.
     pub fn new(pod: Arc<Pod>) -> Self {
-        Self { pod, gone: false, changes: 0, configs: 0, recoveries: 0, ending: None }
+        Self {
+            pod,
+            gone: false,
+            changes: 0,
+            configs: 0,
+            recoveries: 0,
+            ending: None,
+            report: ReportAs::Itself,
+        }
     }
 }
 
@@ -64,6 +86,8 @@ pub struct PodActor {
     observed: Arc<Observed>,
     prepared: Arc<Prepared>,
     reported: Option<PodStatus>,
+    /// Whom it was reported as.
+    reported_as: Option<ReportAs>,
     outage: Option<Retry>,
     /// Whether it was asked if the pod may be on this node.
     is_judged: bool,
@@ -111,6 +135,7 @@ impl PodActor {
             observed: Arc::default(),
             prepared: Arc::default(),
             reported: None,
+            reported_as: None,
             outage: None,
             is_judged: false,
             is_over,
@@ -208,7 +233,8 @@ impl PodActor {
             now: context.clock.now(),
             instant: Instant::now(),
         });
-        if self.reported.as_ref() == Some(&status) {
+        let report = self.seen.report.clone();
+        if self.reported.as_ref() == Some(&status) && self.reported_as.as_ref() == Some(&report) {
             return;
         }
         context.board.set(&self.worker.key, PodSummary::from(&status));
@@ -217,10 +243,19 @@ impl PodActor {
         }
         self.tell_backoffs(&status).await;
         self.tell_ending(&status).await;
-        match context.meta.report_pod_status(self.worker.key.clone(), status.clone()).await {
-            Ok(()) => self.reported = Some(status),
-            Err(error) => tracing::debug!(%error, "pod status was not reported"),
+        let key = match &report {
+            ReportAs::Itself => Some(self.worker.key.clone()),
+            ReportAs::Mirror(key) => Some(key.clone()),
+            ReportAs::Nobody => None,
+        };
+        if let Some(key) = key
+            && let Err(error) = context.meta.report_pod_status(key, status.clone()).await
+        {
+            tracing::debug!(%error, "pod status was not reported");
+            return;
         }
+        self.reported = Some(status);
+        self.reported_as = Some(report);
     }
 
     /// An event for each container that has just begun to wait for its next try.
@@ -327,8 +362,8 @@ impl PodActor {
 
     async fn say_gone(&self) {
         self.worker.context.board.remove(&self.worker.key);
-        // What the cloud has removed itself it need not be asked to remove.
-        if self.seen.gone {
+        // What the cloud has removed itself it need not be asked to remove. A mirror pod goes by itself.
+        if self.seen.gone || self.seen.report != ReportAs::Itself {
             return;
         }
         if let Err(error) = self.worker.context.meta.pod_gone(self.worker.key.clone()).await {

@@ -88,7 +88,7 @@ fn pod_labels(pod: &Pod, key: &PodKey) -> HashMap<String, String> {
 fn annotations(pod: &Pod, seen: Timestamp) -> HashMap<String, String> {
     let own: BTreeMap<String, String> = pod.metadata.annotations.clone().unwrap_or_default();
     let mut all: HashMap<String, String> = own.into_iter().collect();
-    all.insert(labels::CONFIG_SOURCE.to_owned(), "api".to_owned());
+    all.entry(labels::CONFIG_SOURCE.to_owned()).or_insert_with(|| "api".to_owned());
     all.insert(labels::CONFIG_SEEN.to_owned(), seen.to_string());
     all
 }
