@@ -10,6 +10,8 @@ mod files;
 #[cfg(test)]
 mod fixtures;
 mod hash;
+pub mod health;
+mod keeper;
 mod last_words;
 pub mod observed;
 pub mod sandbox_config;

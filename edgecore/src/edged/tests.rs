@@ -3,10 +3,12 @@
 mod adoption;
 mod config_objects;
 mod endings;
+mod hooks;
 mod image_gc;
 mod images;
 mod lifecycle;
 mod logs;
+mod probes;
 mod restarts;
 mod static_pods;
 
@@ -25,7 +27,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use super::runtime::fake::{Behaviour, FakeRuntime};
+use super::runtime::fake::{Behaviour, ExecAnswer, FakeRuntime};
 use super::testing::FakeMeta;
 use super::upkeep::gauges::testing::FakeGauges;
 use super::volumes::mounter::testing::FakeMounter;
@@ -86,6 +88,12 @@ impl Node {
         meta.tell(PodChange::Restore(stored.iter().cloned().map(Arc::new).collect())).await;
         Edge { meta, _edged: edged }
     }
+}
+
+/// Whole seconds after `begin` at which `command` was run.
+fn executed(node: &Node, command: &str, begin: Instant) -> Vec<u64> {
+    let all = node.runtime.executed().into_iter().filter(|one| one.command == command);
+    all.map(|one| one.at.duration_since(begin).as_secs()).collect()
 }
 
 /// A pod of the namespace `shop`, with this spec.

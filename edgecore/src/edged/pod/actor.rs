@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::backoff::Retry;
 use super::context::PodContext;
 use super::files;
+use super::keeper::{Keeper, Verdicts};
 use super::observed::Observed;
 use super::state::{Ending, Next, PodState, Step};
 use super::status::{StatusInput, known_restarts, pod_status};
@@ -80,6 +81,7 @@ impl Wanted {
 #[derive(Debug)]
 pub struct PodActor {
     worker: Worker,
+    keeper: Keeper,
     wanted: watch::Receiver<Wanted>,
     seen: Wanted,
     state: PodState,
@@ -129,7 +131,13 @@ impl PodActor {
         }
         Self {
             state,
-            worker: Worker { seen: start_time.unwrap_or_else(|| context.clock.now()), context, key },
+            keeper: Keeper::new(context.clone()),
+            worker: Worker {
+                seen: start_time.unwrap_or_else(|| context.clock.now()),
+                context,
+                key,
+                pre_stops: Arc::default(),
+            },
             wanted,
             seen,
             observed: Arc::default(),
@@ -150,6 +158,7 @@ impl PodActor {
                 Ok(()) => {
                     self.judge().await;
                     self.is_over.store(self.state.is_finished(), Ordering::Relaxed);
+                    self.keeper.keep(&self.state, &self.observed);
                     self.report().await;
                     match self.state.next(&self.observed, Instant::now()) {
                         Next::Do(step) => self.perform(step).await,
@@ -166,9 +175,11 @@ impl PodActor {
         self.say_gone().await;
     }
 
-    /// Takes up the restart counts that the API or the logs know, for when the runtime has forgotten the containers.
+    /// Takes up what was known before: hooks that were cut off, and the restart counts that the API or the logs know, for
+    /// when the runtime has forgotten the containers.
     async fn count_on(&mut self) {
         let pod = self.state.pod().clone();
+        self.state.remember(self.keeper.recall(&pod, &self.worker.key.uid).await);
         let Some(spec) = &pod.spec else { return };
         let names = spec.init_containers.iter().flatten().chain(&spec.containers).map(|one| &one.name);
         for name in names.chain(spec.ephemeral_containers.iter().flatten().map(|one| &one.name)) {
@@ -285,6 +296,8 @@ impl PodActor {
 
     async fn perform(&mut self, step: Step) -> Flow {
         tracing::debug!(?step, "step");
+        self.state.begin(&step, Instant::now());
+        self.keeper.note(&self.state, &self.worker.key.uid).await;
         let begun_with = self.state.pod().clone();
         let configs = self.seen.configs;
         let view = View {
@@ -321,6 +334,13 @@ impl PodActor {
                         return Flow::Continue;
                     }
                 }
+                news = self.keeper.news() => {
+                    self.take_news(&news).await;
+                    if self.state.is_urgent(&step, &self.observed) && !is_committed.load(Ordering::Relaxed) {
+                        tracing::debug!(?step, "step gives way to a container that has failed");
+                        return Flow::Continue;
+                    }
+                }
             }
         }
     }
@@ -335,7 +355,19 @@ impl PodActor {
                 self.take_wanted();
                 Flow::Continue
             }
+            news = self.keeper.news() => {
+                self.take_news(&news).await;
+                Flow::Continue
+            }
         }
+    }
+
+    /// Hooks or probes have come to something: it is told at once, whatever else is going on.
+    async fn take_news(&mut self, news: &Verdicts) {
+        self.state.take_verdicts(news, Instant::now());
+        self.keeper.keep(&self.state, &self.observed);
+        self.keeper.note(&self.state, &self.worker.key.uid).await;
+        self.report().await;
     }
 
     fn take_wanted(&mut self) {

@@ -29,12 +29,13 @@ use tokio::time::Instant;
 pub use ending::Ending;
 pub use memory::{Waiting, WaitingReason};
 pub use plan::uses_host_network;
-pub use restart::restarts;
+pub use restart::{restarts, restarts_when_given_up};
 pub use step::{Failure, Next, Step, StopReason, Success};
 
 use self::memory::ContainerMemory;
 use super::backoff::Retry;
 use super::containers::{Role, init_containers};
+use super::health::{Health, Note, Verdict, cared_for};
 use super::observed::{Observed, ObservedContainer};
 use crate::edged::runtime::{ContainerId, SandboxId};
 
@@ -85,6 +86,10 @@ pub struct PodState {
     /// Of a failed step that concerns no single container.
     retry: Option<Retry>,
     containers: BTreeMap<String, ContainerMemory>,
+    /// How hooks and probes go.
+    health: Health,
+    /// Hooks that an earlier edgecore has left.
+    noted: Note,
     /// Sandboxes that were stopped: the runtime shows one that died by itself in the same way.
     stopped: BTreeSet<SandboxId>,
     /// Something of a pod that goes was removed: what is left no longer tells how the pod ended.
@@ -107,6 +112,8 @@ impl PodState {
             preparation: Preparation { ready: false, due: Some(now), retry: None },
             retry: None,
             containers: BTreeMap::new(),
+            health: Health::default(),
+            noted: Note::default(),
             stopped: BTreeSet::new(),
             dismantled: false,
             cleaned: false,
@@ -168,6 +175,32 @@ impl PodState {
         memory.first_attempt = memory.first_attempt.max(attempt);
     }
 
+    /// Hooks that an earlier edgecore has left.
+    pub fn remember(&mut self, noted: Note) {
+        self.noted = noted;
+    }
+
+    /// How the pod's hooks and probes go.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// A step is about to be performed.
+    pub fn begin(&mut self, step: &Step, now: Instant) {
+        let Step::Start { container: name, attempt, .. } = step else { return };
+        let pod = self.pod.clone();
+        if let Some(container) = pod.spec.as_ref().and_then(|spec| cared_for(spec, name)) {
+            self.health.begin(container, *attempt, now);
+        }
+    }
+
+    /// Hooks and probes have come to something.
+    pub fn take_verdicts(&mut self, verdicts: &BTreeMap<String, Verdict>, now: Instant) {
+        for (name, error) in self.health.take(verdicts, now) {
+            self.containers.entry(name).or_default().hook_failed(error, now);
+        }
+    }
+
     /// The pod is new or has changed.
     pub fn set_pod(&mut self, pod: Arc<Pod>, now: Instant) {
         if self.has_changed_since(&pod) {
@@ -218,8 +251,9 @@ impl PodState {
                 memory.ended(container, now);
             }
         }
+        self.health.observe(&self.pod, observed, &self.noted, now);
         if !self.is_stopping() && !self.finished {
-            self.finished = plan::Plan::of(&self.pod, observed).is_finished();
+            self.finished = plan::Plan::of(&self.pod, observed, &self.health).is_finished();
         }
         if self.deadline().is_some_and(|deadline| deadline <= now) {
             self.fail(Ending::deadline());
@@ -257,9 +291,18 @@ impl PodState {
             (Step::Prepare | Step::Start { .. }, Goal::Run) => {
                 self.finished || begun_with.spec != self.pod.spec
             }
+            // A pod that goes does not wait for one of its containers to be restarted.
+            (Step::Stop { why, .. }, Goal::Stop { .. }) if *why != StopReason::PodEnds => true,
             (Step::Stop { kill_at, .. }, Goal::Stop { kill_at: sooner }) => sooner < *kill_at,
             _ => false,
         }
+    }
+
+    /// Should `step` be broken off because a container has failed meanwhile? A pull may take minutes.
+    pub fn is_urgent(&self, step: &Step, observed: &Observed) -> bool {
+        let runs = self.goal == Goal::Run && !self.finished;
+        runs && matches!(step, Step::Prepare | Step::Start { .. })
+            && plan::Plan::of(&self.pod, observed, &self.health).has_unhealthy()
     }
 
     /// A step has ended. `observed` is what the runtime held before it.
@@ -276,6 +319,9 @@ impl PodState {
             (step, Ok(_)) => {
                 self.retry = None;
                 self.succeeded(step, observed);
+                if let Step::Start { container, .. } = step {
+                    self.health.started(container, now);
+                }
             }
         }
     }
@@ -287,8 +333,12 @@ impl PodState {
         }
         let memory = self.containers.get(name)?;
         let newest = observed.newest(name);
-        let restarts = newest.is_none_or(|newest| plan::will_restart(&self.pod, name, newest));
-        restarts.then(|| memory.waiting(newest, &self.pod, name, now)).flatten()
+        let restarts = newest.is_none_or(|newest| plan::will_restart(&self.pod, name, newest, &self.health));
+        let waiting = restarts.then(|| memory.waiting(newest, &self.pod, name, now)).flatten();
+        // Between its end and its next start it counts as neither done nor failed.
+        let given_up = |newest: &&ObservedContainer| newest.is_exited() && self.health.was_given_up(newest);
+        let restarting = newest.filter(given_up).filter(|_| restarts);
+        waiting.or_else(|| restarting.map(|_| Waiting::new(WaitingReason::ContainerCreating, "")))
     }
 
     fn prepared(&mut self, result: Result<Success, Failure>, now: Instant) {

@@ -1,25 +1,24 @@
 //! Performs the steps that [`super::state`] decides: everything with side effects, and the events about it.
 
 mod start;
+mod stop;
 
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use futures::future::join_all;
 use jiff::Timestamp;
 use k8s_cri::v1::PodSandboxConfig;
 use k8s_openapi::api::core::v1::Pod;
-use tokio::time::Instant;
 
 use super::context::PodContext;
 use super::dns::pod_dns;
 use super::observed::{Observed, ObservedContainer};
 use super::sandbox_config::{SandboxInput, log_directory, sandbox_config};
-use super::state::{Failure, MINIMUM_GRACE, Step, StopReason, Success};
+use super::state::{Failure, Step, Success};
 use super::{dns::PodDns, files};
-use crate::edged::events::{Severity, about_container, about_pod};
+use crate::edged::events::{Severity, about_pod};
 use crate::edged::resources::{QosClass, pod_limits};
 use crate::edged::runtime::{ContainerId, RuntimeError};
 use crate::edged::sources::{ConfigSet, references};
@@ -59,6 +58,8 @@ pub(super) struct Worker {
     pub(super) key: PodKey,
     /// When edged first saw the pod.
     pub(super) seen: Timestamp,
+    /// `preStop` hooks that were begun.
+    pub(super) pre_stops: Arc<stop::PreStops>,
 }
 
 // === impl Worker ===
@@ -155,35 +156,6 @@ impl Worker {
             dns: dns.config,
             seen: self.seen,
         })
-    }
-
-    async fn stop(
-        &self,
-        containers: &[ContainerId],
-        kill_at: Instant,
-        why: StopReason,
-        view: &View,
-    ) -> Result<(), Failure> {
-        let grace = kill_at.saturating_duration_since(Instant::now()).max(MINIMUM_GRACE);
-        for container in containers.iter().filter_map(|id| named(view, id)) {
-            let name = &container.record.name;
-            let message = match why {
-                StopReason::PodEnds => format!("Stopping container {name}"),
-                StopReason::Changed => format!("Container {name} definition changed, will be restarted"),
-                StopReason::SandboxLost => format!("Stopping container {name}: its sandbox is gone"),
-            };
-            let about = about_container(&view.pod, name);
-            self.context.events.record(about, Severity::Normal, "Killing", &message).await;
-        }
-        let stops = containers.iter().map(|id| self.context.runtime.stop_container(id, grace));
-        for stopped in join_all(stops).await {
-            if let Err(error) = stopped {
-                return Err(self
-                    .failed(view, "FailedKillPod", &format!("error killing pod: {error}"), &error)
-                    .await);
-            }
-        }
-        Ok(())
     }
 
     async fn remove(&self, id: &ContainerId, view: &View) -> Result<(), Failure> {

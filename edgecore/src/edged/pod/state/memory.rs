@@ -51,6 +51,8 @@ pub enum WaitingReason {
     CreateContainerError,
     /// The runtime could not start it.
     RunContainerError,
+    /// Its `postStart` hook has failed.
+    PostStartHookError,
 }
 
 /// Between the lives of one container.
@@ -114,6 +116,13 @@ impl ContainerMemory {
         let before = self.problem.as_ref().map(|problem| &problem.retry);
         let retry = Retry::after(before, now, initial, max);
         self.problem = Some(Problem { waiting, retry });
+    }
+
+    /// Its `postStart` hook has failed: it is ended, and started again as after a crash.
+    pub(super) fn hook_failed(&mut self, error: String, now: Instant) {
+        let waiting = Waiting::new(WaitingReason::PostStartHookError, error);
+        self.problem =
+            Some(Problem { waiting, retry: Retry::after(None, now, Duration::ZERO, Duration::ZERO) });
     }
 
     /// Objects have changed: a container that misses one is tried again at once. A pull is not: nothing changed for it.
@@ -194,6 +203,7 @@ impl WaitingReason {
             Self::CreateContainerConfigError => "CreateContainerConfigError",
             Self::CreateContainerError => "CreateContainerError",
             Self::RunContainerError => "RunContainerError",
+            Self::PostStartHookError => "PostStartHookError",
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use k8s_openapi::api::core::v1::{Container, ContainerRestartRule, PodSpec};
 
-use crate::edged::pod::containers::Role;
+use crate::edged::pod::containers::{Role, find};
 
 /// `restartPolicy` of a pod, or of one of its containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,14 @@ impl RestartPolicy {
             _ => None,
         }
     }
+}
+
+/// What a container that a probe has given up counts as, also when it ended well (128 + SIGKILL).
+pub(super) const GIVEN_UP: i32 = 137;
+
+/// Is container `name` started again when a probe has given it up?
+pub fn restarts_when_given_up(spec: &PodSpec, name: &str) -> bool {
+    find(spec, name).is_some_and(|(role, container)| restarts(spec, role, &container, GIVEN_UP))
 }
 
 /// Will a container that has ended with this code be started again? Its own rules come first, then its own policy, then

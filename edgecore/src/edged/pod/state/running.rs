@@ -5,15 +5,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::plan::Plan;
-use super::{Next, PodState, Step, StopReason};
+use super::{Next, PodState, Step};
 use crate::edged::pod::observed::Observed;
-use crate::edged::runtime::{ContainerId, SandboxId};
+use crate::edged::runtime::SandboxId;
 
 /// Ended containers kept per name beside a running one: the last, for `lastState` and its log, as kubelet does.
 const ENDED_KEPT: usize = 1;
 
 pub(super) fn next(state: &PodState, observed: &Observed, now: Instant) -> Next {
-    let plan = Plan::of(&state.pod, observed);
+    let plan = Plan::of(&state.pod, observed, &state.health);
     if let Some(step) = stop(&plan, state.grace(), now) {
         return Next::Do(step);
     }
@@ -36,12 +36,12 @@ pub(super) fn next(state: &PodState, observed: &Observed, now: Instant) -> Next 
     }
 }
 
+/// Ends first what has to end for the same reason and in the same time.
 fn stop(plan: &Plan<'_>, grace: Duration, now: Instant) -> Option<Step> {
-    let (_, why) = plan.stop.first()?;
-    let ids = |why: StopReason| -> Vec<ContainerId> {
-        plan.stop.iter().filter(|(_, other)| *other == why).map(|(id, _)| id.clone()).collect()
-    };
-    Some(Step::Stop { containers: ids(*why), kill_at: now + grace, why: *why })
+    let first = plan.stop.first()?;
+    let alike = plan.stop.iter().filter(|other| (other.why, other.grace) == (first.why, first.grace));
+    let containers = alike.map(|unwanted| unwanted.id.clone()).collect();
+    Some(Step::Stop { containers, kill_at: now + first.grace.unwrap_or(grace), why: first.why })
 }
 
 fn start(state: &PodState, plan: &Plan<'_>, observed: &Observed, now: Instant) -> Next {

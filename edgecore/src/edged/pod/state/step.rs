@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use super::Waiting;
+use crate::edged::probe::ProbeKind;
 use crate::edged::runtime::{ContainerId, SandboxId};
 
 /// One thing to do. Each is safe to repeat and to break off.
@@ -52,6 +53,10 @@ pub enum StopReason {
     Changed,
     /// Its sandbox is dead, so it has no network any more.
     SandboxLost,
+    /// A probe has given it up.
+    Unhealthy(ProbeKind),
+    /// Its `postStart` hook has failed.
+    HookFailed,
 }
 
 /// What comes next.

@@ -1,6 +1,6 @@
 //! The pod's conditions (<https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-conditions>).
 
-use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition, PodSpec, PodStatus};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, PodCondition, PodSpec, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::phase::is_initialized;
@@ -33,7 +33,7 @@ pub(super) fn conditions(
     let containers_ready = containers_ready(spec, init, containers, phase);
     let verdicts: [(&str, Verdict); 5] = [
         ("PodReadyToStartContainers", sandbox_ready(input)),
-        ("Initialized", initialized(spec, init, phase)),
+        ("Initialized", initialized(spec, init, containers, phase)),
         ("Ready", containers_ready.clone().and_then(|()| gates(spec, input))),
         ("ContainersReady", containers_ready),
         ("PodScheduled", Ok(())),
@@ -73,12 +73,23 @@ fn sandbox_ready(input: &StatusInput<'_>) -> Verdict {
     }
 }
 
-fn initialized(spec: &PodSpec, init: &[ContainerStatus], phase: Phase) -> Verdict {
-    if phase == Phase::Succeeded || is_initialized(spec, init) {
+fn initialized(
+    spec: &PodSpec,
+    init: &[ContainerStatus],
+    containers: &[ContainerStatus],
+    phase: Phase,
+) -> Verdict {
+    if phase == Phase::Succeeded || is_initialized(spec, init, containers) {
         return Ok(());
     }
+    // Of a sidecar only its start is waited for.
+    let done = |(container, status): &(&Container, &ContainerStatus)| match is_sidecar(container) {
+        true => status.started == Some(true),
+        false => status.ready,
+    };
+    let pairs = spec.init_containers.iter().flatten().zip(init);
     let incomplete: Vec<&str> =
-        init.iter().filter(|status| !status.ready).map(|status| status.name.as_str()).collect();
+        pairs.filter(|pair| !done(pair)).map(|(_, status)| status.name.as_str()).collect();
     let message = format!("containers with incomplete status: [{}]", incomplete.join(" "));
     Err(("ContainersNotInitialized", message))
 }

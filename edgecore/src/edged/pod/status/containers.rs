@@ -52,18 +52,21 @@ fn status(
     let newest = input.observed.newest(name);
     let waiting = || input.state.waiting(name, input.observed, input.instant);
     let (state, last_state) = match newest {
-        Some(newest) => present(newest, waiting(), input),
+        Some(newest) => present(newest, waiting(), not_yet, input),
         None => absent(previous, waiting(), not_yet, input),
     };
     let last_state = last_state.or_else(|| last_from_before(newest, previous, input));
-    let running = state.running.is_some();
+    let running = newest.filter(|_| state.running.is_some());
+    let health = input.state.health();
+    let started = running.is_some_and(|newest| health.has_started(container, newest));
+    let ready = running.is_some_and(|newest| health.is_ready(container, newest));
     let ended_well = state.terminated.as_ref().is_some_and(|terminated| terminated.exit_code == 0);
     let is_init = is_init && !is_sidecar(container);
     ContainerStatus {
         name: name.clone(),
         // An init container is ready when its work is done.
-        ready: if is_init { ended_well } else { running },
-        started: Some(running),
+        ready: if is_init { ended_well } else { ready },
+        started: Some(if is_init { running.is_some() } else { started }),
         restart_count: restart_count(newest, previous),
         image: image(newest, container),
         image_id: newest
@@ -83,9 +86,14 @@ fn status(
 fn present(
     newest: &ObservedContainer,
     wait: Option<Waiting>,
+    not_yet: WaitingReason,
     input: &StatusInput<'_>,
 ) -> (ApiState, Option<ApiState>) {
     match newest.record.state {
+        // The hook after its start has not succeeded.
+        ContainerState::Running if input.state.health().awaits_hook(newest) => {
+            (waiting(wait.unwrap_or(Waiting::new(not_yet, ""))), None)
+        }
         ContainerState::Running => (running(newest.status.started_at), None),
         ContainerState::Created => {
             (waiting(wait.unwrap_or(Waiting::new(WaitingReason::ContainerCreating, ""))), None)

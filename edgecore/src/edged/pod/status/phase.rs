@@ -1,7 +1,7 @@
 //! The phase: a summary of the containers' states
 //! (<https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase>).
 
-use k8s_openapi::api::core::v1::{ContainerStatus, PodSpec};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, PodSpec};
 
 use super::StatusInput;
 use crate::edged::pod::containers::{Role, init_containers};
@@ -104,7 +104,7 @@ fn judge(
         return Phase::Failed;
     }
     let over = input.state.is_stopping() || input.state.is_finished();
-    match init_phase(spec, init_containers) {
+    match init_phase(spec, init_containers, has_begun(containers)) {
         InitPhase::Failed => return Phase::Failed,
         InitPhase::Pending if !over => return Phase::Pending,
         _ => {}
@@ -134,14 +134,22 @@ enum InitPhase {
     Failed,
 }
 
-fn init_phase(spec: &PodSpec, statuses: &[ContainerStatus]) -> InitPhase {
+/// Has a container of the pod proper ever run? Then sidecars that restart make the pod wait no more.
+fn has_begun(statuses: &[ContainerStatus]) -> bool {
+    statuses.iter().any(|status| {
+        let ran = |state: &ContainerState| state.running.is_some() || state.terminated.is_some();
+        status.state.as_ref().is_some_and(ran) || status.last_state.as_ref().is_some_and(ran)
+    })
+}
+
+fn init_phase(spec: &PodSpec, statuses: &[ContainerStatus], has_begun: bool) -> InitPhase {
     for ((role, container), status) in init_containers(spec).zip(statuses) {
         let state = status.state.as_ref();
         let exit = state.and_then(|state| state.terminated.as_ref()).map(|terminated| terminated.exit_code);
         if role == Role::Sidecar {
             let ran = status.last_state.as_ref().is_some_and(|last| last.terminated.is_some());
-            let started = ran || exit.is_some() || state.is_some_and(|state| state.running.is_some());
-            if !started {
+            let runs = state.is_some_and(|state| state.running.is_some()) && status.started == Some(true);
+            if !(ran || exit.is_some() || runs || has_begun) {
                 return InitPhase::Pending;
             }
             continue;
@@ -157,6 +165,10 @@ fn init_phase(spec: &PodSpec, statuses: &[ContainerStatus]) -> InitPhase {
 }
 
 /// Have all init containers done their work?
-pub(super) fn is_initialized(spec: &PodSpec, statuses: &[ContainerStatus]) -> bool {
-    init_phase(spec, statuses) == InitPhase::Done
+pub(super) fn is_initialized(
+    spec: &PodSpec,
+    init_containers: &[ContainerStatus],
+    containers: &[ContainerStatus],
+) -> bool {
+    init_phase(spec, init_containers, has_begun(containers)) == InitPhase::Done
 }
