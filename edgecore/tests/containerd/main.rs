@@ -4,6 +4,7 @@
 
 mod image;
 mod machine;
+mod probes;
 mod upkeep;
 mod volumes;
 

@@ -1,6 +1,7 @@
 //! What runs in the containers of these tests: one static program, told by its arguments what to be.
 //! Built with `rustc` alone, so that no image registry is needed.
 
+use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -29,6 +30,40 @@ fn main() {
                 std::thread::sleep(Duration::from_millis(20));
             }
         }
+        // Serves, and leaves a line in a file when it is asked to end.
+        ["witness", path] => {
+            unsafe { signal(SIGTERM, on_sigterm as *const () as usize) };
+            println!("serving");
+            while !TERMINATED.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            append(path, "asked to end");
+        }
+        // Answers HTTP requests: 200 while there is such a file, and 503 otherwise.
+        ["http", port, path] => {
+            unsafe { signal(SIGTERM, on_sigterm as *const () as usize) };
+            let listener = std::net::TcpListener::bind(("0.0.0.0", port.parse().unwrap())).unwrap();
+            listener.set_nonblocking(true).unwrap();
+            while !TERMINATED.load(Ordering::SeqCst) {
+                match listener.accept() {
+                    Ok((visitor, _)) => answer(visitor, std::fs::exists(path).unwrap()),
+                    Err(_) => std::thread::sleep(Duration::from_millis(20)),
+                }
+            }
+        }
+        // For probes and hooks.
+        ["exists", path] => {
+            if !std::fs::exists(path).unwrap() {
+                eprintln!("{path} does not exist");
+                std::process::exit(1);
+            }
+        }
+        ["append", path, text] => append(path, text),
+        ["append", path, text, after] => {
+            std::thread::sleep(Duration::from_millis(after.parse().unwrap()));
+            append(path, text);
+        }
+        ["sleep", seconds] => std::thread::sleep(Duration::from_secs(seconds.parse().unwrap())),
         // Never ends unless it is killed: process 1 gets no signal that it does not handle.
         ["stubborn"] => loop {
             std::thread::sleep(Duration::from_secs(3600));
@@ -74,6 +109,21 @@ fn main() {
             std::thread::sleep(Duration::from_secs(3600));
         }
         other => panic!("what is {other:?}?"),
+    }
+}
+
+fn append(path: &str, text: &str) {
+    let mut file = std::fs::File::options().append(true).create(true).open(path).unwrap();
+    writeln!(file, "{text}").unwrap();
+}
+
+fn answer(mut visitor: std::net::TcpStream, is_well: bool) {
+    visitor.set_nonblocking(false).unwrap();
+    // A whole request of a probe fits into one packet.
+    let read = visitor.read(&mut [0; 4096]);
+    let status = if is_well { "200 OK" } else { "503 Service Unavailable" };
+    if read.is_ok() {
+        write!(visitor, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").ok();
     }
 }
 
