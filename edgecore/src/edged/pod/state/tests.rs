@@ -32,6 +32,8 @@ enum Happening {
     NewImage(u8),
     /// Time passes.
     Pass(u64),
+    /// A hook or probe comes to something.
+    Answer { which: usize, good: bool },
 }
 
 struct Simulation {
@@ -75,7 +77,12 @@ impl Simulation {
             }
             Happening::StepFails(failure) => self.fails = Some(failure),
             Happening::LeftOver { which } => self.leave_over(which),
-            Happening::Restart => self.state = PodState::new(self.state.pod().clone(), self.now),
+            Happening::Restart => {
+                let note = self.state.health().note();
+                self.state = PodState::new(self.state.pod().clone(), self.now);
+                self.state.remember(note);
+            }
+            Happening::Answer { which, good } => self.answer(which, good),
             Happening::ConfigChanged => self.state.config_changed(self.now),
             Happening::NewImage(version) => {
                 let mut pod = Pod::clone(self.state.pod());
@@ -118,6 +125,7 @@ impl Simulation {
 
     fn perform(&mut self, step: Step) {
         self.check(&step);
+        self.state.begin(&step, self.now);
         let before = self.observed.clone();
         let result = match self.fails.take() {
             Some(failure @ Failure::Container { .. }) if !matches!(step, Step::Start { .. }) => {
@@ -140,6 +148,7 @@ impl Simulation {
                 assert!(self.observed.of(container).all(|other| other.record.attempt < *attempt));
                 assert!(!self.state.is_stopping() && !self.state.is_finished());
                 assert!(self.state.preparation.ready, "started without its volumes");
+                self.check_order(container);
             }
             Step::RunSandbox { attempt } => {
                 assert!(self.observed.alive().next().is_none(), "something runs in another sandbox");
@@ -237,6 +246,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::ConfigChanged),
         1 => (1_u8..4).prop_map(Happening::NewImage),
         3 => (0_u64..400).prop_map(Happening::Pass),
+        3 => (0_usize..4, any::<bool>()).prop_map(|(which, good)| Happening::Answer { which, good }),
     ]
 }
 
@@ -248,6 +258,8 @@ fn spec(policy: &str) -> Value {
         "containers": [{"name": "a", "image": "app:1"}, {"name": "b", "image": "app:1"}],
     })
 }
+
+mod care;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
