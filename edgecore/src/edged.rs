@@ -36,6 +36,7 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use chassis::admin::Board;
+use chassis::channel::Receiver;
 use chassis::clock::Clock;
 use chassis::module::Module;
 use chassis::rng::Rng;
@@ -58,9 +59,10 @@ use self::roster::Roster;
 use self::runtime::Runtime;
 use self::static_pods::clerk::Clerk;
 use self::static_pods::{Found, StaticPods};
+use self::upkeep::eviction::EvictionOrder;
 use self::upkeep::gauges::Gauges;
 use self::upkeep::gauges::linux::LinuxGauges;
-use self::upkeep::{Tools, Upkeep};
+use self::upkeep::{Told, Tools, Upkeep};
 use self::volumes::Volumes;
 use self::volumes::mounter::{LinuxMounter, Mounter};
 use crate::flow::{MetaClient, PodInbox};
@@ -91,6 +93,7 @@ pub struct Edged {
     static_pods: StaticPods,
     found: watch::Receiver<Found>,
     clerk: Clerk,
+    evictions: Receiver<EvictionOrder>,
     board: Board<PodSummary>,
 }
 
@@ -102,7 +105,7 @@ impl Machine {
         Self {
             mounter: Arc::new(LinuxMounter),
             cgroups: Path::new(CGROUPS).to_owned(),
-            gauges: Arc::new(LinuxGauges),
+            gauges: Arc::new(LinuxGauges::new("/proc", CGROUPS)),
         }
     }
 }
@@ -131,6 +134,20 @@ impl Edged {
         let root = &config.root_directory;
         let volumes = Volumes::open(root, machine.mounter, meta.clone(), clock.clone(), rng.clone())
             .with_context(|| format!("modules.edged.rootDirectory {}", root.display()))?;
+        let cgroups = PodCgroups::new(config.cgroup_driver, &config.cgroup_root, machine.cgroups);
+        let roster = Roster::default();
+        let (upkeep, told) = Upkeep::new(
+            config.upkeep,
+            Tools {
+                runtime: runtime.clone(),
+                roster: roster.clone(),
+                gauges: machine.gauges,
+                events: events.clone(),
+                cgroups: cgroups.clone(),
+                clock: clock.clone(),
+            },
+        );
+        let Told { pressures, evictions } = told;
         let (node, facts) = NodeAgent::new(
             config.node,
             meta.clone(),
@@ -138,32 +155,23 @@ impl Edged {
             events.clone(),
             clock.clone(),
             rng.clone(),
+            pressures.clone(),
         );
         let (static_pods, found) =
             StaticPods::new(config.static_pods, config.static_pods_every, &node_name, clock.now());
         let (errands, to_do) = watch::channel(Vec::new());
         let clerk = Clerk::new(meta.clone(), to_do, rng.clone());
         let (relist, seen) = Relist::new(runtime.clone(), rng);
-        let roster = Roster::default();
-        let upkeep = Upkeep::new(
-            config.upkeep,
-            Tools {
-                runtime: runtime.clone(),
-                roster: roster.clone(),
-                gauges: machine.gauges,
-                events: events.clone(),
-                clock: clock.clone(),
-            },
-        );
         let context = PodContext {
             images: Images::new(runtime.clone()),
             runtime,
             volumes,
-            cgroups: PodCgroups::new(config.cgroup_driver, &config.cgroup_root, machine.cgroups),
+            cgroups,
             meta,
             events,
             board: Board::default(),
             roster,
+            pressures,
             node: facts,
             settings: config.pods,
             clock,
@@ -171,7 +179,7 @@ impl Edged {
         };
         let board = context.board.clone();
         let pods = Pods::new(Arc::new(context), errands);
-        Ok(Self { inbox, pods, relist, seen, node, upkeep, static_pods, found, clerk, board })
+        Ok(Self { inbox, pods, relist, seen, node, upkeep, static_pods, found, clerk, evictions, board })
     }
 
     /// The pods, for `/debug/state`.
@@ -194,6 +202,7 @@ impl Module for Edged {
             static_pods,
             mut found,
             clerk,
+            mut evictions,
             board: _,
         } = self;
         // The node's part ends with this module, not with the process's shutdown: it speaks until the last pod has.
@@ -228,6 +237,7 @@ impl Module for Edged {
                     let now = found.borrow_and_update().clone();
                     pods.found(now);
                 }
+                Some(order) = evictions.recv() => pods.evict(order),
                 forgotten = pods.forget_next() => forgotten?,
                 Some(part) = parts.join_next() => {
                     let part = part.context("a part of edged failed")?;

@@ -27,13 +27,14 @@ use proto::placement::Amounts;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-pub use self::config::NodeConfig;
+pub use self::config::{NodeConfig, Threshold};
 use self::lease::{Comebacks, Identity, LeaseKeeper};
 use self::monitor::Monitor;
 use self::status::{node, says_the_same};
 use super::events::{Recorder, Severity, about_node};
 use super::resources::{Amount, NodeResources};
 use super::runtime::Runtime;
+use super::upkeep::eviction::decide::Pressures;
 use crate::flow::MetaClient;
 
 /// While the node is not ready it is looked at this often: what it waits for (the runtime, its network) is mostly
@@ -80,10 +81,12 @@ impl NodeAgent {
         recorder: Recorder,
         clock: Clock,
         rng: Rng,
+        pressures: watch::Receiver<Pressures>,
     ) -> (Self, watch::Receiver<NodeFacts>) {
-        Self::on_machine("/".into(), config, meta, runtime, recorder, clock, rng)
+        Self::on_machine("/".into(), config, meta, runtime, recorder, clock, rng, pressures)
     }
 
+    #[expect(clippy::too_many_arguments, reason = "those of `new`, and the machine")]
     fn on_machine(
         root: PathBuf,
         config: NodeConfig,
@@ -92,8 +95,9 @@ impl NodeAgent {
         recorder: Recorder,
         clock: Clock,
         rng: Rng,
+        pressures: watch::Receiver<Pressures>,
     ) -> (Self, watch::Receiver<NodeFacts>) {
-        let (monitor, facts) = Monitor::new(root, config.clone(), runtime, clock.clone());
+        let (monitor, facts) = Monitor::new(root, config.clone(), runtime, clock.clone(), pressures);
         (Self { config, meta, recorder, clock, rng, monitor }, facts)
     }
 
@@ -180,6 +184,7 @@ impl NodeAgent {
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
+                () = self.monitor.pressures_changed() => {}
                 Ok(()) = came_back.changed() => insist_until = Instant::now() + self.config.lease,
             }
         }

@@ -20,3 +20,5 @@ pub mod state;
 pub mod status;
 pub mod summary;
 mod worker;
+
+pub(in crate::edged) use files::remove_log;

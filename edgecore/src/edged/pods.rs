@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::admission::Claim;
+use super::labels::CONFIG_SOURCE;
 use super::pod::actor::{PodActor, ReportAs, Wanted};
 use super::pod::context::PodContext;
 use super::pod::state::Ending;
@@ -21,6 +22,8 @@ use super::relist::{Seen, changed};
 use super::sources::{ConfigRef, references};
 use super::static_pods::Found;
 use super::static_pods::mirror::{Errand, Mirrors};
+use super::upkeep::eviction::EvictionOrder;
+use super::upkeep::eviction::admission::refusal;
 use crate::flow::{ConfigKind, PodChange, PodKey};
 
 /// All pods of this node.
@@ -68,11 +71,11 @@ impl Pods {
             PodChange::Restore(pods) => {
                 tracing::info!(pods = pods.len(), "pods restored from the store");
                 for pod in pods {
-                    self.upsert(pod);
+                    self.upsert(from_the_api(pod));
                 }
                 self.context.roster.restored();
             }
-            PodChange::Upsert(pod) => self.upsert(pod),
+            PodChange::Upsert(pod) => self.upsert(from_the_api(pod)),
             PodChange::Delete(key) if self.mirrors.deleted(&key) => {}
             PodChange::Delete(key) => self.delete(key),
             PodChange::ConfigChanged { kind, namespace, name } => {
@@ -188,11 +191,26 @@ impl Pods {
         self.remove_replaced();
     }
 
+    /// Ends a pod for the node's sake.
+    pub fn evict(&self, order: EvictionOrder) {
+        let EvictionOrder { uid, ending } = order;
+        if let Some(actor) = self.actors.get(&uid) {
+            actor.wanted.send_if_modified(|wanted| {
+                let is_news = wanted.ending.is_none();
+                wanted.ending.get_or_insert(ending);
+                is_news
+            });
+        }
+    }
+
     /// Whether there is room for a pod. One that was taken on before is taken on again.
     fn admit(&self, pod: &Pod, key: &PodKey, claim: &Claim) -> Result<(), Ending> {
         let has_started = pod.status.as_ref().is_some_and(|status| status.start_time.is_some());
         if has_started || self.seen.pods.contains_key(&key.uid) {
             return Ok(());
+        }
+        if let Some(ending) = refusal(pod, *self.context.pressures.borrow()) {
+            return Err(ending);
         }
         let others = self.actors.values().filter(|other| !other.is_over.load(Ordering::Relaxed));
         claim.fits(others.map(|other| &other.claim), &self.context.node.borrow().room)
@@ -262,6 +280,18 @@ impl Pods {
         });
         self.actors.insert(key.uid.clone(), Actor { key, wanted, claim, is_over });
     }
+}
+
+/// Where a pod comes from is for us to say: what is from the node's own files is spared more than others.
+fn from_the_api(mut pod: Arc<Pod>) -> Arc<Pod> {
+    let is_claimed =
+        |pod: &Pod| pod.metadata.annotations.iter().flatten().any(|(key, _)| key == CONFIG_SOURCE);
+    if is_claimed(&pod)
+        && let Some(annotations) = &mut Arc::make_mut(&mut pod).metadata.annotations
+    {
+        annotations.remove(CONFIG_SOURCE);
+    }
+    pod
 }
 
 fn key_of(pod: &Pod) -> Option<PodKey> {

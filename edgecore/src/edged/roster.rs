@@ -14,6 +14,8 @@ pub struct Roster {
     entries: Arc<Mutex<Entries>>,
     /// What the store holds is in.
     restored: watch::Sender<bool>,
+    /// Counts pods that were over or left.
+    ends: watch::Sender<u64>,
 }
 
 /// One pod.
@@ -21,7 +23,7 @@ pub struct Roster {
 pub struct Listed {
     /// The pod as the cloud has it.
     pub pod: Arc<Pod>,
-    /// It has done all that it will ever do.
+    /// It has done all that it will ever do, and nothing of it runs.
     pub is_over: bool,
 }
 
@@ -46,16 +48,28 @@ impl Roster {
         }
     }
 
-    /// The pod will never run again.
+    /// The pod will never run again, and nothing of it runs.
     pub fn over(&self, uid: &str) {
-        if let Some(listed) = self.entries().pods.get_mut(uid) {
-            listed.is_over = true;
+        let is_news = match self.entries().pods.get_mut(uid) {
+            Some(listed) => !std::mem::replace(&mut listed.is_over, true),
+            None => false,
+        };
+        if is_news {
+            self.ends.send_modify(|count| *count += 1);
         }
+    }
+
+    /// Waits until nothing of the pod runs any more, or it is not here.
+    pub async fn until_over(&self, uid: &str) {
+        let is_over = |_: &u64| self.entries().pods.get(uid).is_none_or(|listed| listed.is_over);
+        // The sender is here, so there is no other end to it.
+        self.ends.subscribe().wait_for(is_over).await.ok();
     }
 
     /// Nothing is left of the pod.
     pub fn leave(&self, uid: &str) {
         self.entries().pods.remove(uid);
+        self.ends.send_modify(|count| *count += 1);
     }
 
     /// Everything that the store holds was entered.

@@ -3,6 +3,7 @@
 mod adoption;
 mod config_objects;
 mod endings;
+mod eviction;
 mod hooks;
 mod image_gc;
 mod images;
@@ -22,7 +23,7 @@ use chassis::shutdown::Shutdown;
 use chassis::task::{self, AbortOnDrop};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use proto::config::edgecore::Edged as File;
+use proto::config::edgecore::{Edged as File, KubeletConfig};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -42,6 +43,8 @@ struct Node {
     runtime: FakeRuntime,
     clock: Clock,
     gauges: FakeGauges,
+    /// Changes edged's configuration.
+    configure: fn(&mut KubeletConfig),
     disk: TempDir,
 }
 
@@ -57,7 +60,7 @@ impl Node {
         let runtime = FakeRuntime::new(clock.clone()).with_image(APP, Behaviour::serves());
         let disk = tempfile::tempdir().unwrap();
         std::fs::create_dir(disk.path().join("cgroup")).unwrap();
-        Self { runtime, clock, gauges: FakeGauges::default(), disk }
+        Self { runtime, clock, gauges: FakeGauges::default(), configure: |_| {}, disk }
     }
 
     fn with_image(self, name: &str, behaviour: Behaviour) -> Self {
@@ -72,6 +75,7 @@ impl Node {
         file.tailored_kubelet_config.pod_logs_dir = at("logs");
         file.tailored_kubelet_config.static_pod_path = at("manifests");
         file.tailored_kubelet_config.resolv_conf = String::new();
+        (self.configure)(&mut file.tailored_kubelet_config);
         let config = Config::from_file(&file, "edge-1").unwrap();
         let (meta, inbox, client) = FakeMeta::start();
         let machine = Machine {

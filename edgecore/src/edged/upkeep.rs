@@ -2,6 +2,7 @@
 //!
 //! | part | what it looks at | what it does |
 //! |---|---|---|
+//! | [`eviction`] | memory, disks, processes | ends pods before the node fails, tells the node's conditions |
 //! | [`images`] | how full the disk of images is | removes those that no pod needs, the least recently used first |
 //! | [`logs`] | sizes of container logs | rotates and compresses them, deletes the oldest |
 //!
@@ -9,6 +10,8 @@
 //! grown or that a disk is filling up. Nothing is kept here: after a restart it all begins anew, from what is on disk.
 
 pub mod config;
+mod dead;
+pub mod eviction;
 pub mod gauges;
 pub mod images;
 pub mod logs;
@@ -16,13 +19,19 @@ pub mod logs;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use chassis::channel::Receiver;
 use chassis::clock::Clock;
+use tokio::sync::watch;
 
 pub use self::config::UpkeepConfig;
+use self::dead::Undertaker;
+use self::eviction::decide::Pressures;
+use self::eviction::{EvictionOrder, EvictionTools, Evictor};
 use self::gauges::Gauges;
 use self::images::ImageKeeper;
 use self::logs::LogKeeper;
 use super::events::Recorder;
+use super::resources::cgroup::PodCgroups;
 use super::roster::Roster;
 use super::runtime::Runtime;
 
@@ -37,8 +46,19 @@ pub struct Tools {
     pub gauges: Arc<dyn Gauges>,
     /// For the node's events.
     pub events: Recorder,
+    /// Names the pods' cgroups.
+    pub cgroups: PodCgroups,
     /// Wall clock.
     pub clock: Clock,
+}
+
+/// What the rest of edged is told.
+#[derive(Debug)]
+pub struct Told {
+    /// For the node's conditions, and for pods that are new.
+    pub pressures: watch::Receiver<Pressures>,
+    /// Pods to be ended.
+    pub evictions: Receiver<EvictionOrder>,
 }
 
 /// Does all of it.
@@ -46,21 +66,33 @@ pub struct Tools {
 pub struct Upkeep {
     logs: Option<LogKeeper>,
     images: ImageKeeper,
+    evictor: Evictor,
 }
 
 // === impl Upkeep ===
 
 impl Upkeep {
     /// Puts the parts together; nothing is done yet.
-    pub fn new(config: UpkeepConfig, tools: Tools) -> Self {
-        let Tools { runtime, roster, gauges, events, clock } = tools;
-        let (images, _cleaner) = ImageKeeper::new(config.images, runtime.clone(), roster, gauges, events);
-        Self { logs: config.logs.map(|config| LogKeeper::new(config, runtime, clock)), images }
+    pub fn new(config: UpkeepConfig, tools: Tools) -> (Self, Told) {
+        let Tools { runtime, roster, gauges, events, cgroups, clock } = tools;
+        let undertaker = Undertaker {
+            runtime: runtime.clone(),
+            roster: roster.clone(),
+            clock: clock.clone(),
+            logs: config.eviction.logs.clone(),
+            minimum_age: config.minimum_container_age,
+        };
+        let logs = config.logs.map(|config| LogKeeper::new(config, runtime.clone(), clock));
+        let (images, cleaner) =
+            ImageKeeper::new(config.images, runtime.clone(), roster.clone(), gauges.clone(), events.clone());
+        let tools = EvictionTools { runtime, roster, gauges, events, cgroups, cleaner, undertaker };
+        let (evictor, pressures, evictions) = Evictor::new(config.eviction, tools);
+        (Self { logs, images, evictor }, Told { pressures, evictions })
     }
 
     /// Runs until it is dropped. The parts do not wait for each other: packing a log takes seconds on a slow board.
     pub async fn run(self) -> Infallible {
-        let Self { logs, images } = self;
+        let Self { logs, images, evictor } = self;
         let logs = async {
             match logs {
                 Some(logs) => logs.run().await,
@@ -70,6 +102,7 @@ impl Upkeep {
         tokio::select! {
             never = logs => never,
             never = images.run() => never,
+            never = evictor.run() => never,
         }
     }
 }

@@ -42,8 +42,6 @@ pub struct NodeConfig {
     pub lease: Duration,
     /// Images in the status: `None`, no limit.
     pub max_images: Option<usize>,
-    /// A pressure condition stays this long after its cause has gone.
-    pub pressure_transition: Duration,
     pub(super) max_pods: i64,
     pub(super) pods_per_core: i64,
     pub(super) reserved: Reserved,
@@ -58,20 +56,19 @@ pub(super) struct Reserved {
     pub(super) ephemeral_storage: Amount,
 }
 
-/// The thresholds of `evictionHard` that this node watches.
+/// What `evictionHard` keeps free, and so is not there for pods.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Eviction {
     pub(super) memory_available: Threshold,
     pub(super) nodefs_available: Threshold,
-    pub(super) nodefs_inodes_free: Threshold,
-    pub(super) pid_available: Threshold,
 }
 
 /// So much, or a part of all there is.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Threshold {
+pub enum Threshold {
+    /// So much.
     Amount(Amount),
-    /// 0 to 1.
+    /// So much of all there is: 0 to 1.
     Part(f64),
 }
 
@@ -83,14 +80,15 @@ impl Default for Threshold {
 
 impl Threshold {
     /// In units of `capacity`.
-    pub(super) fn of(self, capacity: u64) -> u64 {
+    pub fn of(self, capacity: u64) -> u64 {
         match self {
             Self::Amount(amount) => u64::try_from(amount.value()).unwrap_or(0),
             Self::Part(part) => (capacity as f64 * part) as u64,
         }
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    /// `100Mi` or `10%`; the error is for people.
+    pub(in crate::edged) fn parse(text: &str) -> Result<Self, String> {
         let Some(percent) = text.strip_suffix('%') else {
             return Amount::parse(text).map(Self::Amount).map_err(|error| error.to_string());
         };
@@ -122,7 +120,6 @@ impl NodeConfig {
                 u64::try_from(kubelet.node_lease_duration_seconds).unwrap_or_default(),
             ),
             max_images: usize::try_from(kubelet.node_status_max_images).ok(),
-            pressure_transition: kubelet.eviction_pressure_transition_period.0,
             max_pods: kubelet.max_pods.into(),
             pods_per_core: kubelet.pods_per_core.into(),
             reserved: reserved("systemReserved", &kubelet.system_reserved, &mut problems).plus(reserved(
@@ -130,7 +127,7 @@ impl NodeConfig {
                 &kubelet.kube_reserved,
                 &mut problems,
             )),
-            eviction: eviction(&kubelet.eviction_hard, &mut problems),
+            eviction: eviction(&kubelet.eviction_hard),
         };
         if problems.is_empty() { Ok(config) } else { Err(problems) }
     }
@@ -174,21 +171,13 @@ fn reserved(key: &str, map: &BTreeMap<String, String>, problems: &mut Vec<Proble
     Reserved { cpu: take("cpu"), memory: take("memory"), ephemeral_storage: take("ephemeral-storage") }
 }
 
-fn eviction(map: &BTreeMap<String, String>, problems: &mut Vec<Problem>) -> Eviction {
-    let mut take = |signal: &str| match map.get(signal).map(|text| Threshold::parse(text)) {
-        Some(Err(error)) => {
-            problems.push((format!("{KUBELET}.evictionHard.{signal}"), error));
-            Threshold::default()
-        }
-        Some(Ok(threshold)) => threshold,
-        None => Threshold::default(),
+/// What cannot be read is told by whoever evicts.
+fn eviction(map: &BTreeMap<String, String>) -> Eviction {
+    let take = |signal: &str| {
+        let threshold = map.get(signal).and_then(|text| Threshold::parse(text).ok());
+        threshold.unwrap_or_default()
     };
-    Eviction {
-        memory_available: take("memory.available"),
-        nodefs_available: take("nodefs.available"),
-        nodefs_inodes_free: take("nodefs.inodesFree"),
-        pid_available: take("pid.available"),
-    }
+    Eviction { memory_available: take("memory.available"), nodefs_available: take("nodefs.available") }
 }
 
 #[cfg(test)]
@@ -219,11 +208,10 @@ mod tests {
         let mut edged = Edged::default();
         let kubelet = &mut edged.tailored_kubelet_config;
         kubelet.system_reserved = [("memory".into(), "much".into())].into();
-        kubelet.eviction_hard =
-            [("memory.available".into(), "120%".into()), ("nodefs.available".into(), "x%".into())].into();
+        kubelet.kube_reserved = [("cpu".into(), "x".into())].into();
         let problems = NodeConfig::from_file(&edged, "n").unwrap_err();
         let paths: Vec<_> = problems.iter().map(|(path, _)| path.rsplit_once('.').unwrap().1).collect();
-        assert_eq!(paths, ["memory", "available", "available"]);
+        assert_eq!(paths, ["memory", "cpu"]);
         assert!(problems[0].0.starts_with("modules.edged.tailoredKubeletConfig.systemReserved"));
     }
 }

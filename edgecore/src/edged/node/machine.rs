@@ -1,4 +1,4 @@
-//! What the machine is and how full it is, read from the kernel's own files.
+//! What the machine is, read from the kernel's own files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,15 +21,6 @@ pub(super) struct Machine {
     pub(super) os_image: String,
 }
 
-/// How full the machine is now.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Load {
-    /// Bytes that programs can still get without swapping: the kernel's own estimate.
-    pub(super) memory_available: u64,
-    pub(super) disk: Disk,
-    pub(super) pids: Pids,
-}
-
 /// The file system under `rootDirectory`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Disk {
@@ -39,12 +30,6 @@ pub(super) struct Disk {
     pub(super) available: u64,
     pub(super) inodes: u64,
     pub(super) inodes_free: u64,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Pids {
-    pub(super) max: u64,
-    pub(super) used: u64,
 }
 
 /// Reads the files of a machine: below `/`, or below a directory that stands for it in tests.
@@ -83,28 +68,12 @@ impl Reader {
         }
     }
 
-    /// `storage` is where pods' files are.
-    pub(super) fn load(&self, storage: &Path) -> Load {
-        Load {
-            memory_available: self.meminfo("MemAvailable:"),
-            disk: disk(storage),
-            pids: Pids { max: self.number("proc/sys/kernel/pid_max"), used: self.processes() },
-        }
-    }
-
     /// A line of `/proc/meminfo`, in bytes.
     fn meminfo(&self, key: &str) -> u64 {
         let table = self.text("proc/meminfo");
         let value = table.lines().find_map(|line| line.strip_prefix(key));
         let kibibytes = value.and_then(|value| value.trim().strip_suffix("kB"));
         kibibytes.and_then(|number| number.trim().parse::<u64>().ok()).unwrap_or_default() << 10
-    }
-
-    /// The second number of the fourth field of `/proc/loadavg`: processes and threads that exist (proc(5)).
-    fn processes(&self) -> u64 {
-        let text = self.text("proc/loadavg");
-        let field = text.split(' ').nth(3).and_then(|field| field.split_once('/'));
-        field.and_then(|(_, existing)| existing.parse().ok()).unwrap_or_default()
     }
 
     fn hugepages(&self) -> BTreeMap<u64, u64> {
@@ -128,7 +97,8 @@ impl Reader {
     }
 }
 
-fn disk(path: &Path) -> Disk {
+/// `path` is where pods' files are.
+pub(super) fn disk(path: &Path) -> Disk {
     let Ok(stat) = statvfs(path) else { return Disk::default() };
     // The sizes of these fields differ between architectures.
     #[allow(clippy::useless_conversion, reason = "u64 here, u32 on 32-bit ARM")]
@@ -167,8 +137,6 @@ pub(super) mod tests {
         let root = tempfile::tempdir().unwrap();
         for (path, text) in [
             ("proc/meminfo", "MemTotal:        2097152 kB\nMemFree: 1 kB\nMemAvailable:    1048576 kB\n"),
-            ("proc/loadavg", "0.1 0.2 0.3 2/345 999\n"),
-            ("proc/sys/kernel/pid_max", "32768\n"),
             ("proc/sys/kernel/random/boot_id", "b00t\n"),
             ("proc/sys/kernel/osrelease", "6.1.0-edge\n"),
             ("etc/machine-id", "0123456789abcdef\n"),
@@ -191,9 +159,8 @@ pub(super) mod tests {
         assert_eq!(machine.hugepages, [(2 << 20, 6 << 20)].into());
         assert_eq!(machine.system_uuid, "0123456789abcdef", "no firmware tables");
         assert_eq!(machine.os_image, "Debian GNU/Linux 12 (bookworm)");
-        let load = Reader::new(root.path()).load(root.path());
-        assert_eq!((load.memory_available, load.pids), (1 << 30, Pids { max: 32_768, used: 345 }));
-        assert!(load.disk.size >= load.disk.available && load.disk.size > 0);
+        let disk = disk(root.path());
+        assert!(disk.size >= disk.available && disk.size > 0);
     }
 
     #[test]
@@ -202,7 +169,7 @@ pub(super) mod tests {
         let machine = Reader::new(root.path()).machine();
         assert_eq!((machine.cpus, machine.memory), (1, 0));
         assert_eq!(machine.os_image, "Linux");
-        assert_eq!(Reader::new(root.path()).load(Path::new("/nowhere")), Load::default());
+        assert_eq!(disk(Path::new("/nowhere")), Disk::default());
     }
 
     #[test]

@@ -11,13 +11,14 @@ use tokio::time::{Instant, timeout};
 
 use super::NodeFacts;
 use super::addresses::node_addresses;
-use super::conditions::{Pressures, Readings, transitions};
+use super::conditions::{conditions, transitions};
 use super::config::NodeConfig;
 use super::health::Health;
-use super::machine::{Load, Machine, Reader};
+use super::machine::{Disk, Machine, Reader, disk};
 use super::status::Facts;
 use crate::edged::resources::Amount;
 use crate::edged::runtime::{Image, Runtime, RuntimeError, RuntimeStatus, RuntimeVersion};
+use crate::edged::upkeep::eviction::decide::Pressures;
 
 /// A runtime that takes longer to say how it is counts as down: the node's status must not wait for it.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
@@ -27,10 +28,9 @@ pub(super) struct Monitor {
     config: NodeConfig,
     runtime: Runtime,
     clock: Clock,
-    reader: Reader,
     machine: Machine,
     facts: watch::Sender<NodeFacts>,
-    pressures: Pressures,
+    pressures: watch::Receiver<Pressures>,
     health: Health,
     version: Option<RuntimeVersion>,
     images: Option<(Vec<Image>, Instant)>,
@@ -45,6 +45,7 @@ impl Monitor {
         config: NodeConfig,
         runtime: Runtime,
         clock: Clock,
+        pressures: watch::Receiver<Pressures>,
     ) -> (Self, watch::Receiver<NodeFacts>) {
         let reader = Reader::new(root);
         let (facts, receiver) = watch::channel(NodeFacts::default());
@@ -53,9 +54,8 @@ impl Monitor {
             config,
             runtime,
             clock,
-            reader,
             facts,
-            pressures: Pressures::default(),
+            pressures,
             health: Health::default(),
             version: None,
             images: None,
@@ -63,8 +63,8 @@ impl Monitor {
             transitions: Vec::new(),
             is_ready: false,
         };
-        let load = monitor.reader.load(&monitor.config.root_directory);
-        monitor.publish(&load, &node_addresses(&monitor.config));
+        let disk = disk(&monitor.config.root_directory);
+        monitor.publish(disk, &node_addresses(&monitor.config));
         (monitor, receiver)
     }
 
@@ -82,6 +82,13 @@ impl Monitor {
         self.is_ready
     }
 
+    /// Waits until the node comes under pressure or out of it; for ever when nobody looks after that any more.
+    pub(super) async fn pressures_changed(&mut self) {
+        if self.pressures.changed().await.is_err() {
+            std::future::pending().await
+        }
+    }
+
     /// Conditions that have changed since this was asked, as reasons of events.
     pub(super) fn take_transitions(&mut self) -> Vec<&'static str> {
         std::mem::take(&mut self.transitions)
@@ -89,39 +96,33 @@ impl Monitor {
 
     /// The status as it is now.
     pub(super) async fn look(&mut self) -> NodeStatus {
-        let load = self.reader.load(&self.config.root_directory);
+        let disk = disk(&self.config.root_directory);
         let addresses = node_addresses(&self.config);
-        self.publish(&load, &addresses);
+        self.publish(disk, &addresses);
         let answer = self.probe().await;
         let problem = self.health.observe(answer);
         self.is_ready = problem.is_none();
-        let readings = Readings {
-            machine: &self.machine,
-            load: &load,
-            eviction: &self.config.eviction,
-            hold: self.config.pressure_transition,
-            problem: problem.as_deref(),
-        };
-        let conditions = self.pressures.conditions(&readings, &self.conditions, self.clock.now());
+        let pressures = *self.pressures.borrow_and_update();
+        let conditions = conditions(pressures, problem.as_deref(), &self.conditions, self.clock.now());
         self.transitions.extend(transitions(&self.conditions, &conditions));
         self.conditions.clone_from(&conditions);
         self.refresh_images().await;
-        self.facts_at(&load, &addresses).status(conditions)
+        self.facts_at(disk, &addresses).status(conditions)
     }
 
-    fn facts_at<'a>(&'a self, load: &Load, addresses: &'a [IpAddr]) -> Facts<'a> {
+    fn facts_at<'a>(&'a self, disk: Disk, addresses: &'a [IpAddr]) -> Facts<'a> {
         Facts {
             config: &self.config,
             machine: &self.machine,
-            disk: load.disk,
+            disk,
             addresses,
             runtime: self.version.as_ref(),
             images: self.images.as_ref().map(|(images, _)| images.as_slice()),
         }
     }
 
-    fn publish(&self, load: &Load, addresses: &[IpAddr]) {
-        let facts = self.facts_at(load, addresses);
+    fn publish(&self, disk: Disk, addresses: &[IpAddr]) {
+        let facts = self.facts_at(disk, addresses);
         let facts = NodeFacts {
             addresses: addresses.to_vec(),
             allocatable: facts.allocatable(),

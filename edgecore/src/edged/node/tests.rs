@@ -145,9 +145,7 @@ impl Fixture {
     fn start(is_up: bool, stored: Option<Node>) -> Self {
         let machine = machine_files();
         let edged = Edged { root_directory: machine.path().display().to_string(), ..Edged::default() };
-        let mut config = NodeConfig::from_file(&edged, "edge-1").unwrap();
-        // The disk of whoever runs this may be full.
-        config.eviction = config::Eviction::default();
+        let config = NodeConfig::from_file(&edged, "edge-1").unwrap();
         let runtime = Arc::new(Switch::default());
         runtime.set(is_up);
         let (tx, inbox) = bounded("test", 16);
@@ -162,6 +160,7 @@ impl Fixture {
             recorder,
             clock.clone(),
             Rng::seeded(1),
+            watch::channel(Pressures::default()).1,
         );
         assert_eq!(facts.borrow().memory.value(), 2 << 30, "known before anything runs");
         let (trigger, shutdown) = Shutdown::new();

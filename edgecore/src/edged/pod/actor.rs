@@ -159,6 +159,9 @@ impl PodActor {
                     self.judge().await;
                     self.is_over.store(self.state.is_finished(), Ordering::Relaxed);
                     self.keeper.keep(&self.state, &self.observed);
+                    if self.state.is_finished() && self.observed.alive().next().is_none() {
+                        self.worker.context.roster.over(&self.worker.key.uid);
+                    }
                     self.report().await;
                     match self.state.next(&self.observed, Instant::now()) {
                         Next::Do(step) => self.perform(step).await,
@@ -249,9 +252,6 @@ impl PodActor {
             return;
         }
         context.board.set(&self.worker.key, PodSummary::from(&status));
-        if self.state.is_finished() {
-            context.roster.over(&self.worker.key.uid);
-        }
         self.tell_backoffs(&status).await;
         self.tell_ending(&status).await;
         let key = match &report {

@@ -18,6 +18,7 @@ use crate::edged::node::NodeFacts;
 use crate::edged::resources::cgroup::PodCgroups;
 use crate::edged::roster::Roster;
 use crate::edged::runtime::Runtime;
+use crate::edged::upkeep::eviction::decide::Pressures;
 use crate::edged::volumes::Volumes;
 use crate::flow::MetaClient;
 
@@ -64,6 +65,8 @@ pub struct PodContext {
     pub board: Board<PodSummary>,
     /// All pods, for whoever looks after the node.
     pub roster: Roster,
+    /// What the node is short of.
+    pub pressures: watch::Receiver<Pressures>,
     /// About the node.
     pub node: watch::Receiver<NodeFacts>,
     /// Settings.

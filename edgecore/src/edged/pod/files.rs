@@ -64,7 +64,11 @@ pub(super) async fn attempts_in_logs(log_directory: &Path, container: &str) -> O
 }
 
 /// Removes the log of one container, rotated parts included.
-pub(super) async fn remove_log(log_directory: &Path, container: &str, attempt: u32) -> io::Result<()> {
+pub(in crate::edged) async fn remove_log(
+    log_directory: &Path,
+    container: &str,
+    attempt: u32,
+) -> io::Result<()> {
     let directory = log_directory.join(container);
     let mut entries = match tokio::fs::read_dir(&directory).await {
         Ok(entries) => entries,

@@ -27,6 +27,7 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
 
 pub use ending::Ending;
+pub(in crate::edged) use ending::LOW;
 pub use memory::{Waiting, WaitingReason};
 pub use plan::uses_host_network;
 pub use restart::{restarts, restarts_when_given_up};
@@ -210,6 +211,9 @@ impl PodState {
         if !self.finished && matches!(phase, Some("Succeeded" | "Failed")) {
             self.finished = true;
             self.ending = pod.status.as_ref().and_then(Ending::reported);
+        }
+        if let Some(begun) = pod.status.as_ref().and_then(Ending::begun) {
+            self.fail(begun);
         }
         self.pod = pod;
         if self.pod.metadata.deletion_timestamp.is_some() {

@@ -54,6 +54,11 @@ impl PodCgroups {
         }
     }
 
+    /// The pod's cgroup below the mount point, or below each of v1's.
+    pub fn group(&self, class: QosClass, uid: &str) -> PathBuf {
+        self.levels(class, uid).iter().collect()
+    }
+
     /// Names from the root of the hierarchy down to the pod.
     fn levels(&self, class: QosClass, uid: &str) -> Vec<String> {
         let qos = match class {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use proto::config::edgecore::Edged;
 
+use super::eviction::EvictionConfig;
+use super::eviction::thresholds::thresholds;
 use super::images::ImageConfig;
 use super::logs::LogConfig;
 use crate::edged::resources::Amount;
@@ -21,6 +23,10 @@ pub struct UpkeepConfig {
     pub logs: Option<LogConfig>,
     /// Image garbage collection.
     pub images: ImageConfig,
+    /// Eviction.
+    pub eviction: EvictionConfig,
+    /// `minimumGCAge`: ended containers of pods that are over stay at least this long.
+    pub minimum_container_age: Duration,
 }
 
 impl UpkeepConfig {
@@ -29,7 +35,30 @@ impl UpkeepConfig {
         let mut problems = Vec::new();
         let logs = logs(edged, &mut problems);
         let images = images(edged, node);
-        if problems.is_empty() { Ok(Self { logs, images }) } else { Err(problems) }
+        let eviction = eviction(edged, node, &mut problems);
+        let minimum_container_age = edged.minimum_gc_age.0;
+        if problems.is_empty() {
+            Ok(Self { logs, images, eviction, minimum_container_age })
+        } else {
+            Err(problems)
+        }
+    }
+}
+
+fn eviction(edged: &Edged, node: &str, problems: &mut Vec<Problem>) -> EvictionConfig {
+    let kubelet = &edged.tailored_kubelet_config;
+    let every = kubelet.volume_stats_agg_period.0;
+    EvictionConfig {
+        thresholds: thresholds(edged, problems),
+        hold: kubelet.eviction_pressure_transition_period.0,
+        max_grace: Duration::from_secs(
+            u64::try_from(kubelet.eviction_max_pod_grace_period).unwrap_or_default(),
+        ),
+        measure_storage_every: (kubelet.local_storage_capacity_isolation && !every.is_zero())
+            .then_some(every),
+        root: PathBuf::from(&edged.root_directory),
+        logs: PathBuf::from(&kubelet.pod_logs_dir),
+        node: node.to_owned(),
     }
 }
 
@@ -79,9 +108,11 @@ mod tests {
 
     #[test]
     fn the_defaults_are_kubelets() {
-        let UpkeepConfig { logs, images } = UpkeepConfig::from_file(&Edged::default(), "n").unwrap();
+        let UpkeepConfig { logs, images, eviction, .. } =
+            UpkeepConfig::from_file(&Edged::default(), "n").unwrap();
         let logs = logs.unwrap();
         assert_eq!((images.high_percent, images.low_percent), (85, 80));
+        assert_eq!((eviction.hold, eviction.max_grace), (Duration::from_secs(300), Duration::ZERO));
         assert_eq!((images.minimum_age, images.maximum_age), (Duration::from_secs(120), None));
         assert_eq!((logs.max_size, logs.max_files, logs.every), (10 << 20, 5, Duration::from_secs(10)));
     }

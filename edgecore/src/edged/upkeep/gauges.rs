@@ -6,9 +6,12 @@
 pub mod linux;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod tree;
 
 use std::fmt;
 use std::path::Path;
+
+pub use tree::tree;
 
 /// How much there is, and how much of it is left. In bytes, or a count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,8 +33,40 @@ pub struct FileSystem {
     pub inodes: Level,
 }
 
+/// What something takes on a disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes, as allocated.
+    pub bytes: u64,
+    /// Files, directories and so on.
+    pub inodes: u64,
+}
+
 /// Reads the machine. `None`: that cannot be read now, and so nothing follows from it.
 pub trait Gauges: fmt::Debug + Send + Sync + 'static {
     /// The file system that `path` is on.
     fn file_system(&self, path: &Path) -> Option<FileSystem>;
+    /// Memory of the machine: available is what is not in use and what can be taken back without harm.
+    fn memory(&self) -> Option<Level>;
+    /// Processes and threads of the machine.
+    fn processes(&self) -> Option<Level>;
+    /// Memory of a cgroup (its path below the mount point), less what can be taken back without harm.
+    fn group_memory(&self, group: &Path) -> Option<u64>;
+    /// The same of a container in the cgroup of its pod.
+    fn container_memory(&self, pod: &Path, id: &str) -> Option<u64>;
+    /// Processes and threads in a cgroup.
+    fn group_processes(&self, group: &Path) -> Option<u64>;
+}
+
+// === impl Room ===
+
+impl Room {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_add(other.bytes),
+            inodes: self.inodes.saturating_add(other.inodes),
+        }
+    }
 }

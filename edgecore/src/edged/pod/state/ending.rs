@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::PodStatus;
 
+/// How the message of every eviction for the node's sake begins.
+pub(in crate::edged) const LOW: &str = "The node was low on resource: ";
+
 /// The node has decided that the pod is over: it is stopped, its phase becomes `Failed`, and nothing of it is ever started
 /// again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +31,19 @@ impl Ending {
     /// `activeDeadlineSeconds` are over.
     pub(super) fn deadline() -> Self {
         Self::rejected("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
+    }
+
+    /// An eviction that was begun before edged ended: what was reported then is all that is left of it.
+    pub(super) fn begun(status: &PodStatus) -> Option<Self> {
+        let mut conditions = status.conditions.iter().flatten();
+        let condition = conditions.find(|condition| {
+            let by_node = condition.reason.as_deref() == Some("TerminationByKubelet");
+            condition.type_ == "DisruptionTarget" && condition.status == "True" && by_node
+        })?;
+        // The node's shutdown sets the same condition; a pod that it stopped runs again.
+        let message = condition.message.clone().filter(|message| message.starts_with(LOW))?;
+        let reason = "Evicted".to_owned();
+        Some(Self { reason, message, grace: Some(Duration::ZERO), is_disruption: true })
     }
 
     /// What a status that was reported before says.
