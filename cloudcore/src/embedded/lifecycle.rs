@@ -26,6 +26,15 @@ const CONDITIONS: [&str; 4] = ["Ready", "MemoryPressure", "DiskPressure", "PIDPr
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 /// Taint of a node that says that it is not ready.
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
+/// Conditions that keep new pods away while they are true, and the taints that do it:
+/// <https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/#taint-nodes-by-condition>.
+const PRESSURES: [(&str, &str); 3] = [
+    ("MemoryPressure", MEMORY_PRESSURE),
+    ("DiskPressure", "node.kubernetes.io/disk-pressure"),
+    ("PIDPressure", "node.kubernetes.io/pid-pressure"),
+];
+/// The one that only keeps away pods that ask for nothing.
+pub(super) const MEMORY_PRESSURE: &str = "node.kubernetes.io/memory-pressure";
 /// New pods are kept away, running ones are left alone: an edge node that is cut off goes on by itself (DESIGN
 /// rule 5).
 const EFFECT: &str = "NoSchedule";
@@ -130,23 +139,31 @@ fn mark_unknown(name: &str, node: &Node) -> Option<Action> {
     (!conditions.is_empty()).then(|| Action::MarkUnknown { node: name.to_owned(), conditions })
 }
 
-/// The taint that the node's state asks for, in place of the ones of ours that it does not.
+/// The taints that the node's state asks for, in place of the ones of ours that it does not.
 fn correct_taints(name: &str, node: &Node, stale: bool, wall: Timestamp) -> Option<Action> {
-    let wanted = match status_of(node, "Ready") {
+    let readiness = match status_of(node, "Ready") {
         _ if stale => Some(UNREACHABLE),
         Some("True") => None,
         Some("Unknown") => Some(UNREACHABLE),
         _ => Some(NOT_READY),
     };
+    // What is unknown of a silent node is no pressure.
+    let pressures = PRESSURES.into_iter().filter(|(condition, _)| status_of(node, condition) == Some("True"));
+    let wanted: Vec<&str> = readiness.into_iter().chain(pressures.map(|(_, key)| key)).collect();
     let has: &[Taint] = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
-    let is_ours = |taint: &Taint| [UNREACHABLE, NOT_READY].contains(&taint.key.as_str());
+    let is_ours = |taint: &Taint| {
+        let key = taint.key.as_str();
+        [UNREACHABLE, NOT_READY].contains(&key) || PRESSURES.iter().any(|(_, pressure)| *pressure == key)
+    };
     let ours: Vec<&str> = has.iter().filter(|taint| is_ours(taint)).map(|taint| taint.key.as_str()).collect();
-    if ours.as_slice() == wanted.as_slice() {
+    if ours.len() == wanted.len() && wanted.iter().all(|key| ours.contains(key)) {
         return None;
     }
-    let mut taints: Vec<Taint> = has.iter().filter(|taint| !is_ours(taint)).cloned().collect();
-    taints.extend(wanted.map(|key| Taint {
-        key: key.to_owned(),
+    // Those that stay keep the time since when they are there.
+    let mut taints: Vec<Taint> =
+        has.iter().filter(|taint| !is_ours(taint) || wanted.contains(&taint.key.as_str())).cloned().collect();
+    taints.extend(wanted.iter().filter(|key| !ours.contains(key)).map(|key| Taint {
+        key: (*key).to_owned(),
         effect: EFFECT.to_owned(),
         time_added: Some(Time(wall)),
         value: None,
@@ -258,5 +275,37 @@ mod tests {
         let (actions, _) = beats.plan(&sick, Instant::now(), wall());
         let [Action::SetTaints { taints, .. }] = actions.as_slice() else { panic!("{actions:?}") };
         assert_eq!(taints[0].key, NOT_READY);
+    }
+
+    #[test]
+    fn a_node_under_pressure_is_tainted_until_it_is_not() {
+        let mut beats = Heartbeats::default();
+        let pressed = |mut node: Node, kind: &str, status: &str| {
+            let conditions = node.status.get_or_insert_default().conditions.get_or_insert_default();
+            let condition = serde_json::from_value(serde_json::json!({"type": kind, "status": status}));
+            conditions.push(condition.unwrap());
+            node
+        };
+        let mut keys = |node: Node| match beats
+            .plan(&snapshot(node, "2026-01-01T00:00:00Z"), Instant::now(), wall())
+            .0
+            .as_slice()
+        {
+            [] => None,
+            [Action::SetTaints { taints, .. }] => {
+                Some(taints.iter().map(|taint| taint.key.clone()).collect::<Vec<_>>())
+            }
+            other => panic!("{other:?}"),
+        };
+        let under = || {
+            pressed(pressed(ready(node("edge-1"), "True"), "MemoryPressure", "True"), "DiskPressure", "True")
+        };
+        let disk = "node.kubernetes.io/disk-pressure";
+        assert_eq!(keys(tainted(under(), "shop/only")).unwrap(), ["shop/only", MEMORY_PRESSURE, disk]);
+        assert_eq!(keys(tainted(tainted(under(), disk), MEMORY_PRESSURE)), None, "whatever their order");
+        let relieved = pressed(ready(node("edge-1"), "True"), "DiskPressure", "False");
+        assert_eq!(keys(tainted(relieved, disk)).unwrap(), [""; 0]);
+        let unknown = pressed(ready(node("edge-1"), "True"), "DiskPressure", "Unknown");
+        assert_eq!(keys(unknown), None);
     }
 }

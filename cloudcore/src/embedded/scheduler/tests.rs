@@ -121,6 +121,22 @@ fn tolerations_open_tainted_and_cordoned_nodes() {
     assert!(passes(toleration(through), vec![cordoned]));
 }
 
+/// <https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/#taint-nodes-by-condition>
+#[test]
+fn a_node_short_of_memory_takes_pods_that_ask_for_something() {
+    let short = || vec![tainted(sized(node("a"), "4", "4Gi"), "node.kubernetes.io/memory-pressure")];
+    let full = || vec![tainted(sized(node("a"), "4", "4Gi"), "node.kubernetes.io/disk-pressure")];
+    let passes = |pod: Pod, nodes: Vec<Node>| matches!(plan(vec![pod], nodes)[..], [Action::Bind { .. }]);
+    let asks = || {
+        let resources = json!({"requests": {"memory": "1Mi"}});
+        with_spec(pod("asks"), json!({"containers": [{"name": "c", "resources": resources}]}))
+    };
+    let nothing = || with_spec(pod("nothing"), json!({"containers": [{"name": "c"}]}));
+    assert!(passes(asks(), short()));
+    assert!(!passes(nothing(), short()));
+    assert!(!passes(asks(), full()));
+}
+
 #[test]
 fn required_affinity_is_any_term_of_all_expressions() {
     let with = |terms: Value| {

@@ -1,7 +1,8 @@
 //! Pods that a node under pressure does not take on
 //! (<https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#node-conditions>). Pure.
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Taint};
+use proto::placement::tolerates;
 
 use super::decide::Pressures;
 use super::message::EVICTED;
@@ -32,15 +33,9 @@ pub fn refusal(pod: &Pod, pressures: Pressures) -> Option<Ending> {
 }
 
 fn tolerates_memory_pressure(pod: &Pod) -> bool {
+    let taint = Taint { key: MEMORY_TAINT.to_owned(), effect: "NoSchedule".to_owned(), ..Taint::default() };
     let mut tolerations = pod.spec.iter().flat_map(|spec| spec.tolerations.iter().flatten());
-    tolerations.any(|toleration| {
-        let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let exists = toleration.operator.as_deref() == Some("Exists");
-        let key = said(&toleration.key).map_or(exists, |key| key == MEMORY_TAINT);
-        let effect = said(&toleration.effect).is_none_or(|effect| effect == "NoSchedule");
-        // The taint has no value.
-        key && effect && (exists || said(&toleration.value).is_none())
-    })
+    tolerations.any(|toleration| tolerates(toleration, &taint))
 }
 
 #[cfg(test)]
