@@ -8,6 +8,8 @@ pub mod cri;
 mod error;
 #[cfg(any(test, feature = "testing"))]
 pub mod fake;
+mod stats;
+mod streams;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -20,6 +22,8 @@ use jiff::Timestamp;
 use k8s_cri::v1::{AuthConfig, ContainerConfig, PodSandboxConfig};
 
 pub use error::RuntimeError;
+pub use stats::{ContainerStats, CpuStats, FsStats, InterfaceStats, MemoryStats, NetworkStats};
+pub use streams::Streams;
 
 use crate::flow::PodKey;
 
@@ -243,6 +247,22 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
         auth: Option<AuthConfig>,
         sandbox_config: PodSandboxConfig,
     ) -> Reply<'a, String>;
+
+    /// Runs a command in a container; gives the URL of the runtime's own streaming server where its streams are to be
+    /// had, once. Nothing runs before somebody asks there.
+    fn exec<'a>(&'a self, id: &'a ContainerId, command: Vec<String>, streams: Streams) -> Reply<'a, String>;
+    /// As [`ContainerRuntime::exec`], for the streams of the container's own process.
+    fn attach<'a>(&'a self, id: &'a ContainerId, streams: Streams) -> Reply<'a, String>;
+    /// As [`ContainerRuntime::exec`], for connections to TCP ports of a sandbox. Which ports is said on each stream,
+    /// or, where the protocol has no place for it (WebSocket), here.
+    fn port_forward<'a>(&'a self, id: &'a SandboxId, ports: Vec<u16>) -> Reply<'a, String>;
+
+    /// What every container with kubelet's labels uses.
+    fn container_stats(&self) -> Reply<'_, Vec<ContainerStats>>;
+    /// What went over the network of every sandbox with kubelet's labels; none that has the node's network.
+    fn network_stats(&self) -> Reply<'_, Vec<NetworkStats>>;
+    /// What images use, for each file system that holds some.
+    fn image_fs(&self) -> Reply<'_, Vec<FsStats>>;
 
     /// Changes as they happen, from when the stream is first polled. Its first item is
     /// [`RuntimeError::Unimplemented`] where the runtime cannot tell them.

@@ -10,8 +10,9 @@ use proto::config::edgecore::Edged;
 use super::machine::tests::machine_files;
 use super::*;
 use crate::edged::runtime::{
-    ChangeStream, ContainerId, ContainerRecord, ContainerRuntime, ContainerStatus, ExecOutput, Image, Reply,
-    RuntimeError, RuntimeStatus, RuntimeVersion, SandboxId, SandboxRecord, SandboxStatus,
+    ChangeStream, ContainerId, ContainerRecord, ContainerRuntime, ContainerStats, ContainerStatus,
+    ExecOutput, FsStats, Image, NetworkStats, Reply, RuntimeError, RuntimeStatus, RuntimeVersion, SandboxId,
+    SandboxRecord, SandboxStatus, Streams,
 };
 use crate::flow::{MetaError, MetaInbox, MetaRequest};
 
@@ -112,6 +113,24 @@ impl ContainerRuntime for Switch {
         unused()
     }
     fn pull_image<'a>(&'a self, _: &'a str, _: Option<AuthConfig>, _: PodSandboxConfig) -> Reply<'a, String> {
+        unused()
+    }
+    fn exec<'a>(&'a self, _: &'a ContainerId, _: Vec<String>, _: Streams) -> Reply<'a, String> {
+        unused()
+    }
+    fn attach<'a>(&'a self, _: &'a ContainerId, _: Streams) -> Reply<'a, String> {
+        unused()
+    }
+    fn port_forward<'a>(&'a self, _: &'a SandboxId, _: Vec<u16>) -> Reply<'a, String> {
+        unused()
+    }
+    fn container_stats(&self) -> Reply<'_, Vec<ContainerStats>> {
+        unused()
+    }
+    fn network_stats(&self) -> Reply<'_, Vec<NetworkStats>> {
+        unused()
+    }
+    fn image_fs(&self) -> Reply<'_, Vec<FsStats>> {
         unused()
     }
     fn changes(&self) -> ChangeStream {

@@ -7,6 +7,8 @@ mod convert;
 mod endpoint;
 mod events;
 mod exec;
+mod stats;
+mod streams;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -17,12 +19,11 @@ use hyper_util::rt::TokioIo;
 use k8s_cri::v1::image_service_client::ImageServiceClient;
 use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
 use k8s_cri::v1::{
-    AuthConfig, ContainerConfig, ContainerFilter, ContainerStatusRequest, CreateContainerRequest,
-    ImageFsInfoRequest, ImageSpec, ImageStatusRequest, ListContainersRequest, ListImagesRequest,
-    ListPodSandboxRequest, PodSandboxConfig, PodSandboxFilter, PodSandboxStatusRequest, PullImageRequest,
-    RemoveContainerRequest, RemoveImageRequest, RemovePodSandboxRequest, ReopenContainerLogRequest,
-    RunPodSandboxRequest, StartContainerRequest, StatusRequest, StopContainerRequest, StopPodSandboxRequest,
-    VersionRequest,
+    AuthConfig, ContainerConfig, ContainerFilter, ContainerStatusRequest, CreateContainerRequest, ImageSpec,
+    ImageStatusRequest, ListContainersRequest, ListImagesRequest, ListPodSandboxRequest, PodSandboxConfig,
+    PodSandboxFilter, PodSandboxStatusRequest, PullImageRequest, RemoveContainerRequest, RemoveImageRequest,
+    RemovePodSandboxRequest, ReopenContainerLogRequest, RunPodSandboxRequest, StartContainerRequest,
+    StatusRequest, StopContainerRequest, StopPodSandboxRequest, VersionRequest,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
@@ -32,8 +33,9 @@ use tonic::{Response, Status};
 pub use endpoint::{EndpointError, SocketEndpoint};
 
 use super::{
-    ChangeStream, ContainerId, ContainerRecord, ContainerRuntime, ContainerStatus, ExecOutput, Image, Reply,
-    RuntimeError, RuntimeStatus, RuntimeVersion, SandboxId, SandboxRecord, SandboxStatus,
+    ChangeStream, ContainerId, ContainerRecord, ContainerRuntime, ContainerStats, ContainerStatus,
+    ExecOutput, FsStats, Image, NetworkStats, Reply, RuntimeError, RuntimeStatus, RuntimeVersion, SandboxId,
+    SandboxRecord, SandboxStatus, Streams,
 };
 use crate::edged::labels;
 
@@ -324,10 +326,8 @@ impl ContainerRuntime for CriRuntime {
 
     fn image_directories(&self) -> Reply<'_, Vec<PathBuf>> {
         async move {
-            let request = ImageFsInfoRequest {};
-            let answer = self.call("ImageFsInfo", self.images.clone().image_fs_info(request)).await?;
-            let ids = answer.image_filesystems.into_iter().filter_map(|usage| usage.fs_id);
-            Ok(ids.map(|id| PathBuf::from(id.mountpoint)).collect())
+            let parts = stats::images(self).await?.into_iter().filter(|part| !part.mount_point.is_empty());
+            Ok(parts.map(|part| PathBuf::from(part.mount_point)).collect())
         }
         .boxed()
     }
@@ -358,6 +358,30 @@ impl ContainerRuntime for CriRuntime {
             Ok(answer.image_ref)
         }
         .boxed()
+    }
+
+    fn exec<'a>(&'a self, id: &'a ContainerId, command: Vec<String>, streams: Streams) -> Reply<'a, String> {
+        streams::exec(self, id, command, streams).boxed()
+    }
+
+    fn attach<'a>(&'a self, id: &'a ContainerId, streams: Streams) -> Reply<'a, String> {
+        streams::attach(self, id, streams).boxed()
+    }
+
+    fn port_forward<'a>(&'a self, id: &'a SandboxId, ports: Vec<u16>) -> Reply<'a, String> {
+        streams::port_forward(self, id, ports).boxed()
+    }
+
+    fn container_stats(&self) -> Reply<'_, Vec<ContainerStats>> {
+        stats::containers(self).boxed()
+    }
+
+    fn network_stats(&self) -> Reply<'_, Vec<NetworkStats>> {
+        stats::networks(self).boxed()
+    }
+
+    fn image_fs(&self) -> Reply<'_, Vec<FsStats>> {
+        stats::images(self).boxed()
     }
 
     fn changes(&self) -> ChangeStream {

@@ -6,6 +6,7 @@
 
 mod exec;
 mod images;
+pub mod observe;
 mod sandboxes;
 mod service;
 mod world;

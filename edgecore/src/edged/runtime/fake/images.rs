@@ -2,9 +2,9 @@
 
 use k8s_cri::v1::image_service_server::ImageService;
 use k8s_cri::v1::{
-    FilesystemIdentifier, FilesystemUsage, Image, ImageFsInfoRequest, ImageFsInfoResponse, ImageSpec,
-    ImageStatusRequest, ImageStatusResponse, Int64Value, ListImagesRequest, ListImagesResponse,
-    PullImageRequest, PullImageResponse, RemoveImageRequest, RemoveImageResponse,
+    Image, ImageFsInfoRequest, ImageFsInfoResponse, ImageSpec, ImageStatusRequest, ImageStatusResponse,
+    Int64Value, ListImagesRequest, ListImagesResponse, PullImageRequest, PullImageResponse,
+    RemoveImageRequest, RemoveImageResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -90,10 +90,7 @@ impl ImageService for FakeRuntime {
         _request: Request<ImageFsInfoRequest>,
     ) -> Result<Response<ImageFsInfoResponse>, Status> {
         self.enter("ImageFsInfo").await?;
-        let usage = FilesystemUsage {
-            fs_id: Some(FilesystemIdentifier { mountpoint: "/images".to_owned() }),
-            ..FilesystemUsage::default()
-        };
-        Ok(Response::new(ImageFsInfoResponse { image_filesystems: vec![usage], ..Default::default() }))
+        let image_filesystems = vec![self.image_usage()];
+        Ok(Response::new(ImageFsInfoResponse { image_filesystems, ..Default::default() }))
     }
 }

@@ -45,6 +45,9 @@ pub(super) struct World {
     /// By command, its words joined by spaces.
     pub(super) answers: BTreeMap<String, ExecAnswer>,
     pub(super) executed: Vec<Executed>,
+    /// Beginning of the streaming server's URLs.
+    pub(super) streaming: Option<String>,
+    pub(super) streamed: Vec<String>,
     failures: BTreeMap<&'static str, VecDeque<Status>>,
     next_id: u32,
 }
@@ -106,6 +109,8 @@ impl World {
             down: false,
             answers: BTreeMap::new(),
             executed: Vec::new(),
+            streaming: None,
+            streamed: Vec::new(),
             failures: BTreeMap::new(),
             next_id: 1,
         }
