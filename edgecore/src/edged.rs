@@ -24,6 +24,7 @@ pub mod relist;
 pub mod resources;
 pub mod roster;
 pub mod runtime;
+pub mod server;
 pub mod sources;
 pub mod static_pods;
 #[cfg(any(test, feature = "testing"))]
@@ -57,6 +58,7 @@ use self::relist::{Relist, Seen};
 use self::resources::cgroup::PodCgroups;
 use self::roster::Roster;
 use self::runtime::Runtime;
+use self::server::{Pulse, PulseInbox, View};
 use self::static_pods::clerk::Clerk;
 use self::static_pods::{Found, StaticPods};
 use self::upkeep::eviction::EvictionOrder;
@@ -95,6 +97,8 @@ pub struct Edged {
     clerk: Clerk,
     evictions: Receiver<EvictionOrder>,
     board: Board<PodSummary>,
+    view: View,
+    pulse: PulseInbox,
 }
 
 // === impl Machine ===
@@ -162,6 +166,18 @@ impl Edged {
         let (errands, to_do) = watch::channel(Vec::new());
         let clerk = Clerk::new(meta.clone(), to_do, rng.clone());
         let (relist, seen) = Relist::new(runtime.clone(), rng);
+        let (pulse, pulse_inbox) = Pulse::new();
+        let view = View {
+            roster: roster.clone(),
+            runtime: runtime.clone(),
+            seen: seen.clone(),
+            pulse,
+            node: facts.clone(),
+            cgroups: cgroups.clone(),
+            logs: config.pods.logs.clone(),
+            root: root.clone(),
+            clock: clock.clone(),
+        };
         let context = PodContext {
             images: Images::new(runtime.clone()),
             runtime,
@@ -179,7 +195,26 @@ impl Edged {
         };
         let board = context.board.clone();
         let pods = Pods::new(Arc::new(context), errands);
-        Ok(Self { inbox, pods, relist, seen, node, upkeep, static_pods, found, clerk, evictions, board })
+        Ok(Self {
+            inbox,
+            pods,
+            relist,
+            seen,
+            node,
+            upkeep,
+            static_pods,
+            found,
+            clerk,
+            evictions,
+            board,
+            view,
+            pulse: pulse_inbox,
+        })
+    }
+
+    /// What the local server sees of it ([`server`]).
+    pub fn view(&self) -> View {
+        self.view.clone()
     }
 
     /// The pods, for `/debug/state`.
@@ -204,6 +239,8 @@ impl Module for Edged {
             clerk,
             mut evictions,
             board: _,
+            view: _,
+            mut pulse,
         } = self;
         // The node's part ends with this module, not with the process's shutdown: it speaks until the last pod has.
         let (_stop_node, node_shutdown) = Shutdown::new();
@@ -239,6 +276,7 @@ impl Module for Edged {
                 }
                 Some(order) = evictions.recv() => pods.evict(order),
                 forgotten = pods.forget_next() => forgotten?,
+                () = pulse.answer() => {}
                 Some(part) = parts.join_next() => {
                     let part = part.context("a part of edged failed")?;
                     anyhow::bail!("{part} ended early");

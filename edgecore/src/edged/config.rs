@@ -11,6 +11,7 @@ use super::pod::context::PodSettings;
 use super::pod::dns::DnsSettings;
 use super::resources::cgroup::CgroupDriver;
 use super::runtime::cri::SocketEndpoint;
+use super::server;
 use super::upkeep::UpkeepConfig;
 
 /// What is wrong, with its path in the file.
@@ -43,6 +44,8 @@ pub struct Config {
     pub cgroup_root: String,
     /// `reportEvent`
     pub report_events: bool,
+    /// The local server's own.
+    pub server: server::Config,
 }
 
 impl Config {
@@ -63,24 +66,28 @@ impl Config {
         let node = NodeConfig::from_file(file, name).map_err(|more| problems.extend(more)).ok();
         let upkeep = UpkeepConfig::from_file(file, name).map_err(|more| problems.extend(more)).ok();
         let pods = pod_settings(file, &mut problems);
-        match (runtime, images, node, upkeep) {
-            (Some(runtime), Some(images), Some(node), Some(upkeep)) if problems.is_empty() => Ok(Self {
-                node,
-                upkeep,
-                pods,
-                static_pods: PathBuf::from(&kubelet.static_pod_path),
-                static_pods_every: kubelet.file_check_frequency.0,
-                root_directory: PathBuf::from(&file.root_directory),
-                runtime,
-                images,
-                runtime_limit: kubelet.runtime_request_timeout.0,
-                cgroup_driver: match kubelet.cgroup_driver.as_str() {
-                    "systemd" => CgroupDriver::Systemd,
-                    _ => CgroupDriver::Cgroupfs,
-                },
-                cgroup_root: kubelet.cgroup_root.clone(),
-                report_events: file.report_event,
-            }),
+        let server = server::Config::from_file(file, name).map_err(|more| problems.extend(more)).ok();
+        match (runtime, images, node, upkeep, server) {
+            (Some(runtime), Some(images), Some(node), Some(upkeep), Some(server)) if problems.is_empty() => {
+                Ok(Self {
+                    node,
+                    upkeep,
+                    pods,
+                    static_pods: PathBuf::from(&kubelet.static_pod_path),
+                    static_pods_every: kubelet.file_check_frequency.0,
+                    root_directory: PathBuf::from(&file.root_directory),
+                    runtime,
+                    images,
+                    runtime_limit: kubelet.runtime_request_timeout.0,
+                    cgroup_driver: match kubelet.cgroup_driver.as_str() {
+                        "systemd" => CgroupDriver::Systemd,
+                        _ => CgroupDriver::Cgroupfs,
+                    },
+                    cgroup_root: kubelet.cgroup_root.clone(),
+                    report_events: file.report_event,
+                    server,
+                })
+            }
             _ => Err(problems),
         }
     }

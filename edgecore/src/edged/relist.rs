@@ -13,7 +13,7 @@ use futures::StreamExt;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::runtime::{ChangeStream, Runtime, RuntimeError};
+use super::runtime::{ChangeStream, ContainerId, ContainerState, Runtime, RuntimeError};
 use crate::flow::PodKey;
 
 /// Without events: kubelet's own interval. A container that ends is noticed within it.
@@ -53,6 +53,17 @@ pub struct SeenPod {
     pub key: PodKey,
     /// Ids and states of its sandboxes and containers, in order.
     parts: Vec<String>,
+}
+
+// === impl Seen ===
+
+impl Seen {
+    /// Did the container run when the runtime was last asked?
+    pub fn runs(&self, uid: &str, id: &ContainerId) -> bool {
+        self.pods
+            .get(uid)
+            .is_some_and(|pod| pod.parts.contains(&format!("{id} {:?}", ContainerState::Running)))
+    }
 }
 
 /// Keeps [`Seen`] up to date.

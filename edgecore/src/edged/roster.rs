@@ -1,11 +1,12 @@
-//! The pods of this node, for whoever looks after the node as a whole: whose images are needed, who may be evicted.
+//! The pods of this node, for whoever looks at all of them: whose images are needed, who may be evicted, and what the
+//! local server shows.
 //!
 //! [`super::pods::Pods`] keeps it, the pods' actors add what only they know. As large as the number of pods.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use tokio::sync::watch;
 
 /// Which pods there are. Cheap to clone; all clones are one.
@@ -25,6 +26,8 @@ pub struct Listed {
     pub pod: Arc<Pod>,
     /// It has done all that it will ever do, and nothing of it runs.
     pub is_over: bool,
+    /// As it was last reported; `None` before the first report.
+    pub status: Option<Arc<PodStatus>>,
 }
 
 #[derive(Debug, Default)]
@@ -44,7 +47,14 @@ impl Roster {
         entries.version += 1;
         match entries.pods.get_mut(uid) {
             Some(listed) => listed.pod = pod,
-            None => drop(entries.pods.insert(uid.to_owned(), Listed { pod, is_over: false })),
+            None => drop(entries.pods.insert(uid.to_owned(), Listed { pod, is_over: false, status: None })),
+        }
+    }
+
+    /// The pod's status is this now.
+    pub fn report(&self, uid: &str, status: Arc<PodStatus>) {
+        if let Some(listed) = self.entries().pods.get_mut(uid) {
+            listed.status = Some(status);
         }
     }
 
@@ -91,6 +101,27 @@ impl Roster {
         is_restored.then(|| (entries.pods.clone(), entries.version))
     }
 
+    /// The pods that are known by now, by UID.
+    pub fn known(&self) -> Vec<Listed> {
+        self.entries().pods.values().cloned().collect()
+    }
+
+    /// The pod with this name, and with this UID where one is given. While a pod is on its way out and another one has
+    /// its name already, it is the newer one.
+    pub fn find(&self, namespace: &str, name: &str, uid: Option<&str>) -> Option<Listed> {
+        let entries = self.entries();
+        let fits = |(key, listed): &(&String, &Listed)| {
+            let metadata = &listed.pod.metadata;
+            metadata.namespace.as_deref() == Some(namespace)
+                && metadata.name.as_deref() == Some(name)
+                && uid.is_none_or(|uid| *key == uid)
+        };
+        let created = |(_, listed): &(&String, &Listed)| {
+            listed.pod.metadata.creation_timestamp.as_ref().map(|time| time.0)
+        };
+        entries.pods.iter().filter(fits).max_by_key(created).map(|(_, listed)| listed.clone())
+    }
+
     /// Whether a pod came or changed since `version`.
     pub fn has_changed_since(&self, version: u64) -> bool {
         self.entries().version != version
@@ -120,5 +151,32 @@ mod tests {
         assert!(roster.pods().unwrap().0["a"].is_over, "a change of the object does not bring it back");
         roster.leave("a");
         assert!(roster.pods().unwrap().0.is_empty());
+    }
+
+    #[test]
+    fn of_two_pods_of_one_name_the_newer_one_is_found() {
+        let roster = Roster::default();
+        for (uid, created) in [("a", "2026-01-02T00:00:00Z"), ("b", "2026-01-01T00:00:00Z")] {
+            let metadata = serde_json::json!({
+                "namespace": "shop", "name": "web", "uid": uid, "creationTimestamp": created,
+            });
+            let pod = serde_json::json!({ "metadata": metadata });
+            roster.enter(uid, Arc::new(serde_json::from_value(pod).unwrap()));
+        }
+        let found = |namespace, uid| roster.find(namespace, "web", uid)?.pod.metadata.uid.clone();
+        assert_eq!(found("shop", None).as_deref(), Some("a"));
+        assert_eq!(found("shop", Some("b")).as_deref(), Some("b"));
+        assert_eq!((found("shop", Some("c")), found("other", None)), (None, None));
+    }
+
+    #[test]
+    fn a_pod_keeps_its_status_when_it_changes() {
+        let roster = Roster::default();
+        roster.report("a", Arc::default());
+        roster.enter("a", Arc::default());
+        assert!(roster.known()[0].status.is_none(), "it was not there");
+        roster.report("a", Arc::default());
+        roster.enter("a", Arc::default());
+        assert!(roster.known()[0].status.is_some());
     }
 }

@@ -11,6 +11,7 @@ mod lifecycle;
 mod logs;
 mod probes;
 mod restarts;
+mod server;
 mod static_pods;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use super::runtime::fake::{Behaviour, ExecAnswer, FakeRuntime};
+use super::server::View;
 use super::testing::FakeMeta;
 use super::upkeep::gauges::testing::FakeGauges;
 use super::volumes::mounter::testing::FakeMounter;
@@ -51,6 +53,7 @@ struct Node {
 /// edged on a node, with a scripted MetaManager.
 struct Edge {
     meta: FakeMeta,
+    view: View,
     _edged: AbortOnDrop<()>,
 }
 
@@ -85,12 +88,13 @@ impl Node {
         };
         let (runtime, clock) = (self.runtime.client(), self.clock.clone());
         let edged = Edged::new(config, inbox, client, runtime, machine, clock, Rng::seeded(7)).unwrap();
+        let view = edged.view();
         let edged = task::spawn(tracing::Span::none(), async move {
             let (_trigger, shutdown) = Shutdown::new();
             edged.run(shutdown).await.unwrap();
         });
         meta.tell(PodChange::Restore(stored.iter().cloned().map(Arc::new).collect())).await;
-        Edge { meta, _edged: edged }
+        Edge { meta, view, _edged: edged }
     }
 }
 

@@ -87,7 +87,7 @@ pub struct PodActor {
     state: PodState,
     observed: Arc<Observed>,
     prepared: Arc<Prepared>,
-    reported: Option<PodStatus>,
+    reported: Option<Arc<PodStatus>>,
     /// Whom it was reported as.
     reported_as: Option<ReportAs>,
     outage: Option<Retry>,
@@ -236,7 +236,7 @@ impl PodActor {
         }
         let context = self.worker.context.clone();
         let host_ips = context.node.borrow().addresses.clone();
-        let previous = self.reported.as_ref().or(self.seen.pod.status.as_ref());
+        let previous = self.reported.as_deref().or(self.seen.pod.status.as_ref());
         let status = pod_status(&StatusInput {
             state: &self.state,
             observed: &self.observed,
@@ -248,10 +248,12 @@ impl PodActor {
             instant: Instant::now(),
         });
         let report = self.seen.report.clone();
-        if self.reported.as_ref() == Some(&status) && self.reported_as.as_ref() == Some(&report) {
+        if self.reported.as_deref() == Some(&status) && self.reported_as.as_ref() == Some(&report) {
             return;
         }
-        context.board.set(&self.worker.key, PodSummary::from(&status));
+        let status = Arc::new(status);
+        context.board.set(&self.worker.key, PodSummary::from(&*status));
+        context.roster.report(&self.worker.key.uid, status.clone());
         self.tell_backoffs(&status).await;
         self.tell_ending(&status).await;
         let key = match &report {
@@ -260,7 +262,7 @@ impl PodActor {
             ReportAs::Nobody => None,
         };
         if let Some(key) = key
-            && let Err(error) = context.meta.report_pod_status(key, status.clone()).await
+            && let Err(error) = context.meta.report_pod_status(key, (*status).clone()).await
         {
             tracing::debug!(%error, "pod status was not reported");
             return;
@@ -271,7 +273,7 @@ impl PodActor {
 
     /// An event for each container that has just begun to wait for its next try.
     async fn tell_backoffs(&self, status: &PodStatus) {
-        let before = self.reported.as_ref();
+        let before = self.reported.as_deref();
         for container in all_containers(status) {
             let Some((reason, message)) = backoff(container) else { continue };
             let known =
@@ -286,7 +288,7 @@ impl PodActor {
 
     /// An event when the node has decided that the pod is over, once.
     async fn tell_ending(&self, status: &PodStatus) {
-        let before = self.reported.as_ref().or(self.seen.pod.status.as_ref());
+        let before = self.reported.as_deref().or(self.seen.pod.status.as_ref());
         let is_told = before.is_some_and(|before| before.reason.is_some());
         if let (Some(reason), Some(message), false) = (&status.reason, &status.message, is_told) {
             let about = about_pod(self.state.pod());

@@ -59,6 +59,11 @@ impl PodCgroups {
         self.levels(class, uid).iter().collect()
     }
 
+    /// Where the cgroup file system is mounted.
+    pub fn mount(&self) -> &Path {
+        &self.mount
+    }
+
     /// Names from the root of the hierarchy down to the pod.
     fn levels(&self, class: QosClass, uid: &str) -> Vec<String> {
         let qos = match class {

@@ -1,0 +1,116 @@
+//! Waits for more of a log: for what the container writes, for the file that takes the place of a full one, and for the
+//! end of the container.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::blocking;
+use super::file::{Log, Place};
+use super::watch::Watch;
+use crate::edged::relist::Seen;
+use crate::edged::runtime::{ContainerId, ContainerState, Runtime, RuntimeError};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Follow {
+    place: Place,
+    watch: Watch,
+    runtime: Runtime,
+    seen: watch::Receiver<Seen>,
+    uid: String,
+    id: ContainerId,
+    has_ended: bool,
+    newer: Option<Arc<Log>>,
+}
+
+/// What there is to read when all of the present file has been read.
+#[derive(Debug)]
+pub(super) enum More {
+    /// Something may have been added.
+    Here,
+    /// The file was shortened: it begins anew.
+    Again,
+    /// The runtime writes to this file now, and no more to the present one.
+    In(Arc<Log>),
+    /// Nothing, and nothing will be.
+    Nowhere,
+}
+
+impl Follow {
+    /// Follows from now on; what is written before the file is opened is read from the file.
+    ///
+    /// # Errors
+    /// The folder cannot be watched.
+    pub(super) fn new(
+        place: Place,
+        runtime: Runtime,
+        seen: watch::Receiver<Seen>,
+        uid: &str,
+        id: &ContainerId,
+    ) -> io::Result<Self> {
+        let watch = Watch::new(&place.folder())?;
+        let (uid, id) = (uid.to_owned(), id.clone());
+        Ok(Self { place, watch, runtime, seen, uid, id, has_ended: false, newer: None })
+    }
+
+    /// Waits for more than the first `offset` bytes of `log`, which have been read.
+    pub(super) async fn more(&mut self, log: &Arc<Log>, offset: u64) -> io::Result<More> {
+        // What was written just before a newer file or the container's end was noticed has been read by now: the runtime
+        // is done with a file before it opens the next one, and before it says that a container has ended.
+        if let Some(newer) = self.newer.take() {
+            return Ok(More::In(newer));
+        }
+        if self.has_ended {
+            return Ok(More::Nowhere);
+        }
+        loop {
+            match self.look(log.clone()).await? {
+                (length, _) if length < offset => return Ok(More::Again),
+                (length, _) if length > offset => return Ok(More::Here),
+                (_, newer @ Some(_)) => {
+                    self.newer = newer;
+                    return Ok(More::Here);
+                }
+                _ => {}
+            }
+            if !self.runs().await {
+                self.has_ended = true;
+                return Ok(More::Here);
+            }
+            tokio::select! {
+                changed = self.watch.changed() => changed?,
+                changed = self.seen.changed() => if changed.is_err() {
+                    return Ok(More::Nowhere);
+                },
+            }
+        }
+    }
+
+    /// Length of the present file, and the file in its place if there is one.
+    async fn look(&self, log: Arc<Log>) -> io::Result<(u64, Option<Arc<Log>>)> {
+        let place = self.place.clone();
+        blocking(move || {
+            let length = log.len()?;
+            // There is none while the log is being rotated, or when the pod is gone.
+            let Ok(there) = place.open() else { return Ok((length, None)) };
+            let is_newer = there.identity()? != log.identity()?;
+            Ok((length, is_newer.then(|| Arc::new(there))))
+        })
+        .await
+    }
+
+    /// The list is where news come from; whether it is older than the container is asked of the runtime.
+    async fn runs(&mut self) -> bool {
+        if self.seen.borrow_and_update().runs(&self.uid, &self.id) {
+            return true;
+        }
+        match self.runtime.container_status(&self.id).await {
+            Ok(status) => matches!(status.state, ContainerState::Running | ContainerState::Created),
+            Err(RuntimeError::NotFound { .. }) => false,
+            // While the runtime cannot be asked, the container is believed to live; its return is news.
+            Err(_) => true,
+        }
+    }
+}
