@@ -30,6 +30,7 @@ use chassis::telemetry::{self, LogHandle};
 
 use crate::edged::runtime::Runtime;
 use crate::edged::runtime::cri::CriRuntime;
+use crate::edged::server::Server;
 use crate::edged::{self, Edged, Machine};
 use crate::edgehub::bootstrap::{Credentials, Rotation, load_or_join};
 use crate::edgehub::{EdgeHub, Way};
@@ -151,8 +152,12 @@ impl App {
         if let Some(config) = settings.edged {
             let runtime = runtime.unwrap_or_else(|| connect(&config));
             let meta = MetaClient::new(to_meta);
+            let local = config.server.clone();
             let edged = Edged::new(config, pods, meta, runtime, machine, clock, rng)?;
             debug.show(Edged::NAME, edged.board());
+            if let Some(address) = local.listen {
+                supervisor.start(Server::bind(address, local, edged.view(), registry.clone()).await?);
+            }
             supervisor.start(edged);
         }
         Ok(Self { supervisor, admin: admin_address })

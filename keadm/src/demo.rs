@@ -69,6 +69,7 @@ struct Ports {
     https: u16,
     cloud_admin: u16,
     edge_admin: u16,
+    edge_kubelet: u16,
 }
 
 impl Layout {
@@ -133,6 +134,7 @@ impl Ports {
             https: shifted(10002)?,
             cloud_admin: shifted(9091)?,
             edge_admin: shifted(10352)?,
+            edge_kubelet: shifted(10350)?,
         })
     }
 }

@@ -71,6 +71,7 @@ pub(super) async fn start_edgecore(
         return Ok(());
     }
     preflight::check_port(ports.edge_admin, "edgecore, admin")?;
+    preflight::check_port(ports.edge_kubelet, "edgecore, logs and exec")?;
     let file = layout.path("edge/edgecore.yaml");
     if !file.exists() {
         printer.step(format_args!("joining edge node {NODE}"));
@@ -131,6 +132,7 @@ fn edge_config(layout: &Layout, ports: Ports, token: String) -> EdgeCore {
     edged.root_directory = text(layout.path("edge/kubelet"));
     edged.pod_sandbox_image = image::PAUSE.to_owned();
     let kubelet = &mut edged.tailored_kubelet_config;
+    kubelet.read_only_port = ports.edge_kubelet;
     kubelet.pod_logs_dir = text(layout.path("edge/pod-logs"));
     kubelet.static_pod_path = text(layout.path("edge/manifests"));
     kubelet.container_runtime_endpoint = format!("unix://{}", layout.containerd_socket().display());

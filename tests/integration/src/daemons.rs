@@ -89,7 +89,7 @@ impl Cloud {
         let dir = self.dir.path().join(node);
         std::fs::create_dir_all(&dir).unwrap();
         let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
-        let [admin] = ports::free().unwrap();
+        let [admin, kubelet_port] = ports::free().unwrap();
         let mut config = EdgeCore::default();
         config.common_config.monitor_server.bind_address = format!("127.0.0.1:{admin}");
         config.database.data_source = path("edgecore.db");
@@ -105,6 +105,7 @@ impl Cloud {
         edged.hostname_override = node.to_owned();
         edged.root_directory = path("kubelet");
         let kubelet = &mut edged.tailored_kubelet_config;
+        kubelet.read_only_port = kubelet_port;
         (kubelet.pod_logs_dir, kubelet.static_pod_path) = (path("logs"), path("manifests"));
         kubelet.container_runtime_endpoint = format!("unix://{}", path("containerd.sock"));
         kubelet.image_service_endpoint = kubelet.container_runtime_endpoint.clone();

@@ -18,7 +18,9 @@ use tokio::net::TcpStream;
 use crate::kubectl::Kubectl;
 
 /// The ports that the demo shifts, all of which must be free.
-const PORTS: [u16; 5] = [6443, 9091, 10000, 10002, EDGE_ADMIN];
+const PORTS: [u16; 6] = [6443, 9091, 10000, 10002, EDGE_KUBELET, EDGE_ADMIN];
+/// EdgeCore's local server: logs and exec.
+const EDGE_KUBELET: u16 = 10350;
 /// EdgeCore's admin HTTP.
 const EDGE_ADMIN: u16 = 10352;
 /// How long a page may take.

@@ -207,6 +207,8 @@ impl Edge {
         edged.node_ip = "192.0.2.1".to_owned();
         edged.root_directory = self.root_directory().to_string_lossy().into_owned();
         let kubelet = &mut edged.tailored_kubelet_config;
+        // Many nodes, one machine; what is served there is tested elsewhere.
+        kubelet.read_only_port = 0;
         kubelet.pod_logs_dir = at("logs");
         kubelet.resolv_conf = String::new();
         // How full the disk of the machine is that runs the tests must not matter to them.
