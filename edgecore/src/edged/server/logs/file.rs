@@ -43,6 +43,47 @@ impl Place {
     /// # Errors
     /// It is not there, or is no plain file in plain folders.
     pub(super) fn open(&self) -> io::Result<Log> {
+        self.open_file(&self.file)
+    }
+
+    /// The file that the runtime went on with after `log`; `None` while it writes to that one. Blocks.
+    ///
+    /// A full log is renamed to `<file>.<time>` and packed when the next one is full (`upkeep`), so a reader that is one
+    /// file behind finds the one between; what is packed by then is lost to it.
+    pub(super) fn successor(&self, log: &Log) -> io::Result<Option<Log>> {
+        let ours = log.identity()?;
+        // There is none while the log is being rotated, or when the pod is gone.
+        let Ok(newest) = self.open() else { return Ok(None) };
+        if newest.identity()? == ours {
+            return Ok(None);
+        }
+        let mut next = None;
+        for name in self.rotated()?.iter().rev() {
+            match self.open_file(name) {
+                Ok(older) if older.identity()? == ours => break,
+                Ok(older) => next = Some(older),
+                // Packed or removed just now.
+                Err(_) => {}
+            }
+        }
+        Ok(Some(next.unwrap_or(newest)))
+    }
+
+    /// Names of the rotated files that are not packed, oldest first.
+    fn rotated(&self) -> io::Result<Vec<String>> {
+        let is_time = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+        let mut names: Vec<String> = std::fs::read_dir(self.folder())?
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| {
+                name.strip_prefix(&self.file).and_then(|rest| rest.strip_prefix('.')).is_some_and(is_time)
+            })
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    fn open_file(&self, name: &str) -> io::Result<Log> {
         let no_link = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let folder = no_link | OFlag::O_DIRECTORY | OFlag::O_RDONLY;
         let root = open(&self.root, OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
@@ -50,7 +91,7 @@ impl Place {
         let container = openat(&pod, Path::new(&self.container), folder, Mode::empty())?;
         // A pipe in its place must not block until somebody writes to it.
         let flags = no_link | OFlag::O_RDONLY | OFlag::O_NONBLOCK;
-        let file = File::from(openat(&container, Path::new(&self.file), flags, Mode::empty())?);
+        let file = File::from(openat(&container, Path::new(name), flags, Mode::empty())?);
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the log is not a file"));
         }
@@ -209,6 +250,32 @@ mod tests {
         }
         let (_dir, empty) = place("");
         assert_eq!(tail(&empty, 3, None), "");
+    }
+
+    #[test]
+    fn the_file_after_a_full_one_is_found() {
+        let (_dir, place) = place("1");
+        let at = |name: &str| place.folder().join(name);
+        let first = place.open().unwrap();
+        let after = |log: &Log| {
+            place.successor(log).unwrap().map(|log| {
+                let mut byte = [0];
+                log.read(&mut byte, 0).unwrap();
+                byte[0]
+            })
+        };
+        assert_eq!(after(&first), None, "it is still written to");
+        std::fs::rename(at("0.log"), at("0.log.20260101-000001")).unwrap();
+        assert_eq!(after(&first), None, "there is no other yet");
+        std::fs::write(at("0.log"), "2").unwrap();
+        assert_eq!(after(&first), Some(b'2'));
+        std::fs::rename(at("0.log"), at("0.log.20260101-000002")).unwrap();
+        std::fs::write(at("0.log"), "3").unwrap();
+        std::fs::write(at("0.log.20260101-000000.gz"), "x").unwrap();
+        assert_eq!(after(&first), Some(b'2'), "the one between");
+        std::fs::remove_file(at("0.log.20260101-000001")).unwrap();
+        assert_eq!(after(&first), Some(b'2'), "also when its own is packed");
+        assert_eq!(after(&place.open().unwrap()), None);
     }
 
     #[test]

@@ -93,10 +93,7 @@ impl Follow {
         let place = self.place.clone();
         blocking(move || {
             let length = log.len()?;
-            // There is none while the log is being rotated, or when the pod is gone.
-            let Ok(there) = place.open() else { return Ok((length, None)) };
-            let is_newer = there.identity()? != log.identity()?;
-            Ok((length, is_newer.then(|| Arc::new(there))))
+            Ok((length, place.successor(&log)?.map(Arc::new)))
         })
         .await
     }
