@@ -5,6 +5,7 @@
 mod image;
 mod machine;
 mod probes;
+mod server;
 mod upkeep;
 mod volumes;
 
@@ -18,6 +19,7 @@ use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
 use chassis::task::{self, AbortOnDrop};
 use edgecore::edged::runtime::cri::CriRuntime;
+use edgecore::edged::server::View;
 use edgecore::edged::testing::{FakeMeta, container, waiting_reason};
 use edgecore::edged::{Config, Edged, Machine};
 use edgecore::flow::{PodChange, PodKey};
@@ -29,6 +31,7 @@ use serde_json::{Value, json};
 /// edged with a scripted MetaManager.
 struct Edge {
     meta: FakeMeta,
+    view: View,
     _edged: AbortOnDrop<()>,
 }
 
@@ -60,12 +63,13 @@ impl Edge {
         let rng = Rng::seeded(1);
         let (clock, machine) = (Clock::system(), Machine::real());
         let edged = Edged::new(config, inbox, client, Arc::new(runtime), machine, clock, rng).unwrap();
+        let view = edged.view();
         let edged = task::spawn(tracing::Span::none(), async move {
             let (_trigger, shutdown) = Shutdown::new();
             edged.run(shutdown).await.unwrap();
         });
         meta.tell(PodChange::Restore(restored.iter().cloned().map(Arc::new).collect())).await;
-        Self { meta, _edged: edged }
+        Self { meta, view, _edged: edged }
     }
 }
 

@@ -102,6 +102,41 @@ fn main() {
                 std::thread::sleep(Duration::from_millis(20));
             }
         }
+        // Numbered lines, some of them a second, then a word on the other stream and the end.
+        ["count", lines, code] => {
+            for line in 1..=lines.parse::<u32>().unwrap() {
+                println!("line {line}");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            eprintln!("over");
+            std::process::exit(code.parse().unwrap());
+        }
+        // Says one line after another.
+        ["echo"] => {
+            let mut line = String::new();
+            std::io::stdin().read_line(&mut line).unwrap();
+            print!("{line}");
+            eprintln!("heard");
+        }
+        // Answers one request after the other with the same page.
+        ["page", port] => {
+            let listener = std::net::TcpListener::bind(format!("127.0.0.1:{port}")).unwrap();
+            println!("serving");
+            for stream in listener.incoming().flatten() {
+                let mut stream = stream;
+                stream.read(&mut [0; 1024]).unwrap();
+                stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello").unwrap();
+            }
+        }
+        // Needs a processor, and memory.
+        ["busy"] => {
+            let mut memory = vec![1_u8; 32 << 20];
+            let mut at = 0;
+            loop {
+                memory[at] = memory[at].wrapping_add(1);
+                at = (at + 4097) % memory.len();
+            }
+        }
         ["env"] => {
             for (name, value) in std::env::vars() {
                 println!("{name}={value}");
