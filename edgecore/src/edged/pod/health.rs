@@ -94,20 +94,29 @@ pub struct Note {
 
 /// Does any container of this pod have a probe or a `postStart` hook?
 pub fn needs_care(spec: &PodSpec) -> bool {
-    let mut cared = cared(spec);
-    cared.any(|container| {
-        has_post_start(container) || PROBES.iter().any(|kind| probe_of(container, *kind).is_some())
-    })
+    cared(spec).next().is_some()
 }
 
 const PROBES: [ProbeKind; 3] = [ProbeKind::Startup, ProbeKind::Liveness, ProbeKind::Readiness];
 
-/// Containers that may have probes and hooks: init containers that come to an end may not.
+/// Containers that have probes or a `postStart` hook: init containers that come to an end may not.
 fn cared(spec: &PodSpec) -> impl Iterator<Item = &Container> {
+    lasting(spec).filter(|container| {
+        has_post_start(container) || PROBES.iter().any(|kind| probe_of(container, *kind).is_some())
+    })
+}
+
+/// Containers that may have probes and hooks.
+fn lasting(spec: &PodSpec) -> impl Iterator<Item = &Container> {
     spec.init_containers.iter().flatten().filter(|init| is_sidecar(init)).chain(&spec.containers)
 }
 
 /// The definition of container `name`, if it may have probes and hooks.
+pub(super) fn lasting_container<'a>(spec: &'a PodSpec, name: &str) -> Option<&'a Container> {
+    lasting(spec).find(|container| container.name == name)
+}
+
+/// The definition of container `name`, if it has probes or a `postStart` hook.
 pub(super) fn cared_for<'a>(spec: &'a PodSpec, name: &str) -> Option<&'a Container> {
     cared(spec).find(|container| container.name == name)
 }

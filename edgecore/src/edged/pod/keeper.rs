@@ -172,7 +172,7 @@ fn start(
     match duty {
         Duty::PostStart => task::spawn(span, post_start(context, subject, tell)),
         Duty::Probe(kind) => {
-            let worker = probe(context, kind, begin, subject);
+            let worker = Box::new(probe(context, kind, begin, subject));
             task::spawn(span, async move {
                 worker
                     .run(|value| {

@@ -37,7 +37,7 @@ pub struct ProbeWorker {
 
 impl ProbeWorker {
     /// Runs until the verdict is final; `tell` is called with each new one.
-    pub async fn run(mut self, tell: impl Fn(bool)) {
+    pub async fn run(mut self: Box<Self>, tell: impl Fn(bool)) {
         while let Some(due) = self.schedule.due() {
             task::until(Some(due)).await;
             // Asking needs kilobytes, waiting must not: most of the time a probe waits.
@@ -70,5 +70,41 @@ impl ProbeWorker {
         };
         let about = about_container(&self.pod, &self.container);
         Box::pin(self.events.record(about, Severity::Warning, reason, &message)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use chassis::clock::Clock;
+
+    use super::*;
+    use crate::edged::probe::spec::Timing;
+    use crate::edged::runtime::fake::FakeRuntime;
+
+    /// A pod must cost little while nothing happens, and a probe waits nearly all of its time.
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_waits_is_small() {
+        let clock = Clock::system();
+        let timing = Timing {
+            initial_delay: Duration::ZERO,
+            period: Duration::from_secs(10),
+            timeout: Duration::from_secs(1),
+            success_threshold: 1,
+            failure_threshold: 3,
+        };
+        let worker = Box::new(ProbeWorker {
+            kind: ProbeKind::Liveness,
+            schedule: Schedule::new(ProbeKind::Liveness, timing, Instant::now()),
+            question: Ok(Question::Exec(vec!["check".to_owned()])),
+            id: ContainerId("c".to_owned()),
+            container: "app".to_owned(),
+            pod: Arc::default(),
+            runtime: FakeRuntime::new(clock.clone()).client(),
+            events: Recorder::disabled("edge-1", clock),
+        });
+        let (own, task) = (size_of_val(&*worker), size_of_val(&worker.run(|_| {})));
+        assert!(own + task <= 768, "{own} and {task} bytes");
     }
 }

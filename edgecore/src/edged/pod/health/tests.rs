@@ -17,9 +17,7 @@ fn seen(pod: &Pod, attempt: u32) -> Observed {
 
 fn begun(pod: &Pod, now: Instant) -> Health {
     let mut health = Health::default();
-    for container in &pod.spec.as_ref().unwrap().containers {
-        health.begin(container, 0, now);
-    }
+    health.begin(&pod.spec.as_ref().unwrap().containers[0], 0, now);
     health
 }
 
@@ -62,7 +60,10 @@ fn a_container_without_probes_is_ready() {
     let pod = probed();
     let (plain, observed) = (&pod.spec.as_ref().unwrap().containers[1], seen(&pod, 0));
     let newest = observed.newest("plain").unwrap();
-    for health in [begun(&pod, Instant::now()), Health::default()] {
+    let mut observing = Health::default();
+    observing.observe(&pod, &observed, &Note::default(), Instant::now());
+    assert!(!observing.lives.contains_key("plain"), "it costs nothing");
+    for health in [observing, Health::default()] {
         assert!(health.is_ready(plain, newest) && health.trouble(plain, newest).is_none());
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{View, Worker, named};
 use crate::edged::events::{Severity, about_container};
 use crate::edged::hook::Hook;
-use crate::edged::pod::health::cared_for;
+use crate::edged::pod::health::lasting_container;
 use crate::edged::pod::observed::ObservedContainer;
 use crate::edged::pod::state::{
     Failure, MINIMUM_GRACE, StopReason, restarts_when_given_up, uses_host_network,
@@ -97,7 +97,7 @@ impl Worker {
     async fn pre_stop(&self, container: &ObservedContainer, kill_at: Instant, view: &View) {
         let (name, id) = (&container.record.name, &container.record.id);
         let Some(spec) = &view.pod.spec else { return };
-        let Some(definition) = cared_for(spec, name) else { return };
+        let Some(definition) = lasting_container(spec, name) else { return };
         let lifecycle = definition.lifecycle.as_ref();
         let Some(handler) = lifecycle.and_then(|lifecycle| lifecycle.pre_stop.as_ref()) else { return };
         if container.record.state != ContainerState::Running {
