@@ -16,7 +16,9 @@ mod folder_watch;
 pub mod hook;
 pub mod image;
 pub mod labels;
+mod machine;
 pub mod node;
+mod parts;
 pub mod pod;
 pub mod pods;
 pub mod probe;
@@ -32,7 +34,6 @@ pub mod testing;
 pub mod upkeep;
 pub mod volumes;
 
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
@@ -42,15 +43,15 @@ use chassis::clock::Clock;
 use chassis::module::Module;
 use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
-use chassis::task;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 pub use config::Config;
+pub use machine::Machine;
 
 use self::events::Recorder;
 use self::image::Images;
 use self::node::NodeAgent;
+use self::parts::Parts;
 use self::pod::context::PodContext;
 use self::pod::summary::PodSummary;
 use self::pods::Pods;
@@ -62,56 +63,32 @@ use self::server::{Pulse, PulseInbox, View};
 use self::static_pods::clerk::Clerk;
 use self::static_pods::{Found, StaticPods};
 use self::upkeep::eviction::EvictionOrder;
-use self::upkeep::gauges::Gauges;
-use self::upkeep::gauges::linux::LinuxGauges;
 use self::upkeep::{Told, Tools, Upkeep};
 use self::volumes::Volumes;
-use self::volumes::mounter::{LinuxMounter, Mounter};
 use crate::flow::{MetaClient, PodInbox};
-
-/// Where Linux mounts the cgroup file systems.
-const CGROUPS: &str = "/sys/fs/cgroup";
-
-/// The part of the machine that edged changes besides the runtime; tests put something harmless in its place.
-#[derive(Debug, Clone)]
-pub struct Machine {
-    /// Mounts volumes.
-    pub mounter: Arc<dyn Mounter>,
-    /// Where the cgroup file systems are mounted.
-    pub cgroups: std::path::PathBuf,
-    /// Tells how full it is.
-    pub gauges: Arc<dyn Gauges>,
-}
 
 /// The module.
 #[derive(Debug)]
 pub struct Edged {
     inbox: PodInbox,
     pods: Pods,
-    relist: Relist,
-    seen: watch::Receiver<Seen>,
-    node: NodeAgent,
-    upkeep: Upkeep,
-    static_pods: StaticPods,
-    found: watch::Receiver<Found>,
-    clerk: Clerk,
-    evictions: Receiver<EvictionOrder>,
+    parts: Parts,
+    news: News,
     board: Board<PodSummary>,
     view: View,
-    pulse: PulseInbox,
 }
 
-// === impl Machine ===
-
-impl Machine {
-    /// This machine.
-    pub fn real() -> Self {
-        Self {
-            mounter: Arc::new(LinuxMounter),
-            cgroups: Path::new(CGROUPS).to_owned(),
-            gauges: Arc::new(LinuxGauges::new("/proc", CGROUPS)),
-        }
-    }
+/// What the parts tell.
+#[derive(Debug)]
+struct News {
+    /// The runtime's sandboxes and containers.
+    seen: watch::Receiver<Seen>,
+    /// Pods of the node's files.
+    found: watch::Receiver<Found>,
+    /// Pods that have to end for the node's sake.
+    evictions: Receiver<EvictionOrder>,
+    /// Whether this loop turns is asked here.
+    pulse: PulseInbox,
 }
 
 // === impl Edged ===
@@ -130,28 +107,22 @@ impl Edged {
         clock: Clock,
         rng: Rng,
     ) -> anyhow::Result<Self> {
-        let events = match config.report_events {
-            true => Recorder::new(meta.clone(), &config.node.name, clock.clone()),
-            false => Recorder::disabled(&config.node.name, clock.clone()),
-        };
+        let events = recorder(&config, &meta, &clock);
         let node_name = config.node.name.clone();
         let root = &config.root_directory;
-        let volumes = Volumes::open(root, machine.mounter, meta.clone(), clock.clone(), rng.clone())
-            .with_context(|| format!("modules.edged.rootDirectory {}", root.display()))?;
+        let volumes = Volumes::open(root, machine.mounter, meta.clone(), clock.clone(), rng.clone());
+        let volumes = volumes.with_context(|| format!("modules.edged.rootDirectory {}", root.display()))?;
         let cgroups = PodCgroups::new(config.cgroup_driver, &config.cgroup_root, machine.cgroups);
         let roster = Roster::default();
-        let (upkeep, told) = Upkeep::new(
-            config.upkeep,
-            Tools {
-                runtime: runtime.clone(),
-                roster: roster.clone(),
-                gauges: machine.gauges,
-                events: events.clone(),
-                cgroups: cgroups.clone(),
-                clock: clock.clone(),
-            },
-        );
-        let Told { pressures, evictions } = told;
+        let tools = Tools {
+            runtime: runtime.clone(),
+            roster: roster.clone(),
+            gauges: machine.gauges,
+            events: events.clone(),
+            cgroups: cgroups.clone(),
+            clock: clock.clone(),
+        };
+        let (upkeep, Told { pressures, evictions }) = Upkeep::new(config.upkeep, tools);
         let (node, facts) = NodeAgent::new(
             config.node,
             meta.clone(),
@@ -161,12 +132,10 @@ impl Edged {
             rng.clone(),
             pressures.clone(),
         );
-        let (static_pods, found) =
-            StaticPods::new(config.static_pods, config.static_pods_every, &node_name, clock.now());
-        let (errands, to_do) = watch::channel(Vec::new());
-        let clerk = Clerk::new(meta.clone(), to_do, rng.clone());
+        let (static_pods, found) = StaticPods::new(config.static_pods, &node_name, clock.now());
+        let (errands, clerk) = Clerk::new(meta.clone(), rng.clone());
         let (relist, seen) = Relist::new(runtime.clone(), rng);
-        let (pulse, pulse_inbox) = Pulse::new();
+        let (pulse, inlet) = Pulse::new();
         let view = View {
             roster: roster.clone(),
             runtime: runtime.clone(),
@@ -178,6 +147,7 @@ impl Edged {
             root: root.clone(),
             clock: clock.clone(),
         };
+        let board = Board::default();
         let context = PodContext {
             images: Images::new(runtime.clone()),
             runtime,
@@ -185,7 +155,7 @@ impl Edged {
             cgroups,
             meta,
             events,
-            board: Board::default(),
+            board: board.clone(),
             roster,
             pressures,
             node: facts,
@@ -193,23 +163,9 @@ impl Edged {
             clock,
             runtime_name: OnceLock::new(),
         };
-        let board = context.board.clone();
         let pods = Pods::new(Arc::new(context), errands);
-        Ok(Self {
-            inbox,
-            pods,
-            relist,
-            seen,
-            node,
-            upkeep,
-            static_pods,
-            found,
-            clerk,
-            evictions,
-            board,
-            view,
-            pulse: pulse_inbox,
-        })
+        let parts = Parts { relist, node, upkeep, static_pods, clerk };
+        Ok(Self { inbox, pods, parts, news: News { seen, found, evictions, pulse: inlet }, board, view })
     }
 
     /// What the local server sees of it ([`server`]).
@@ -223,41 +179,22 @@ impl Edged {
     }
 }
 
+fn recorder(config: &Config, meta: &MetaClient, clock: &Clock) -> Recorder {
+    match config.report_events {
+        true => Recorder::new(meta.clone(), &config.node.name, clock.clone()),
+        false => Recorder::disabled(&config.node.name, clock.clone()),
+    }
+}
+
 impl Module for Edged {
     const NAME: &'static str = "edged";
 
     async fn run(self, _shutdown: Shutdown) -> anyhow::Result<()> {
-        let Self {
-            mut inbox,
-            mut pods,
-            relist,
-            mut seen,
-            node,
-            upkeep,
-            static_pods,
-            mut found,
-            clerk,
-            mut evictions,
-            board: _,
-            view: _,
-            mut pulse,
-        } = self;
+        let Self { mut inbox, mut pods, parts, news, board: _, view: _ } = self;
+        let News { mut seen, mut found, mut evictions, mut pulse } = news;
         // The node's part ends with this module, not with the process's shutdown: it speaks until the last pod has.
         let (_stop_node, node_shutdown) = Shutdown::new();
-        let mut parts: JoinSet<&'static str> = JoinSet::new();
-        task::spawn_in(&mut parts, tracing::info_span!("relist"), async move {
-            relist.run().await;
-            "relist"
-        });
-        task::spawn_in(&mut parts, tracing::info_span!("node"), async move {
-            node.run(node_shutdown).await;
-            "node"
-        });
-        task::spawn_in(&mut parts, tracing::info_span!("static_pods"), async move {
-            match static_pods.run().await {}
-        });
-        task::spawn_in(&mut parts, tracing::info_span!("clerk"), async move { match clerk.run().await {} });
-        task::spawn_in(&mut parts, tracing::info_span!("upkeep"), async move { match upkeep.run().await {} });
+        let mut parts = parts.spawn(node_shutdown);
         loop {
             tokio::select! {
                 change = inbox.recv() => match change {

@@ -12,6 +12,7 @@ use super::pod::dns::DnsSettings;
 use super::resources::cgroup::CgroupDriver;
 use super::runtime::cri::SocketEndpoint;
 use super::server;
+use super::static_pods::StaticPodConfig;
 use super::upkeep::UpkeepConfig;
 
 /// What is wrong, with its path in the file.
@@ -26,10 +27,8 @@ pub struct Config {
     pub upkeep: UpkeepConfig,
     /// What concerns pods.
     pub pods: PodSettings,
-    /// `staticPodPath`; empty: there are none.
-    pub static_pods: PathBuf,
-    /// `fileCheckFrequency`
-    pub static_pods_every: Duration,
+    /// `staticPodPath` and `fileCheckFrequency`
+    pub static_pods: StaticPodConfig,
     /// `rootDirectory`
     pub root_directory: PathBuf,
     /// `containerRuntimeEndpoint`
@@ -73,8 +72,10 @@ impl Config {
                     node,
                     upkeep,
                     pods,
-                    static_pods: PathBuf::from(&kubelet.static_pod_path),
-                    static_pods_every: kubelet.file_check_frequency.0,
+                    static_pods: StaticPodConfig {
+                        folder: PathBuf::from(&kubelet.static_pod_path),
+                        every: kubelet.file_check_frequency.0,
+                    },
                     root_directory: PathBuf::from(&file.root_directory),
                     runtime,
                     images,

@@ -19,6 +19,7 @@ pub mod security;
 pub mod state;
 pub mod status;
 pub mod summary;
+pub mod wanted;
 mod worker;
 
 pub(in crate::edged) use files::remove_log;

@@ -15,9 +15,10 @@ use tokio::task::JoinSet;
 
 use super::admission::Claim;
 use super::labels::CONFIG_SOURCE;
-use super::pod::actor::{PodActor, ReportAs, Wanted};
+use super::pod::actor::PodActor;
 use super::pod::context::PodContext;
 use super::pod::state::Ending;
+use super::pod::wanted::{ReportAs, Wanted};
 use super::relist::{Seen, changed};
 use super::sources::{ConfigRef, references};
 use super::static_pods::Found;

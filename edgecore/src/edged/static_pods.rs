@@ -30,6 +30,15 @@ const MAX_FILES: usize = 1_000;
 /// The pods of all files; `None` before they were read for the first time.
 pub type Found = Option<Arc<Vec<Arc<Pod>>>>;
 
+/// Where the files are.
+#[derive(Debug, Clone)]
+pub struct StaticPodConfig {
+    /// The folder. One that does not exist holds no pods.
+    pub folder: PathBuf,
+    /// Whatever tells of changes, the folder is read again so often: it may not be there yet, or be another machine's.
+    pub every: Duration,
+}
+
 /// Reads the folder.
 #[derive(Debug)]
 pub struct StaticPods {
@@ -45,15 +54,10 @@ pub struct StaticPods {
 // === impl StaticPods ===
 
 impl StaticPods {
-    /// Of `folder` (none when it is empty) on the node of this name. Whatever tells of changes, the folder is read again
-    /// `every` so often: it may not be there yet, or be one of another machine.
-    pub fn new(
-        folder: PathBuf,
-        every: Duration,
-        node: &str,
-        now: Timestamp,
-    ) -> (Self, watch::Receiver<Found>) {
+    /// Of the node of this name.
+    pub fn new(config: StaticPodConfig, node: &str, now: Timestamp) -> (Self, watch::Receiver<Found>) {
         let (found, receiver) = watch::channel(None);
+        let StaticPodConfig { folder, every } = config;
         let every = every.max(Duration::from_secs(1));
         (Self { folder, every, node: node.to_owned(), seen: now, found, told: BTreeMap::new() }, receiver)
     }
@@ -183,9 +187,8 @@ mod tests {
     #[tokio::test]
     async fn what_changes_is_read_again() {
         let dir = tempfile::tempdir().unwrap();
-        let every = Duration::from_secs(3600);
-        let (pods, mut found) =
-            StaticPods::new(dir.path().to_owned(), every, "edge-1", Timestamp::UNIX_EPOCH);
+        let config = StaticPodConfig { folder: dir.path().to_owned(), every: Duration::from_secs(3600) };
+        let (pods, mut found) = StaticPods::new(config, "edge-1", Timestamp::UNIX_EPOCH);
         let _running = chassis::task::spawn(tracing::Span::none(), async move {
             pods.run().await;
         });

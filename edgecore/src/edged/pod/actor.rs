@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -17,9 +17,10 @@ use super::context::PodContext;
 use super::files;
 use super::keeper::{Keeper, Verdicts};
 use super::observed::Observed;
-use super::state::{Ending, Next, PodState, Step};
+use super::state::{Next, PodState, Step};
 use super::status::{StatusInput, known_restarts, pod_status};
 use super::summary::PodSummary;
+use super::wanted::{ReportAs, Wanted};
 use super::worker::{Prepared, View, Worker};
 use crate::edged::admission::suits;
 use crate::edged::events::{Severity, about_container, about_pod};
@@ -30,52 +31,6 @@ use crate::flow::PodKey;
 const LOOK_INITIAL: Duration = Duration::from_secs(1);
 /// See [`LOOK_INITIAL`].
 const LOOK_MAX: Duration = Duration::from_secs(30);
-
-/// What one pod should be, and what has happened around it. The counters only ever grow.
-#[derive(Debug, Clone)]
-pub struct Wanted {
-    /// The pod as the cloud has it.
-    pub pod: Arc<Pod>,
-    /// The cloud has it no more.
-    pub gone: bool,
-    /// The runtime's list of the pod's containers has changed.
-    pub changes: u64,
-    /// A config map or secret that it uses has changed.
-    pub configs: u64,
-    /// The runtime answers again.
-    pub recoveries: u64,
-    /// The node wants the pod to be over.
-    pub ending: Option<Ending>,
-    /// Whom the cloud is told about.
-    pub report: ReportAs,
-}
-
-/// As which pod of the API a pod is reported.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum ReportAs {
-    /// It is one.
-    #[default]
-    Itself,
-    /// A static pod, shown by this one.
-    Mirror(PodKey),
-    /// A static pod that the API does not show yet.
-    Nobody,
-}
-
-impl Wanted {
-    /// A pod about which nothing has happened yet.
-    pub fn new(pod: Arc<Pod>) -> Self {
-        Self {
-            pod,
-            gone: false,
-            changes: 0,
-            configs: 0,
-            recoveries: 0,
-            ending: None,
-            report: ReportAs::Itself,
-        }
-    }
-}
 
 /// Runs one pod.
 #[derive(Debug)]

@@ -13,6 +13,7 @@
 mod ending;
 mod finished;
 mod memory;
+mod over;
 mod plan;
 mod restart;
 mod running;
@@ -35,10 +36,9 @@ pub use step::{Failure, Next, Step, StopReason, Success};
 
 use self::memory::ContainerMemory;
 use super::backoff::Retry;
-use super::containers::{Role, init_containers};
 use super::health::{Health, Note, Verdict, cared_for};
 use super::observed::{Observed, ObservedContainer};
-use crate::edged::runtime::{ContainerId, SandboxId};
+use crate::edged::runtime::SandboxId;
 
 /// Grace period of a pod that sets none: <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination>.
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
@@ -66,9 +66,6 @@ struct Preparation {
     due: Option<Instant>,
     retry: Option<Retry>,
 }
-
-/// Annotation of a pod that waits until somebody at the edge agrees to it: an update in the middle of a job does harm.
-const HOLD: &str = "edge.kubeedge.io/hold-upgrade";
 
 /// Everything that decides the next step of one pod.
 #[derive(Debug, Clone)]
@@ -141,33 +138,6 @@ impl PodState {
     /// Was part of a stopping pod removed already, so that its status can only be told from before?
     pub fn is_dismantled(&self) -> bool {
         self.dismantled
-    }
-
-    /// Why the pod has failed, where its containers do not tell.
-    pub fn ending(&self) -> Option<&Ending> {
-        self.ending.as_ref()
-    }
-
-    /// Whether somebody at the edge has to agree before anything of the pod is made: it is not held any more once it has
-    /// begun (spec edge-keadm-mapper 3.2).
-    pub fn is_held(&self) -> bool {
-        let annotations = self.pod.metadata.annotations.as_ref();
-        let asks = annotations.and_then(|all| all.get(HOLD)).is_some_and(|value| value == "true");
-        asks && !self.begun && !self.finished && !self.is_stopping()
-    }
-
-    /// The node wants the pod to be over. What has succeeded or failed already, or is being deleted, stays as it is.
-    pub fn fail(&mut self, ending: Ending) {
-        if !self.is_stopping() && !self.finished {
-            self.finished = true;
-            self.ending = Some(ending);
-            self.retry = None;
-        }
-    }
-
-    /// How long ago the pod was taken on, by the wall clock.
-    pub fn active_for(&mut self, time: Duration, now: Instant) {
-        self.active_since = now.checked_sub(time).unwrap_or(now);
     }
 
     /// How often container `name` had been restarted according to the store, for when its containers are lost.
@@ -278,14 +248,6 @@ impl PodState {
             Next::Wait(until) => Next::Wait(running::earliest(until, self.deadline())),
             other => other,
         }
-    }
-
-    /// When the pod is over, whatever its containers do:
-    /// <https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#detailed-behavior>.
-    fn deadline(&self) -> Option<Instant> {
-        let seconds = self.pod.spec.as_ref()?.active_deadline_seconds?;
-        let after = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
-        self.active_since.checked_add(after).filter(|_| !self.is_stopping() && !self.finished)
     }
 
     /// Should `step`, which is being performed, be broken off because something changed?
@@ -413,29 +375,6 @@ impl PodState {
         let seconds = self.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
         seconds.map_or(DEFAULT_GRACE, grace_seconds)
     }
-}
-
-/// Those of the running containers of a pod that ends whose turn it is: sidecars serve the others and so go after them,
-/// the last of the spec first. `at_once`: the grace period is over.
-/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#termination-with-sidecars>
-fn last_ones(state: &PodState, observed: &Observed, at_once: bool) -> Vec<ContainerId> {
-    let id = |container: &ObservedContainer| container.record.id.clone();
-    let spec = state.pod.spec.as_ref();
-    let sidecars: Vec<&str> = spec.map_or_else(Vec::new, |spec| {
-        let all = init_containers(spec).filter(|(role, _)| *role == Role::Sidecar);
-        all.map(|(_, container)| container.name.as_str()).collect()
-    });
-    let is_sidecar = |container: &&ObservedContainer| sidecars.contains(&container.record.name.as_str());
-    let others: Vec<ContainerId> =
-        observed.alive().filter(|container| at_once || !is_sidecar(container)).map(id).collect();
-    if !others.is_empty() {
-        return others;
-    }
-    let last = sidecars.iter().rev().find_map(|name| {
-        let alive: Vec<ContainerId> = observed.of(name).filter(|one| one.is_alive()).map(id).collect();
-        Some(alive).filter(|alive| !alive.is_empty())
-    });
-    last.unwrap_or_default()
 }
 
 /// Negative periods mean "at once".

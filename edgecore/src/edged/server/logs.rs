@@ -9,7 +9,6 @@ mod follow;
 mod options;
 mod printer;
 mod record;
-mod watch;
 
 use std::io;
 use std::sync::Arc;

@@ -30,9 +30,10 @@ pub struct Clerk {
 // === impl Clerk ===
 
 impl Clerk {
-    /// One with the newest list of what is to be done.
-    pub fn new(meta: MetaClient, errands: watch::Receiver<Vec<Errand>>, rng: Rng) -> Self {
-        Self { meta, errands, rng, handed_over: BTreeSet::new() }
+    /// One with nothing to do, and the place for the list of what is.
+    pub fn new(meta: MetaClient, rng: Rng) -> (watch::Sender<Vec<Errand>>, Self) {
+        let (list, errands) = watch::channel(Vec::new());
+        (list, Self { meta, errands, rng, handed_over: BTreeSet::new() })
     }
 
     /// Works for ever.

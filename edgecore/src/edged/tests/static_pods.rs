@@ -1,7 +1,6 @@
 //! Pods that files of the node describe: <https://kubernetes.io/docs/tasks/configure-pod-container/static-pod/>.
 
 use super::*;
-use crate::edged::pod::actor::ReportAs;
 
 impl Node {
     fn file(&self, image: &str) {
@@ -43,7 +42,6 @@ async fn a_static_pod_runs_without_the_cloud_and_is_shown_by_its_mirror() {
     pass(Duration::from_secs(300)).await;
     assert!(running(), "the mirror itself is not run: {:?}", node.runtime.running());
     assert_eq!(edge.meta.read(|book| book.created.len()), 1);
-    assert_eq!(ReportAs::default(), ReportAs::Itself);
 }
 
 #[tokio::test(start_paused = true)]

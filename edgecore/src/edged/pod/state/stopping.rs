@@ -2,7 +2,8 @@
 
 use tokio::time::Instant;
 
-use super::{Next, PodState, Step, StopReason, last_ones};
+use super::over::last_ones;
+use super::{Next, PodState, Step, StopReason};
 use crate::edged::pod::observed::Observed;
 
 pub(super) fn next(state: &PodState, observed: &Observed, kill_at: Instant, now: Instant) -> Next {

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::blocking;
 use super::file::{Log, Place};
-use super::watch::Watch;
+use crate::edged::folder_watch::Watch;
 use crate::edged::relist::Seen;
 use crate::edged::runtime::{ContainerId, ContainerState, Runtime, RuntimeError};
 

@@ -1,6 +1,7 @@
 //! The same with hooks and probes, whatever they come to.
 
 use super::*;
+use crate::edged::pod::containers::{Role, init_containers};
 use crate::edged::pod::health::Duty;
 use crate::edged::probe::ProbeKind;
 

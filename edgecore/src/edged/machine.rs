@@ -1,0 +1,35 @@
+//! The part of the machine that edged changes and measures besides the runtime.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::upkeep::gauges::Gauges;
+use super::upkeep::gauges::linux::LinuxGauges;
+use super::volumes::mounter::{LinuxMounter, Mounter};
+
+/// Where Linux mounts the cgroup file systems.
+const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// The part of the machine that edged changes besides the runtime; tests put something harmless in its place.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// Mounts volumes.
+    pub mounter: Arc<dyn Mounter>,
+    /// Where the cgroup file systems are mounted.
+    pub cgroups: PathBuf,
+    /// Tells how full it is.
+    pub gauges: Arc<dyn Gauges>,
+}
+
+// === impl Machine ===
+
+impl Machine {
+    /// This machine.
+    pub fn real() -> Self {
+        Self {
+            mounter: Arc::new(LinuxMounter),
+            cgroups: Path::new(CGROUPS).to_owned(),
+            gauges: Arc::new(LinuxGauges::new("/proc", CGROUPS)),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What an actor is told about its pod.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::state::Ending;
+use crate::flow::PodKey;
+
+/// What one pod should be, and what has happened around it. The counters only ever grow.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The pod as the cloud has it.
+    pub pod: Arc<Pod>,
+    /// The cloud has it no more.
+    pub gone: bool,
+    /// The runtime's list of the pod's containers has changed.
+    pub changes: u64,
+    /// A config map or secret that it uses has changed.
+    pub configs: u64,
+    /// The runtime answers again.
+    pub recoveries: u64,
+    /// The node wants the pod to be over.
+    pub ending: Option<Ending>,
+    /// Whom the cloud is told about.
+    pub report: ReportAs,
+}
+
+/// As which pod of the API a pod is reported.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ReportAs {
+    /// It is one.
+    #[default]
+    Itself,
+    /// A static pod, shown by this one.
+    Mirror(PodKey),
+    /// A static pod that the API does not show yet.
+    Nobody,
+}
+
+impl Wanted {
+    /// A pod about which nothing has happened yet.
+    pub fn new(pod: Arc<Pod>) -> Self {
+        Self {
+            pod,
+            gone: false,
+            changes: 0,
+            configs: 0,
+            recoveries: 0,
+            ending: None,
+            report: ReportAs::Itself,
+        }
+    }
+}
