@@ -108,6 +108,7 @@ fn with_port(get: &HTTPGetAction) -> HTTPGetAction {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
@@ -130,5 +131,27 @@ mod tests {
         let Hook::Invalid(problem) = hook(json!({"tcpSocket": {"port": 80}})) else { panic!("it is a hook") };
         assert_eq!(problem, "tcpSocket is not supported as a hook");
         assert!(matches!(hook(json!({})), Hook::Invalid(_)));
+    }
+
+    /// kubelet does not look at the status of the answer.
+    #[tokio::test]
+    async fn any_answer_will_do_for_a_request() {
+        let runtime = crate::edged::runtime::fake::FakeRuntime::new(chassis::clock::Clock::system()).client();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let hook = hook(json!({"httpGet": {"host": "127.0.0.1", "path": "/bye", "port": port}}));
+        let server = chassis::task::spawn(tracing::Span::none(), async move {
+            let (mut visitor, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 13];
+            visitor.read_exact(&mut request).await.unwrap();
+            visitor.write_all(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+            visitor.shutdown().await.unwrap();
+            request
+        });
+        let id = ContainerId("c".to_owned());
+        assert_eq!(hook.run(&runtime, &id, None).await, Ok(()));
+        assert_eq!(server.await.unwrap(), b"GET /bye HTTP");
+        let refused = hook.run(&runtime, &id, None).await.unwrap_err();
+        assert!(refused.ends_with("connect: connection refused"), "{refused}");
     }
 }

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,10 +20,9 @@ use super::state::{PodState, uses_host_network};
 use crate::edged::events::{Severity, about_container};
 use crate::edged::hook::Hook;
 use crate::edged::probe::ProbeKind;
-use crate::edged::probe::runner::Question;
 use crate::edged::probe::schedule::Schedule;
 use crate::edged::probe::spec::{Timing, probe_of};
-use crate::edged::probe::worker::ProbeWorker;
+use crate::edged::probe::worker::{Address, ProbeWorker};
 
 /// In the pod's directory.
 const NOTE: &str = "hooks.json";
@@ -55,7 +53,7 @@ struct Subject<'a> {
     pod: &'a Arc<Pod>,
     spec: &'a Container,
     container: &'a ObservedContainer,
-    ip: Option<IpAddr>,
+    address: Address,
 }
 
 // === impl Keeper ===
@@ -101,11 +99,11 @@ impl Keeper {
             };
             let key = (name, container.record.attempt, duty);
             let task = desk.tasks.remove(&key).unwrap_or_else(|| {
-                let ip = match uses_host_network(spec) {
-                    true => self.context.node.borrow().addresses.first().copied(),
-                    false => observed.ips.first().copied(),
+                let address = match uses_host_network(spec) {
+                    true => Address::Node(self.context.node.clone()),
+                    false => Address::Pod(observed.ips.first().copied()),
                 };
-                let subject = Subject { pod, spec: definition, container, ip };
+                let subject = Subject { pod, spec: definition, container, address };
                 start(&self.context, &desk.verdicts, duty, begin, &subject)
             });
             tasks.insert(key, task);
@@ -214,7 +212,7 @@ fn post_start(
     let (context, pod, name) = (context.clone(), subject.pod.clone(), subject.spec.name.clone());
     let id = subject.container.record.id.clone();
     let handler = subject.spec.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref());
-    let hook = handler.map(|handler| Hook::of(handler, subject.spec, subject.ip));
+    let hook = handler.map(|handler| Hook::of(handler, subject.spec, subject.address.ip()));
     async move {
         let ended = match hook {
             Some(hook) => Box::pin(hook.run(&context.runtime, &id, None)).await,
@@ -241,7 +239,7 @@ fn probe(context: &Arc<PodContext>, kind: ProbeKind, begin: Begin, subject: &Sub
     ProbeWorker {
         kind,
         schedule,
-        question: Question::of(probe, subject.spec, subject.ip),
+        address: subject.address.clone(),
         id,
         container: subject.spec.name.clone(),
         pod: subject.pod.clone(),

@@ -1,16 +1,30 @@
 //! The task of one probe: waits until it is due, asks, tells the verdict.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use chassis::task;
 use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ProbeKind;
 use super::runner::{Answer, Question};
 use super::schedule::{Outcome, Schedule};
+use super::spec::probe_of;
 use crate::edged::events::{Recorder, Severity, about_container};
+use crate::edged::node::NodeFacts;
+use crate::edged::pod::containers::find;
 use crate::edged::runtime::{ContainerId, Runtime};
+
+/// Where the container is reached.
+#[derive(Debug, Clone)]
+pub enum Address {
+    /// At its pod's own address, which it keeps.
+    Pod(Option<IpAddr>),
+    /// At the node's, which may become another one while it runs.
+    Node(watch::Receiver<NodeFacts>),
+}
 
 /// One probe of one running container.
 #[derive(Debug)]
@@ -19,18 +33,30 @@ pub struct ProbeWorker {
     pub kind: ProbeKind,
     /// When it is due.
     pub schedule: Schedule,
-    /// What is asked, or why nothing can be.
-    pub question: Result<Question, String>,
+    /// Where it is reached.
+    pub address: Address,
     /// Of whom.
     pub id: ContainerId,
     /// Its name in the pod.
     pub container: String,
-    /// The pod, for events.
+    /// The pod, with what is asked.
     pub pod: Arc<Pod>,
     /// Runs commands.
     pub runtime: Runtime,
     /// Told of bad answers.
     pub events: Recorder,
+}
+
+// === impl Address ===
+
+impl Address {
+    /// The address as it is now.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Pod(ip) => *ip,
+            Self::Node(facts) => facts.borrow().addresses.first().copied(),
+        }
+    }
 }
 
 // === impl ProbeWorker ===
@@ -52,10 +78,20 @@ impl ProbeWorker {
     }
 
     async fn ask(&self) -> Answer {
-        match &self.question {
+        match self.question() {
             Ok(question) => question.ask(&self.runtime, &self.id, self.schedule.timeout()).await,
-            Err(problem) => Answer::unknown(problem.clone()),
+            Err(problem) => Answer::unknown(problem),
         }
+    }
+
+    /// Put together anew each time: between two times it would only take room.
+    fn question(&self) -> Result<Question, String> {
+        let spec = self.pod.spec.as_ref();
+        let Some((_, container)) = spec.and_then(|spec| find(spec, &self.container)) else {
+            return Err("no such container".to_owned());
+        };
+        let Some(probe) = probe_of(&container, self.kind) else { return Err("no such probe".to_owned()) };
+        Question::of(probe, &container, self.address.ip())
     }
 
     async fn record(&self, answer: &Answer) {
@@ -83,6 +119,16 @@ mod tests {
     use crate::edged::probe::spec::Timing;
     use crate::edged::runtime::fake::FakeRuntime;
 
+    #[test]
+    fn a_pod_on_the_nodes_network_is_asked_where_the_node_is_now() {
+        let at = |ip: &str| vec![ip.parse().unwrap()];
+        let (node, facts) = watch::channel(NodeFacts { addresses: at("192.0.2.1"), ..NodeFacts::default() });
+        let address = Address::Node(facts);
+        assert_eq!(address.ip(), Some("192.0.2.1".parse().unwrap()));
+        node.send_modify(|facts| facts.addresses = at("192.0.2.9"));
+        assert_eq!(address.ip(), Some("192.0.2.9".parse().unwrap()));
+    }
+
     /// A pod must cost little while nothing happens, and a probe waits nearly all of its time.
     #[tokio::test(start_paused = true)]
     async fn a_probe_that_waits_is_small() {
@@ -97,7 +143,7 @@ mod tests {
         let worker = Box::new(ProbeWorker {
             kind: ProbeKind::Liveness,
             schedule: Schedule::new(ProbeKind::Liveness, timing, Instant::now()),
-            question: Ok(Question::Exec(vec!["check".to_owned()])),
+            address: Address::Pod(None),
             id: ContainerId("c".to_owned()),
             container: "app".to_owned(),
             pod: Arc::default(),
@@ -105,6 +151,6 @@ mod tests {
             events: Recorder::disabled("edge-1", clock),
         });
         let (own, task) = (size_of_val(&*worker), size_of_val(&worker.run(|_| {})));
-        assert!(own + task <= 768, "{own} and {task} bytes");
+        assert!(own + task <= 512, "{own} and {task} bytes");
     }
 }
