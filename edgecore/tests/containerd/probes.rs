@@ -105,6 +105,30 @@ async fn hooks_run_after_the_start_and_before_the_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_hook_that_edged_left_is_run_again() {
+    let containerd = Containerd::start(46).await;
+    let first = Edge::start(&containerd, &[]).await;
+    let hook = run(&["append", "/shared/log", "after the start", "2000"]);
+    let web = sharing(&containerd, "web", &["serve"], json!({"lifecycle": {"postStart": hook}}));
+    first.meta.apply(&web).await;
+    first.meta.until_event("Started").await;
+    let tasks = containerd.tasks();
+    drop(first);
+    let second = Edge::start(&containerd, std::slice::from_ref(&web)).await;
+    let waits = |status: &PodStatus| waiting_reason(status, "app").as_deref() == Some("ContainerCreating");
+    second.meta.until_status("web", "waiting for its hook", waits).await;
+    let status = second.meta.until_ready("web").await;
+    assert_eq!((containerd.tasks(), container(&status, "app").restart_count), (tasks, 0));
+    let text = std::fs::read_to_string(containerd.path("shared/log")).unwrap();
+    assert!(text.starts_with("after the start\n"), "{text:?}");
+    let note = std::fs::read_to_string(containerd.path("kubelet/pods/uid-web/hooks.json")).unwrap();
+    assert_eq!(note, r#"{"postStart":{}}"#);
+    second.meta.apply(&deleted(web)).await;
+    second.meta.until_gone("uid-web").await;
+    assert!(!containerd.path("kubelet/pods/uid-web").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_container_whose_hook_fails_is_ended() {
     let containerd = Containerd::start(44).await;
     let edge = Edge::start(&containerd, &[]).await;

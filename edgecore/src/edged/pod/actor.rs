@@ -2,7 +2,8 @@
 //!
 //! It is told what is wanted through a `watch` ([`Wanted`]): only the newest counts, so nothing can pile up and
 //! nobody waits for a pod that is busy. It tells MetaManager the pod's status whenever that has changed, and at the
-//! end that the pod is gone. It ends with its pod, or when `Wanted` is dropped, leaving its containers as they are.
+//! end that the pod is gone. Hooks and probes run in tasks of their own ([`super::keeper`]); what they come to is told at
+//! once, also while a step is being performed. It ends with its pod, or when `Wanted` is dropped, leaving its containers as they are.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -71,7 +71,7 @@ impl ProbeWorker {
             let verdict = self.schedule.take(answer.outcome, Instant::now());
             self.record(&answer).await;
             if let Some(verdict) = verdict {
-                tracing::info!(container = self.container, kind = %self.kind, verdict, text = answer.text, "probe");
+                tracing::info!(container = self.container, kind = %self.kind, verdict, "probe");
                 tell(verdict);
             }
         }

@@ -258,3 +258,26 @@ async fn a_hook_waits_for_the_runtime() {
     assert_eq!(node.runtime.running(), ["web/app#0"]);
     assert_eq!(node.runtime.calls("ExecSync"), 31);
 }
+
+/// Pod termination with sidecars: they are asked to end after the others; kubelet begins their hooks with those of the
+/// others, so that all fit into one grace period.
+#[tokio::test(start_paused = true)]
+async fn a_sidecars_hook_begins_with_the_others() {
+    let slow = Behaviour { stops_after: Some(Duration::from_secs(20)), ..Behaviour::default() };
+    let node = Node::new().with_image("slow:1", slow);
+    node.runtime.on_exec("drain side", ExecAnswer::after(Duration::from_secs(15)));
+    let edge = node.start(&[]).await;
+    let spec = json!({
+        "initContainers": [{"name": "side", "image": APP, "restartPolicy": "Always",
+            "lifecycle": {"preStop": run("drain side")}}],
+        "containers": [{"name": "app", "image": "slow:1"}]});
+    let web = pod("web", spec);
+    edge.meta.apply(&web).await;
+    edge.meta.until_ready("web").await;
+    let begin = Instant::now();
+    edge.meta.apply(&deleted(&web, 30)).await;
+    pass(Duration::from_secs(19)).await;
+    assert_eq!(node.runtime.running(), ["web/side#0", "web/app#0"]);
+    edge.meta.until_gone("uid-web").await;
+    assert_eq!((executed(&node, "drain side", begin), seconds_since(begin)), (vec![0], 20));
+}

@@ -72,6 +72,13 @@ impl Worker {
             let message = killing(why, name, view);
             self.context.events.record(about, Severity::Normal, "Killing", &message).await;
         }
+        if why == StopReason::PodEnds {
+            // Sidecars are asked to end after the others, but their hooks begin with those of the others, as kubelet
+            // has it: all of them share the grace period.
+            for container in view.observed.alive() {
+                drop(self.begin_pre_stop(container, kill_at, view));
+            }
+        }
         let stops = containers.iter().map(|id| self.stop_one(id, kill_at, view));
         for stopped in join_all(stops).await {
             if let Err(error) = stopped {
@@ -95,22 +102,36 @@ impl Worker {
 
     /// Runs the hook of a container that still runs, at most until `kill_at`.
     async fn pre_stop(&self, container: &ObservedContainer, kill_at: Instant, view: &View) {
+        let Some(mut has_ended) = self.begin_pre_stop(container, kill_at, view) else { return };
+        if timeout_at(kill_at, has_ended.wait_for(|ended| *ended)).await.is_err() {
+            let name = &container.record.name;
+            tracing::warn!(container = name, "preStop hook has used up the grace period");
+            let message = "PreStopHook failed: it did not end within the grace period";
+            let about = about_container(&view.pod, name);
+            self.context.events.record(about, Severity::Warning, "FailedPreStopHook", message).await;
+        }
+    }
+
+    /// Begins the hook of a container that still runs, unless it was begun; tells whether it has ended. `None`: it has
+    /// none, or no time for it.
+    fn begin_pre_stop(
+        &self,
+        container: &ObservedContainer,
+        kill_at: Instant,
+        view: &View,
+    ) -> Option<watch::Receiver<bool>> {
         let (name, id) = (&container.record.name, &container.record.id);
-        let Some(spec) = &view.pod.spec else { return };
-        let Some(definition) = lasting_container(spec, name) else { return };
-        let lifecycle = definition.lifecycle.as_ref();
-        let Some(handler) = lifecycle.and_then(|lifecycle| lifecycle.pre_stop.as_ref()) else { return };
-        if container.record.state != ContainerState::Running {
-            return;
+        let spec = view.pod.spec.as_ref()?;
+        let definition = lasting_container(spec, name)?;
+        let handler = definition.lifecycle.as_ref()?.pre_stop.as_ref()?;
+        if container.record.state != ContainerState::Running || kill_at <= Instant::now() {
+            return None;
         }
         let ip = match uses_host_network(spec) {
             true => self.context.node.borrow().addresses.first().copied(),
             false => view.observed.ips.first().copied(),
         };
-        if kill_at <= Instant::now() {
-            return;
-        }
-        let mut has_ended = self.pre_stops.begin(id, || {
+        Some(self.pre_stops.begin(id, || {
             let limit = kill_at.saturating_duration_since(Instant::now()).max(MINIMUM_GRACE);
             let (hook, context) = (Hook::of(handler, definition, ip), self.context.clone());
             let (id, pod, name) = (id.clone(), view.pod.clone(), name.clone());
@@ -121,13 +142,7 @@ impl Worker {
                 let about = about_container(&pod, &name);
                 context.events.record(about, Severity::Warning, "FailedPreStopHook", &message).await;
             }
-        });
-        if timeout_at(kill_at, has_ended.wait_for(|ended| *ended)).await.is_err() {
-            tracing::warn!(container = name, "preStop hook has used up the grace period");
-            let message = "PreStopHook failed: it did not end within the grace period";
-            let about = about_container(&view.pod, name);
-            self.context.events.record(about, Severity::Warning, "FailedPreStopHook", message).await;
-        }
+        }))
     }
 }
 

@@ -125,4 +125,17 @@ mod tests {
         assert!(target("Localhost", 1).is_on_host_of(&target("localhost", 2)));
         assert!(!target("10.1.0.2", 1).is_on_host_of(&target("10.1.0.3", 1)));
     }
+
+    proptest::proptest! {
+        /// Both come from the container or its pod, and are anything.
+        #[test]
+        fn whatever_path_and_location_are_the_request_is_one(path in ".*", location in ".*") {
+            let here = Target::new(false, "10.1.0.2", 8080, &path);
+            for target in std::iter::once(here.clone()).chain(here.join(&location)) {
+                proptest::prop_assert!(target.path.starts_with('/'));
+                let request = http::Request::get(&target.path).body(());
+                proptest::prop_assert!(request.is_ok(), "{target}: {request:?}");
+            }
+        }
+    }
 }
