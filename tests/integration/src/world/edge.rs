@@ -12,6 +12,7 @@ use chassis::rng::Rng;
 use edgecore::app::{App, Environment};
 use edgecore::edged::Machine;
 use edgecore::edged::runtime::fake::{Behaviour, FakeRuntime};
+use edgecore::edged::upkeep::gauges::testing::FakeGauges;
 use edgecore::edged::volumes::mounter::testing::FakeMounter;
 use edgecore::settings;
 use http::{HeaderMap, HeaderValue};
@@ -58,7 +59,11 @@ impl Edge {
             net: net.clone(),
             runtime,
             // The mount table lives as long as the machine, not as long as EdgeCore.
-            machine: Machine { mounter: Arc::new(FakeMounter::default()), cgroups },
+            machine: Machine {
+                mounter: Arc::new(FakeMounter::default()),
+                cgroups,
+                gauges: Arc::new(FakeGauges::default()),
+            },
             disk,
             clock: clock.clone(),
             rng: rng.clone(),
