@@ -13,7 +13,6 @@ mod streams;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -236,8 +235,6 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     fn images(&self) -> Reply<'_, Vec<Image>>;
     /// Removes an image, by id, with all its names. No error when it is gone already.
     fn remove_image<'a>(&'a self, id: &'a str) -> Reply<'a, ()>;
-    /// Directories of the runtime that hold images, one for each file system.
-    fn image_directories(&self) -> Reply<'_, Vec<PathBuf>>;
     /// The image that the runtime makes sandboxes of, as it is configured; `None` where it does not say.
     fn sandbox_image(&self) -> Reply<'_, Option<String>>;
     /// Brings an image onto this node; gives the id under which it is known.

@@ -106,9 +106,6 @@ impl ContainerRuntime for Switch {
     fn remove_image<'a>(&'a self, _: &'a str) -> Reply<'a, ()> {
         unused()
     }
-    fn image_directories(&self) -> Reply<'_, Vec<PathBuf>> {
-        unused()
-    }
     fn sandbox_image(&self) -> Reply<'_, Option<String>> {
         unused()
     }

@@ -11,7 +11,6 @@ mod stats;
 mod streams;
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -320,14 +319,6 @@ impl ContainerRuntime for CriRuntime {
             let request = RemoveImageRequest { image: Some(image_spec(id)) };
             let answer = self.call("RemoveImage", self.images.clone().remove_image(request)).await;
             gone_is_fine(answer.map(drop))
-        }
-        .boxed()
-    }
-
-    fn image_directories(&self) -> Reply<'_, Vec<PathBuf>> {
-        async move {
-            let parts = stats::images(self).await?.into_iter().filter(|part| !part.mount_point.is_empty());
-            Ok(parts.map(|part| PathBuf::from(part.mount_point)).collect())
         }
         .boxed()
     }

@@ -233,6 +233,24 @@ async fn a_volume_over_its_limit_costs_the_pod_and_no_other() {
     assert_eq!(node.runtime.running(), ["good/app#0"]);
 }
 
+/// <https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/#resource-emphemeralstorage-consumption>
+#[tokio::test(start_paused = true)]
+async fn what_a_container_writes_over_its_image_counts() {
+    let node = Node::new();
+    let with_limit = |name: &str, limit: u64| {
+        let resources = json!({"limits": {"ephemeral-storage": limit.to_string()}});
+        pod(name, json!({"containers": [{"name": "app", "image": APP, "resources": resources}]}))
+    };
+    // Each container of this runtime has written so much; its log and the folder of it take the rest.
+    let written = crate::edged::runtime::fake::observe::WRITTEN;
+    let edge =
+        with(&node, &[with_limit("tight", written - 1), with_limit("wide", written + (1 << 20))]).await;
+    let status = edge.meta.until_status("tight", "failed", failed).await;
+    assert!(status.message.unwrap().starts_with("Pod ephemeral local storage usage exceeds the total limit"));
+    pass(Duration::from_secs(130)).await;
+    assert_eq!(node.runtime.running(), ["wide/app#0"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn under_memory_pressure_pods_that_ask_for_nothing_are_not_taken_on() {
     let mut node = Node::new();

@@ -40,7 +40,7 @@ use self::rank::{Candidate, is_critical, rank};
 use self::storage::{exceeded, has_limits};
 use self::thresholds::{Pressure, Signal, Threshold};
 use super::dead::Undertaker;
-use super::gauges::{FileSystem, Gauges};
+use super::gauges::{FileSystem, Gauges, Room};
 use super::images::ImageCleaner;
 use crate::edged::events::{Recorder, Severity, about_node};
 use crate::edged::pod::state::Ending;
@@ -270,7 +270,7 @@ impl Evictor {
 
     /// `None`: the runtime cannot be asked, or measuring failed.
     async fn measure(&self, pods: Vec<(String, Listed)>, extent: Extent) -> Option<Vec<Candidate>> {
-        let subjects = match self.subjects(pods).await {
+        let subjects = match self.subjects(pods, extent).await {
             Ok(subjects) => subjects,
             Err(error) => {
                 tracing::warn!(%error, "pods cannot be measured");
@@ -288,13 +288,22 @@ impl Evictor {
         tokio::task::spawn_blocking(work).await.ok()
     }
 
-    async fn subjects(&self, pods: Vec<(String, Listed)>) -> Result<Vec<Subject>, RuntimeError> {
+    async fn subjects(
+        &self,
+        pods: Vec<(String, Listed)>,
+        extent: Extent,
+    ) -> Result<Vec<Subject>, RuntimeError> {
         let containers = self.tools.runtime.containers(None).await?;
+        let mut layers = match extent {
+            Extent::Storage => layers(&self.tools.runtime).await?,
+            Extent::Groups => BTreeMap::new(),
+        };
         let subjects = pods.into_iter().map(|(uid, listed)| {
             let mine =
                 containers.iter().filter(|one| one.pod.uid == uid && one.state == ContainerState::Running);
             Subject {
                 containers: mine.map(|one| (one.name.clone(), one.id.0.clone())).collect(),
+                layers: layers.remove(&uid).unwrap_or_default(),
                 pod: listed.pod,
                 uid,
             }
@@ -308,8 +317,9 @@ impl Evictor {
             return Readings::new();
         }
         if self.images.is_none() {
-            let directories = self.tools.runtime.image_directories().await;
-            self.images = directories.ok().and_then(|directories| directories.into_iter().next());
+            let systems = self.tools.runtime.image_fs().await;
+            self.images =
+                systems.ok().and_then(|systems| Some(systems.into_iter().next()?.mount_point.into()));
         }
         let (gauges, root, images) =
             (self.tools.gauges.clone(), self.config.root.clone(), self.images.clone());
@@ -337,4 +347,16 @@ impl Evictor {
         ];
         all.into_iter().filter_map(|(signal, level)| Some((signal, level?))).collect()
     }
+}
+
+/// What containers have written over their images, by pod and name. One that has ended still takes its room.
+async fn layers(runtime: &Runtime) -> Result<BTreeMap<String, BTreeMap<String, Room>>, RuntimeError> {
+    let mut found: BTreeMap<String, BTreeMap<String, Room>> = BTreeMap::new();
+    for stats in runtime.container_stats().await? {
+        let Some(layer) = stats.writable_layer else { continue };
+        let room = found.entry(stats.pod.uid).or_default().entry(stats.name).or_default();
+        let (bytes, inodes) = (layer.used.unwrap_or_default(), layer.inodes_used.unwrap_or_default());
+        *room = room.plus(Room { bytes, inodes });
+    }
+    Ok(found)
 }

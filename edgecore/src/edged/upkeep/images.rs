@@ -176,13 +176,12 @@ impl ImageKeeper {
     }
 
     async fn file_system(&self) -> Result<FileSystem, ImageGcError> {
-        let directories = self.runtime.image_directories().await?;
-        let Some(directory) = directories.into_iter().next() else {
+        let Some(images) = self.runtime.image_fs().await?.into_iter().next() else {
             return Err(ImageGcError::Unreadable("the runtime names none".to_owned()));
         };
-        let (gauges, path): (_, PathBuf) = (self.gauges.clone(), directory.clone());
+        let (gauges, path) = (self.gauges.clone(), PathBuf::from(&images.mount_point));
         let read = tokio::task::spawn_blocking(move || gauges.file_system(&path)).await.ok().flatten();
-        read.ok_or_else(|| ImageGcError::Unreadable(directory.display().to_string()))
+        read.ok_or(ImageGcError::Unreadable(images.mount_point))
     }
 
     /// Takes note of the images that pods name; asks the runtime for nothing but the list.

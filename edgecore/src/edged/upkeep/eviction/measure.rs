@@ -1,5 +1,6 @@
 //! Measures what pods use: cgroups for memory and processes, directories for storage. Everything here may block.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use super::usage::{ContainerUsage, Usage};
 use crate::edged::pod::sandbox_config::log_directory;
 use crate::edged::resources::QosClass;
 use crate::edged::resources::cgroup::PodCgroups;
-use crate::edged::upkeep::gauges::{Gauges, tree};
+use crate::edged::upkeep::gauges::{Gauges, Room, tree};
 use crate::flow::PodKey;
 
 /// Where things are.
@@ -39,6 +40,8 @@ pub(super) struct Subject {
     pub(super) pod: Arc<Pod>,
     /// Its running containers: name and id.
     pub(super) containers: Vec<(String, String)>,
+    /// What its containers have written over their images, by name, as the runtime says.
+    pub(super) layers: BTreeMap<String, Room>,
 }
 
 pub(super) fn measure(gauges: &dyn Gauges, places: &Places, subject: &Subject, extent: Extent) -> Usage {
@@ -74,8 +77,9 @@ fn storage(places: &Places, subject: &Subject) -> Usage {
     let Some(spec) = &subject.pod.spec else { return usage };
     let inits = spec.init_containers.iter().flatten().map(|container| &container.name);
     for name in inits.chain(spec.containers.iter().map(|container| &container.name)) {
+        let layer = subject.layers.get(name).copied().unwrap_or_default();
         let logs = tree(&logs.join(name));
-        usage.containers.insert(name.clone(), ContainerUsage { logs, ..ContainerUsage::default() });
+        usage.containers.insert(name.clone(), ContainerUsage { logs, layer, ..ContainerUsage::default() });
     }
     let directory = places.pods.join(&subject.uid).join("volumes/kubernetes.io~empty-dir");
     for volume in spec.volumes.iter().flatten() {
