@@ -182,8 +182,9 @@ impl Outbox {
 
     /// One pass over everything that is due.
     async fn flush(&mut self) -> Result<(), StoreError> {
-        let states = self.with_unwritten(self.store.states().await?);
+        // In this order: of a pod whose removal is read here, the last status, which came before it, is read as well.
         let queue = self.store.queued(QUEUE_PAGE).await?;
+        let states = self.with_unwritten(self.store.states().await?);
         let keys: HashSet<&str> = states
             .iter()
             .map(|state| state.key.as_str())

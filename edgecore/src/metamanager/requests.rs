@@ -105,8 +105,8 @@ impl Requests {
                 let key = path(&pod, ResourceKind::Pod).to_string();
                 let change =
                     Change::Enqueue { kind: QueueKind::PodGone, key, value: pod.uid.clone().into_bytes() };
+                // What is known of it is forgotten when the cloud has let it go: until then its last status may wait.
                 self.unwritten.put(format!("gone {}", pod.uid), change);
-                self.unwritten.put(format!("forget {}", pod.uid), Change::ForgetPod { uid: pod.uid });
                 Ok(())
             }
             MetaRequest::Event(event) => self.file_event(&event),

@@ -20,3 +20,18 @@ async fn a_restart_begins_with_the_status_that_was_reported_last() {
         assert_eq!(pods[0].status.as_ref().unwrap().message.as_deref(), Some("failed"));
     }
 }
+
+/// Kubernetes: "the kubelet transitions deleted Pods to a terminal phase before their deletion from the API server"
+/// (<https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase>).
+#[tokio::test(start_paused = true)]
+async fn how_a_pod_ended_is_told_before_it_goes() {
+    let mut rig = Rig::start(vec![stored_pod()]).await;
+    rig.restored().await;
+    rig.connect().await;
+    rig.edged.report_pod_status(web(), status("succeeded")).await.unwrap();
+    rig.edged.pod_gone(web()).await.unwrap();
+    let patch = rig.accept_patch("default/podpatch/web").await;
+    let Content::Text(text) = &patch.content else { panic!("{patch:?}") };
+    assert!(text.contains("succeeded"), "{text}");
+    rig.asked(Operation::Delete, "default/pod/web").await;
+}
