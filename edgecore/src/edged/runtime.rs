@@ -143,6 +143,8 @@ pub struct ContainerStatus {
     pub annotations: std::collections::BTreeMap<String, String>,
     /// Path in the container and path on the node of each mount.
     pub mounts: Vec<(String, String)>,
+    /// Where its log is on the node; empty: it has none.
+    pub log_path: String,
 }
 
 /// What a command that was run inside a container left.

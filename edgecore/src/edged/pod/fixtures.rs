@@ -62,6 +62,7 @@ pub(super) fn running(pod: &Pod, name: &str, attempt: u32, sandbox: u32) -> Obse
         image_id: "sha256:app".to_owned(),
         annotations: [(CONTAINER_HASH.to_owned(), hash)].into(),
         mounts: Vec::new(),
+        log_path: String::new(),
     };
     ObservedContainer { record, status, last_words: None }
 }

@@ -69,8 +69,34 @@ pub fn pod_status(input: &StatusInput<'_>) -> PodStatus {
         ephemeral_container_statuses: non_empty(containers::ephemeral_statuses(spec, input)),
         ..PodStatus::default()
     };
+    share_room_for_messages(spec, &mut status);
     status.conditions = Some(conditions::conditions(spec, &status, phase, input));
     status
+}
+
+/// What the last messages of all containers of a pod have together:
+/// <https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/>.
+const MESSAGES: usize = 12 * 1024;
+
+/// Cuts messages so that each container has the same room.
+fn share_room_for_messages(spec: &PodSpec, status: &mut PodStatus) {
+    let ephemeral = spec.ephemeral_containers.iter().flatten().count();
+    let count = spec.containers.len() + spec.init_containers.iter().flatten().count() + ephemeral;
+    let room = MESSAGES / count.max(1);
+    let lists = [
+        &mut status.init_container_statuses,
+        &mut status.container_statuses,
+        &mut status.ephemeral_container_statuses,
+    ];
+    for container in lists.into_iter().flatten().flatten() {
+        for state in [&mut container.state, &mut container.last_state].into_iter().flatten() {
+            let message = state.terminated.as_mut().and_then(|terminated| terminated.message.as_mut());
+            if let Some(message) = message.filter(|message| message.len() > room) {
+                let end = (0..=room).rev().find(|end| message.is_char_boundary(*end));
+                message.truncate(end.unwrap_or_default());
+            }
+        }
+    }
 }
 
 /// An empty list is left out of the JSON, as Kubernetes does.

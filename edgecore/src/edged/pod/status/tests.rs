@@ -166,6 +166,23 @@ fn what_a_container_said_last_is_its_message() {
 }
 
 #[test]
+fn many_containers_have_less_room_for_their_last_messages() {
+    let names: Vec<String> = (0..12).map(|n| format!("c{n}")).collect();
+    let containers: Vec<_> = names.iter().map(|name| json!({"name": name, "image": "app:1"})).collect();
+    let pod = pod(json!({"restartPolicy": "Never", "containers": containers}));
+    let spoke = |name: &String| {
+        let mut spoke = exited(&pod, name, 0, 0, 1);
+        spoke.last_words = Some(format!("{}\u{fc}{0}", "x".repeat(1023)));
+        spoke
+    };
+    let status = status(&pod, &observed(names.iter().map(spoke).collect()));
+    for container in status.container_statuses.as_ref().unwrap() {
+        let ended = container.state.as_ref().unwrap().terminated.as_ref().unwrap();
+        assert_eq!(ended.message.as_deref(), Some("x".repeat(1023).as_str()), "no half letter");
+    }
+}
+
+#[test]
 fn on_the_nodes_network_a_pod_has_the_nodes_address() {
     let pod = pod(json!({"hostNetwork": true, "containers": [{"name": "a", "image": "app:1"}]}));
     let mut seen = observed(vec![running(&pod, "a", 0, 0)]);
