@@ -145,6 +145,11 @@ impl<S: ConfigSource> Volumes<S> {
                     done.read_only.extend(read_only.then(|| name.clone()));
                     self.behind(pod, &claim).await.map_err(|cause| VolumeError::not_ready(&name, cause))?
                 }
+                // They are made of objects: what a container wrote would be gone with their next version.
+                Kind::Files(files) => {
+                    done.read_only.insert(name.clone());
+                    Kind::Files(files)
+                }
                 other => other,
             };
             let task = task(&name, kind, &pod_dir, &inputs)?;

@@ -76,7 +76,8 @@ fn plain_mount() -> Value {
 #[tokio::test]
 async fn a_config_map_is_mounted_and_follows_its_object() {
     let node = Node::fake(source());
-    let pod = pod(json!({"configMap": {"name": "cm"}}), json!({"mountPath": "v", "readOnly": true}));
+    // "A ConfigMap is always mounted as readOnly": <https://kubernetes.io/docs/concepts/storage/volumes/#configmap>.
+    let pod = pod(json!({"configMap": {"name": "cm"}}), json!({"mountPath": "v"}));
     let volumes = node.set_up(&pod).await.unwrap();
     let path = node.volume("configmap");
     assert_eq!(fs::read_to_string(path.join("key")).unwrap(), "value");
