@@ -8,6 +8,9 @@ use crate::edged::runtime::{
     SandboxRecord,
 };
 
+/// Exit code of a process that was killed: 128 + SIGKILL.
+const KILLED: i32 = 137;
+
 /// Sandboxes and containers of one pod, as last read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observed {
@@ -75,7 +78,8 @@ impl Observed {
             self.containers.iter().map(|container| (&container.record.id, container)).collect();
         let mut containers = Vec::with_capacity(records.len());
         for record in records {
-            match known.remove(&record.id).filter(|known| known.record.state == record.state) {
+            let known = known.remove(&record.id);
+            match known.filter(|known| known.record.state == record.state && !known.may_be_explained()) {
                 Some(known) => containers.push(known.clone()),
                 None => containers.extend(ObservedContainer::read(record, runtime).await?),
             }
@@ -111,6 +115,12 @@ impl ObservedContainer {
             _ => None,
         };
         Ok(Some(Self { record, status, last_words }))
+    }
+
+    /// Was it killed, and the runtime has not said why? It learns that the kernel was out of memory a moment later or
+    /// sooner than that the process has ended.
+    fn may_be_explained(&self) -> bool {
+        self.is_exited() && self.status.exit_code == KILLED && self.status.reason != "OOMKilled"
     }
 
     /// May its process be alive?

@@ -149,6 +149,11 @@ impl FakeRuntime {
         self.happened();
     }
 
+    /// Says why the container of this name has ended, as a runtime may that learns it later.
+    pub fn explain(&self, name: &str, reason: &'static str) {
+        self.world().explain(name, reason);
+    }
+
     /// Every process dies at once; what is on disk stays.
     pub fn power_cut(&self) {
         self.world().power_cut();

@@ -77,6 +77,25 @@ async fn a_container_that_cannot_start_says_so() {
     assert!((3..=6).contains(&node.runtime.calls("StartContainer")), "it is tried again, but not in a hurry");
 }
 
+/// The runtime learns from one source that memory was short and from another that the process has ended, and of the end
+/// often first. <https://kubernetes.io/docs/tasks/configure-pod-container/assign-memory-resource/>
+#[tokio::test(start_paused = true)]
+async fn a_container_that_was_killed_for_its_memory_says_so_when_the_runtime_knows() {
+    let node = Node::new();
+    let edge = node.start(&[]).await;
+    let containers = json!([{"name": "app", "image": APP}, {"name": "other", "image": APP}]);
+    edge.meta.apply(&pod("web", json!({"restartPolicy": "Never", "containers": containers}))).await;
+    edge.meta.until_ready("web").await;
+    let reason = |status: &k8s_openapi::api::core::v1::PodStatus| {
+        container(status, "app").state.clone()?.terminated?.reason
+    };
+    node.runtime.exit("app", 137);
+    edge.meta.until_status("web", "killed", |status| reason(status).as_deref() == Some("Error")).await;
+    node.runtime.explain("app", "OOMKilled");
+    node.runtime.exit("other", 0);
+    edge.meta.until_status("web", "explained", |status| reason(status).as_deref() == Some("OOMKilled")).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_outage_of_the_runtime_costs_nothing_but_time() {
     let node = Node::new();

@@ -155,6 +155,12 @@ impl World {
         container.end(code, if code == 0 { "Completed" } else { "Error" }, wall);
     }
 
+    pub(super) fn explain(&mut self, name: &str, reason: &'static str) {
+        for container in self.containers.iter_mut().filter(|container| container.name() == name) {
+            container.reason = reason;
+        }
+    }
+
     pub(super) fn power_cut(&mut self) {
         let wall = self.nanoseconds();
         for sandbox in &mut self.sandboxes {
