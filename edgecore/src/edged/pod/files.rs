@@ -18,13 +18,22 @@ const HOSTS: &str = "/etc/hosts";
 const STANDARD_HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n\
     fe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n";
 
+/// What the hosts file is made of, besides the pod.
+#[derive(Debug, Clone, Default)]
+pub(super) struct HostNames<'a> {
+    /// The pod's addresses.
+    pub(super) ips: &'a [IpAddr],
+    /// The pod's own domain, where it has a subdomain.
+    pub(super) domain: Option<String>,
+}
+
 /// Makes the files of `container` under `pod_dir` and gives the mounts that show them to it.
 pub(super) async fn container_files(
     pod_dir: &Path,
     pod: &Pod,
     container: &Container,
     attempt: u32,
-    ips: &[IpAddr],
+    names: &HostNames<'_>,
 ) -> io::Result<Vec<Mount>> {
     let mut mounts = Vec::new();
     let mounted = |path: &str| {
@@ -33,7 +42,7 @@ pub(super) async fn container_files(
     if !mounted(HOSTS) {
         let hosts = pod_dir.join("etc-hosts");
         tokio::fs::create_dir_all(pod_dir).await?;
-        tokio::fs::write(&hosts, hosts_file(pod, ips).await).await?;
+        tokio::fs::write(&hosts, hosts_file(pod, names).await).await?;
         readable_by_all(&hosts, 0o644).await?;
         mounts.push(mount(HOSTS, &hosts));
     }
@@ -104,7 +113,7 @@ fn mount(container_path: &str, host_path: &Path) -> Mount {
     }
 }
 
-async fn hosts_file(pod: &Pod, ips: &[IpAddr]) -> String {
+async fn hosts_file(pod: &Pod, names: &HostNames<'_>) -> String {
     let empty = PodSpec::default();
     let spec = pod.spec.as_ref().unwrap_or(&empty);
     let mut text = if uses_host_network(spec) {
@@ -112,17 +121,17 @@ async fn hosts_file(pod: &Pod, ips: &[IpAddr]) -> String {
         format!("# Kubernetes-managed hosts file (host network).\n{nodes}")
     } else {
         let name = host_name(spec, pod.metadata.name.as_deref().unwrap_or_default());
-        own_hosts(&name, spec.subdomain.as_deref(), ips)
+        own_hosts(&name, names)
     };
     text.push_str(&aliases(spec));
     text
 }
 
-fn own_hosts(name: &str, subdomain: Option<&str>, ips: &[IpAddr]) -> String {
+fn own_hosts(name: &str, names: &HostNames<'_>) -> String {
     let mut text = format!("# Kubernetes-managed hosts file.\n{STANDARD_HOSTS}");
-    for ip in ips {
-        match subdomain.filter(|subdomain| !subdomain.is_empty()) {
-            Some(subdomain) => text.push_str(&format!("{ip}\t{name}.{subdomain}\t{name}\n")),
+    for ip in names.ips {
+        match &names.domain {
+            Some(domain) => text.push_str(&format!("{ip}\t{name}.{domain}\t{name}\n")),
             None => text.push_str(&format!("{ip}\t{name}\n")),
         }
     }
@@ -154,7 +163,8 @@ mod tests {
         .unwrap();
         let container = &pod.spec.as_ref().unwrap().containers[0];
         let ips = ["10.1.0.7".parse().unwrap()];
-        let mounts = container_files(dir.path(), &pod, container, 1, &ips).await.unwrap();
+        let names = HostNames { ips: &ips, domain: None };
+        let mounts = container_files(dir.path(), &pod, container, 1, &names).await.unwrap();
         assert_eq!(mounts[0].container_path, "/etc/hosts");
         let hosts = std::fs::read_to_string(&mounts[0].host_path).unwrap();
         assert!(hosts.contains("127.0.0.1\tlocalhost\n") && hosts.contains("10.1.0.7\tweb\n"), "{hosts}");
@@ -164,13 +174,22 @@ mod tests {
         assert_eq!(mode & 0o777, 0o666);
     }
 
+    #[test]
+    fn a_pod_with_a_subdomain_has_its_full_name_first() {
+        let ips = ["10.1.0.7".parse().unwrap()];
+        let names = HostNames { ips: &ips, domain: Some("db.shop.svc.cluster.local".to_owned()) };
+        let hosts = own_hosts("web", &names);
+        assert!(hosts.ends_with("10.1.0.7\tweb.db.shop.svc.cluster.local\tweb\n"), "{hosts}");
+    }
+
     #[tokio::test]
     async fn what_the_pod_mounts_itself_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         let container: Container = serde_json::from_value(json!({"name": "app", "volumeMounts": [
             {"name": "h", "mountPath": "/etc/hosts"}, {"name": "t", "mountPath": "/dev/termination-log"}]}))
         .unwrap();
-        let mounts = container_files(dir.path(), &Pod::default(), &container, 0, &[]).await.unwrap();
+        let mounts =
+            container_files(dir.path(), &Pod::default(), &container, 0, &HostNames::default()).await.unwrap();
         assert!(mounts.is_empty());
     }
 

@@ -15,8 +15,10 @@ use super::state::uses_host_network;
 use crate::edged::labels;
 use crate::flow::PodKey;
 
-/// Longest host name that the kernel takes.
+/// Longest host name that a pod has (RFC 1123's label).
 const MAX_HOST_NAME: usize = 63;
+/// Longest host name that the kernel takes (`HOST_NAME_MAX`, sethostname(2)).
+const MAX_FULL_NAME: usize = 64;
 
 /// Everything about a sandbox that is not in the pod.
 #[derive(Debug, Clone)]
@@ -33,6 +35,8 @@ pub struct SandboxInput<'a> {
     pub cgroup_parent: String,
     /// How it resolves names.
     pub dns: DnsConfig,
+    /// `clusterDomain`, for its full name.
+    pub cluster_domain: &'a str,
     /// When edged first saw the pod.
     pub seen: Timestamp,
 }
@@ -53,7 +57,7 @@ pub fn sandbox_config(input: SandboxInput<'_>) -> PodSandboxConfig {
             namespace: input.key.namespace.clone(),
             attempt: input.attempt,
         }),
-        hostname: if uses_host_network(spec) { String::new() } else { host_name(spec, &input.key.name) },
+        hostname: kernel_host_name(spec, input.key, input.cluster_domain).unwrap_or_default(),
         log_directory: input.log_directory.to_string_lossy().into_owned(),
         dns_config: Some(input.dns),
         port_mappings: port_mappings(spec),
@@ -74,6 +78,36 @@ pub fn host_name(spec: &PodSpec, pod_name: &str) -> String {
     let name = spec.hostname.as_deref().filter(|name| !name.is_empty()).unwrap_or(pod_name);
     let cut: String = name.chars().take(MAX_HOST_NAME).collect();
     cut.trim_end_matches(['-', '.']).to_owned()
+}
+
+/// The domain of a pod that has a subdomain:
+/// <https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/#pod-s-hostname-and-subdomain-fields>.
+pub fn pod_domain(spec: &PodSpec, namespace: &str, cluster_domain: &str) -> Option<String> {
+    let subdomain = spec.subdomain.as_deref().filter(|subdomain| !subdomain.is_empty())?;
+    Some(format!("{subdomain}.{namespace}.svc.{cluster_domain}"))
+}
+
+/// What the pod's kernel says its name is: the short name, or with `setHostnameAsFQDN` the full one; empty on the node's
+/// network, where the node's own name is left alone.
+///
+/// # Errors
+/// The full name is longer than the kernel takes; the message is for the pod's event.
+pub fn kernel_host_name(spec: &PodSpec, key: &PodKey, cluster_domain: &str) -> Result<String, String> {
+    if uses_host_network(spec) {
+        return Ok(String::new());
+    }
+    let short = host_name(spec, &key.name);
+    let domain = pod_domain(spec, &key.namespace, cluster_domain);
+    let Some(domain) = domain.filter(|_| spec.set_hostname_as_fqdn == Some(true)) else { return Ok(short) };
+    let full = format!("{short}.{domain}");
+    if full.len() > MAX_FULL_NAME {
+        return Err(format!(
+            "Failed to construct FQDN from Pod hostname and cluster domain, FQDN {full} is too long ({MAX_FULL_NAME} \
+             characters is the max, {} characters requested)",
+            full.len()
+        ));
+    }
+    Ok(full)
 }
 
 fn pod_labels(pod: &Pod, key: &PodKey) -> HashMap<String, String> {
@@ -158,6 +192,7 @@ mod tests {
             log_directory: &log_directory(Path::new("/var/log/pods"), &key),
             cgroup_parent: "/kubepods/besteffort/podu-1".to_owned(),
             dns: DnsConfig::default(),
+            cluster_domain: "cluster.local",
             seen: Timestamp::UNIX_EPOCH,
         })
     }
@@ -192,6 +227,23 @@ mod tests {
         let ports = json!([{"containerPort": 80, "hostPort": 80}]);
         let config = config(json!({"hostNetwork": true, "containers": [{"name": "c", "ports": ports}]}));
         assert!(config.hostname.is_empty() && config.port_mappings.is_empty());
+    }
+
+    #[test]
+    fn a_full_name_is_the_kernels_only_when_it_is_asked_for() {
+        let spec = |json| serde_json::from_value::<PodSpec>(json).unwrap();
+        let key = PodKey { namespace: "shop".into(), name: "web-0".into(), uid: "u-1".into() };
+        let name = |json| kernel_host_name(&spec(json), &key, "cluster.local");
+        assert_eq!(name(json!({"containers": [], "subdomain": "db"})).unwrap(), "web-0");
+        let asked = json!({"containers": [], "subdomain": "db", "setHostnameAsFQDN": true});
+        assert_eq!(name(asked).unwrap(), "web-0.db.shop.svc.cluster.local");
+        assert_eq!(name(json!({"containers": [], "setHostnameAsFQDN": true})).unwrap(), "web-0");
+        let long = json!({"containers": [], "hostname": "h".repeat(40), "subdomain": "db", "setHostnameAsFQDN": true});
+        assert!(
+            name(long)
+                .unwrap_err()
+                .contains("is too long (64 characters is the max, 66 characters requested)")
+        );
     }
 
     #[test]

@@ -10,12 +10,12 @@ use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
 use k8s_cri::v1::PodSandboxConfig;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
 
 use super::context::PodContext;
 use super::dns::pod_dns;
 use super::observed::{Observed, ObservedContainer};
-use super::sandbox_config::{SandboxInput, log_directory, sandbox_config};
+use super::sandbox_config::{SandboxInput, kernel_host_name, log_directory, sandbox_config};
 use super::state::{Failure, Step, Success};
 use super::{dns::PodDns, files};
 use crate::edged::events::{Severity, about_pod};
@@ -135,6 +135,12 @@ impl Worker {
             let message = "clusterDNS is not set on this node, so names are resolved as the node does";
             self.event(view, Severity::Warning, "MissingClusterDNS", message).await;
         }
+        let empty = PodSpec::default();
+        let spec = view.pod.spec.as_ref().unwrap_or(&empty);
+        if let Err(message) = kernel_host_name(spec, &self.key, &self.context.settings.dns.domain) {
+            self.event(view, Severity::Warning, "FailedCreatePodSandBox", &message).await;
+            return Err(Failure::Other);
+        }
         let config = self.sandbox_config(view, attempt, dns);
         match self.context.runtime.run_sandbox(config).await {
             Ok(_) => Ok(()),
@@ -154,6 +160,7 @@ impl Worker {
             log_directory: &self.log_directory(),
             cgroup_parent: self.context.cgroups.parent(class, &self.key.uid),
             dns: dns.config,
+            cluster_domain: &self.context.settings.dns.domain,
             seen: self.seen,
         })
     }

@@ -12,8 +12,9 @@ use crate::edged::image::{ImageError, keyring, pull_secrets};
 use crate::edged::pod::container_config::{ContainerInput, container_config, log_path};
 use crate::edged::pod::containers::find;
 use crate::edged::pod::dns::pod_dns;
-use crate::edged::pod::files::container_files;
+use crate::edged::pod::files::{HostNames, container_files};
 use crate::edged::pod::observed::Observed;
+use crate::edged::pod::sandbox_config::pod_domain;
 use crate::edged::pod::security::{SecurityDefaults, container_security};
 use crate::edged::pod::state::{Failure, Waiting, WaitingReason};
 use crate::edged::resources::container_resources;
@@ -156,7 +157,9 @@ impl Worker {
         let mut mounts =
             volumes.mounts(&view.pod, container, &environment, &view.prepared.volumes).await.map_err(text)?;
         let pod_dir = volumes.pod_dir(&self.key.uid).ok_or("the pod's uid cannot be a directory's name")?;
-        let files = container_files(&pod_dir, &view.pod, container, attempt, &facts.pod_ips).await;
+        let domain = pod_domain(spec, &self.key.namespace, &settings.dns.domain);
+        let names = HostNames { ips: &facts.pod_ips, domain };
+        let files = container_files(&pod_dir, &view.pod, container, attempt, &names).await;
         mounts.extend(files.map_err(|error| format!("{}: {error}", pod_dir.display()))?);
         let memory = context.node.borrow().memory;
         let resources =
