@@ -14,7 +14,7 @@
 mod containerd;
 mod daemons;
 mod down;
-mod image;
+pub mod image;
 mod network;
 mod pods;
 mod preflight;

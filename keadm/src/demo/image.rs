@@ -1,4 +1,5 @@
 //! Images without a registry: an OCI image layout as a tar file, made of one static binary, imported with `ctr`.
+//! [`write`] is public for tests that need further images.
 //! <https://github.com/opencontainers/image-spec/blob/main/image-layout.md>
 
 use std::fs::{self, File};
@@ -37,9 +38,11 @@ pub(super) fn import(layout: &Layout, app: &Path, printer: &Printer) -> anyhow::
     let ctr = preflight::find("ctr").context("ctr is not installed")?;
     for (reference, file, arguments) in [(PAUSE, "pause.tar", &["pause"][..]), (HELLO, "hello.tar", &[][..])]
     {
+        let config = json!({"Entrypoint": [format!("/{PROGRAM}")], "Cmd": arguments});
         let path = dir.join(file);
         let tar = File::create(&path).with_context(|| format!("create {}", path.display()))?;
-        write(tar, reference, &program, arguments).with_context(|| format!("write {}", path.display()))?;
+        write(tar, reference, &[(PROGRAM, &program, 0o755)], &config)
+            .with_context(|| format!("write {}", path.display()))?;
         preflight::run(
             Command::new(&ctr)
                 .arg("--address")
@@ -52,13 +55,21 @@ pub(super) fn import(layout: &Layout, app: &Path, printer: &Printer) -> anyhow::
     fs::write(&imported, digest).with_context(|| format!("write {}", imported.display()))
 }
 
-/// Writes an image of one layer with one file. The same input gives the same bytes.
-fn write(output: impl Write, reference: &str, program: &[u8], arguments: &[&str]) -> io::Result<()> {
-    let layer = layer(program)?;
+/// A file of an image: its path without a leading slash, its content and its permission bits.
+pub type ImageFile<'a> = (&'a str, &'a [u8], u32);
+
+/// Writes an image of one layer with these files, owned by root; `run` is the `config` of the image, such as its
+/// `Entrypoint` (<https://github.com/opencontainers/image-spec/blob/main/config.md>). The same input gives the same
+/// bytes.
+///
+/// # Errors
+/// When `output` cannot be written, or a path does not fit into a tar header.
+pub fn write(output: impl Write, reference: &str, files: &[ImageFile<'_>], run: &Value) -> io::Result<()> {
+    let layer = layer(files)?;
     let config = json!({
         "architecture": architecture(),
         "os": "linux",
-        "config": {"Entrypoint": [format!("/{PROGRAM}")], "Cmd": arguments},
+        "config": run,
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", digest(&layer))]},
     })
     .to_string()
@@ -84,10 +95,12 @@ fn write(output: impl Write, reference: &str, program: &[u8], arguments: &[&str]
     tar.into_inner()?.flush()
 }
 
-/// The root file system: the program, and nothing else.
-fn layer(program: &[u8]) -> io::Result<Vec<u8>> {
+/// The root file system.
+fn layer(files: &[ImageFile<'_>]) -> io::Result<Vec<u8>> {
     let mut tar = tar::Builder::new(Vec::new());
-    add(&mut tar, PROGRAM, program, 0o755)?;
+    for (path, content, mode) in files {
+        add(&mut tar, path, content, *mode)?;
+    }
     tar.into_inner()
 }
 
@@ -121,9 +134,9 @@ mod tests {
     use std::collections::BTreeMap;
     use std::io::Read as _;
 
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
-    use super::{HELLO, digest, write};
+    use super::{HELLO, PROGRAM, digest, write};
 
     fn files(image: &[u8]) -> BTreeMap<String, Vec<u8>> {
         let mut archive = tar::Archive::new(image);
@@ -140,7 +153,7 @@ mod tests {
     #[test]
     fn every_blob_is_named_by_its_digest_and_the_index_leads_to_the_program() {
         let mut image = Vec::new();
-        write(&mut image, HELLO, b"program", &["pause"]).unwrap();
+        write(&mut image, HELLO, &[(PROGRAM, b"program", 0o755)], &json!({"Cmd": ["pause"]})).unwrap();
         let files = files(&image);
         for (path, content) in &files {
             if let Some(name) = path.strip_prefix("blobs/sha256/") {
@@ -166,7 +179,7 @@ mod tests {
     fn the_same_program_gives_the_same_image() {
         let make = || {
             let mut image = Vec::new();
-            write(&mut image, HELLO, b"program", &[]).unwrap();
+            write(&mut image, HELLO, &[(PROGRAM, b"program", 0o755)], &json!({})).unwrap();
             image
         };
         assert_eq!(make(), make());

@@ -149,10 +149,7 @@ impl Site {
     /// # Errors
     /// When the configuration of EdgeCore cannot be read.
     pub fn processes_of_pods(&self) -> anyhow::Result<Vec<u32>> {
-        let config: EdgeCore =
-            chassis::config::parse_str(&std::fs::read_to_string(self.state().join("edge/edgecore.yaml"))?)?;
-        let root = config.modules.edged.tailored_kubelet_config.cgroup_root;
-        anyhow::ensure!(root.len() > 1, "no cgroup of its own: {root:?}");
+        let root = self.cgroup_root()?;
         let is_ours = |pid: &u32| {
             std::fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|text| text.contains(&root))
         };
@@ -160,6 +157,36 @@ impl Site {
             .flatten()
             .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         Ok(all.filter(is_ours).collect())
+    }
+
+    /// The cgroups of the pods, in every hierarchy that has them.
+    ///
+    /// # Errors
+    /// When the configuration of EdgeCore cannot be read.
+    pub fn cgroups_of_pods(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let all = Path::new("/sys/fs/cgroup");
+        let top = Path::new(self.cgroup_root()?.trim_start_matches('/')).join("kubepods");
+        let mut found = Vec::new();
+        let hierarchies = std::fs::read_dir(all)?.flatten().map(|entry| entry.path());
+        for hierarchy in hierarchies.chain([all.to_owned()]) {
+            for class in ["", "burstable", "besteffort"] {
+                let group = hierarchy.join(&top).join(class);
+                // Not every hierarchy has every class.
+                let names = std::fs::read_dir(&group).into_iter().flatten().flatten();
+                let pods = names.filter(|entry| entry.file_name().to_string_lossy().starts_with("pod"));
+                found.extend(pods.map(|entry| entry.path()));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Parent of all cgroups of its pods.
+    fn cgroup_root(&self) -> anyhow::Result<String> {
+        let config: EdgeCore =
+            chassis::config::parse_str(&std::fs::read_to_string(self.state().join("edge/edgecore.yaml"))?)?;
+        let root = config.modules.edged.tailored_kubelet_config.cgroup_root;
+        anyhow::ensure!(root.len() > 1, "no cgroup of its own: {root:?}");
+        Ok(root)
     }
 
     /// What EdgeCore says at `/debug/state`.
@@ -208,6 +235,20 @@ impl Site {
         let mut ids: Vec<String> = String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect();
         ids.sort();
         Ok(ids)
+    }
+
+    /// Imports the image in a tar file into its containerd.
+    ///
+    /// # Errors
+    /// What `ctr` says.
+    pub fn import_image(&self, tar: &Path) -> anyhow::Result<()> {
+        succeed(self.ctr()?.args(["images", "import"]).arg(tar)).map(drop)
+    }
+
+    /// The demo's program, of which images are made.
+    #[must_use]
+    pub fn app(&self) -> &Path {
+        &self.app
     }
 
     fn ctr(&self) -> anyhow::Result<Command> {

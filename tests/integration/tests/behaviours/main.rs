@@ -1,0 +1,106 @@
+//! The table of pod behaviours: what a pod's manifest promises, seen through the Kubernetes API and from inside the
+//! container, on a node with a real containerd. Needs root.
+//!
+//! A [`row::Row`] is data: its name, the page of Kubernetes' documentation that the rule is from, a manifest, and what
+//! must be seen. Every row has a namespace of its own; they run [`TOGETHER`] at a time on one site. `ROW=words` runs
+//! the rows whose name contains the words. Containers run `build/demo-app`, which can tell what it sees.
+#![expect(clippy::too_many_lines, reason = "a list of rows is data, and as long as there is to say")]
+
+mod bad_specs;
+mod environment;
+mod further_images;
+mod images;
+mod lifecycle;
+mod matching;
+mod network;
+mod outcomes;
+mod resources;
+mod restarts;
+mod row;
+mod run;
+mod security;
+mod seen;
+mod statuses;
+mod storage;
+mod volumes;
+
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt as _};
+use integration::site::Site;
+use tokio::time::Instant;
+
+use self::row::Row;
+use self::run::Table;
+
+/// Enough that rows which wait do not hold up the others, few enough that containerd on two cores keeps up.
+const TOGETHER: usize = 12;
+
+fn table() -> Vec<Row> {
+    let themes: [fn() -> Vec<Row>; 12] = [
+        outcomes::rows,
+        lifecycle::rows,
+        restarts::rows,
+        statuses::rows,
+        environment::rows,
+        volumes::rows,
+        storage::rows,
+        resources::rows,
+        security::rows,
+        network::rows,
+        images::rows,
+        bad_specs::rows,
+    ];
+    themes.into_iter().flat_map(|rows| rows()).collect()
+}
+
+#[test]
+fn no_two_rows_have_the_same_name_and_each_cites_kubernetes() {
+    let mut names: Vec<&str> = table().iter().map(|row| row.name).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count, "a name is used twice");
+    for row in table() {
+        assert!(row.page.starts_with("https://kubernetes.io/docs/"), "{}: {}", row.name, row.page);
+        assert!(!row.steps.is_empty(), "{} expects nothing", row.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_behave_as_kubernetes_says() {
+    let chosen = chosen();
+    let site = Site::new(None).unwrap();
+    site.up().unwrap();
+    further_images::import(&site).unwrap();
+    let table = Table::open(site).await.unwrap();
+    let begun = Instant::now();
+    let results: Vec<(&'static str, Duration, Result<(), String>)> = stream::iter(chosen)
+        .map(|row| async {
+            let (name, begun) = (row.name, Instant::now());
+            let result = table.run(row).await;
+            (name, begun.elapsed(), result)
+        })
+        .buffer_unordered(TOGETHER)
+        .inspect(|(name, took, result)| match result {
+            Ok(()) => eprintln!("held    {name} ({:.1} s)", took.as_secs_f32()),
+            Err(why) => eprintln!("FAILED  {name}\n{why}"),
+        })
+        .collect()
+        .await;
+    let failed: Vec<&str> =
+        results.iter().filter(|(_, _, result)| result.is_err()).map(|(name, ..)| *name).collect();
+    let (held, all) = (results.len() - failed.len(), results.len());
+    eprintln!("{held} of {all} rows held, in {:.0} s", begun.elapsed().as_secs_f32());
+    table.nothing_is_left().await.unwrap();
+    assert!(failed.is_empty(), "{} of {all} rows failed: {failed:#?}", failed.len());
+}
+
+/// All rows, or those that `ROW` chooses.
+#[expect(clippy::disallowed_methods, reason = "the test's one setting, read where it is used")]
+fn chosen() -> Vec<Row> {
+    let Ok(words) = std::env::var("ROW") else { return table() };
+    let rows: Vec<Row> = table().into_iter().filter(|row| row.name.contains(words.as_str())).collect();
+    assert!(!rows.is_empty(), "no row's name contains {words:?}");
+    rows
+}

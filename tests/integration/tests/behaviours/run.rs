@@ -1,0 +1,354 @@
+//! Runs rows on a site.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use integration::site::{Site, page};
+use integration::wait::until;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use kube::Client;
+use serde_json::{Value, json};
+
+use super::matching::fits;
+use super::row::{Row, Scene, Step};
+use super::seen::{Known, Seen};
+
+/// For one step of a row; a machine that also compiles is slow, and a second crash waits 10 s for its restart.
+const SOON: Duration = Duration::from_secs(120);
+/// How often the node is looked at: its files and processes give no event.
+const LOOK: Duration = Duration::from_millis(100);
+/// How often what the API shows is looked at, besides at each of its events.
+const SELDOM: Duration = Duration::from_secs(10);
+/// Name of the pod of every row.
+const POD: &str = "pod";
+/// Image of a container that names none.
+const IMAGE: &str = "skerry.local/hello:demo";
+
+/// The site with everything that rows need.
+pub(crate) struct Table {
+    site: Site,
+    client: Client,
+    seen: Seen,
+    /// Holds a directory for each row.
+    directory: tempfile::TempDir,
+    before: Traces,
+}
+
+/// What pods leave on a node while they are there.
+#[derive(Debug, PartialEq, Eq)]
+struct Traces {
+    containers: BTreeSet<String>,
+    directories: BTreeSet<String>,
+    cgroups: BTreeSet<PathBuf>,
+    mounts: usize,
+    edgecore: String,
+}
+
+// === impl Table ===
+
+impl Table {
+    pub(crate) async fn open(site: Site) -> anyhow::Result<Self> {
+        let client = keadm::cluster::client(&site.state().join("kubeconfig")).await?;
+        let seen = Seen::new(&client);
+        Ok(Self { before: Traces::of(&site)?, directory: tempfile::tempdir()?, seen, client, site })
+    }
+
+    /// Runs one row. The error says all about it.
+    pub(crate) async fn run(&self, row: Row) -> Result<(), String> {
+        let namespace = namespace_of(row.name);
+        if let Some(problem) = row.problem() {
+            return Err(format!("the row itself is no YAML: {problem}"));
+        }
+        let directory = self.directory.path().join(&namespace);
+        let prepared = std::fs::create_dir_all(&directory).and_then(|()| (row.before)(&directory));
+        let run = Run { table: self, namespace: &namespace, directory: &directory, row: &row };
+        let outcome = match prepared {
+            Ok(()) => run.steps().await,
+            Err(error) => Err(format!("{}: {error}", directory.display())),
+        };
+        let outcome = outcome.map_err(|why| run.describe(&why));
+        let removed = run.remove().await.map_err(|error| run.describe(&format!("its end: {error:#}")));
+        outcome.and(removed)
+    }
+
+    /// After all rows: the node is as it was before them.
+    pub(crate) async fn nothing_is_left(&self) -> anyhow::Result<()> {
+        until("nothing is left of the rows", SOON, || async {
+            let now = Traces::of(&self.site)?;
+            anyhow::ensure!(now == self.before, "before: {:#?}\nnow: {now:#?}", self.before);
+            Ok(())
+        })
+        .await?;
+        let ready = "{.status.conditions[?(@.type=='Ready')].status}";
+        let ready = self.site.kubectl().value("node/edge-1", ready).await?;
+        anyhow::ensure!(ready == "True", "the node's condition Ready is {ready:?}");
+        Ok(())
+    }
+
+    async fn call(&self, method: &str, path: &str, body: &Value) -> Result<Value, kube::Error> {
+        let request = http::Request::builder().method(method).uri(path);
+        let content = match method {
+            "PATCH" => "application/strategic-merge-patch+json",
+            _ => "application/json",
+        };
+        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let request = request.header(http::header::CONTENT_TYPE, content).body(body);
+        self.client.request(request.map_err(kube::Error::HttpError)?).await
+    }
+}
+
+/// Words with dashes between them, as a namespace may be called.
+fn namespace_of(name: &str) -> String {
+    /// Longest name of a namespace.
+    const LENGTH: usize = 63;
+    let name: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    let words: Vec<&str> = name.split('-').filter(|word| !word.is_empty()).collect();
+    let name = words.join("-");
+    name[..name.len().min(LENGTH)].trim_end_matches('-').to_owned()
+}
+
+#[derive(Clone, Copy)]
+struct Run<'a> {
+    table: &'a Table,
+    namespace: &'a str,
+    directory: &'a Path,
+    row: &'a Row,
+}
+
+// === impl Run ===
+
+impl Run<'_> {
+    async fn steps(&self) -> Result<(), String> {
+        self.make_namespace().await.map_err(|error| format!("namespace {}: {error:#}", self.namespace))?;
+        for object in &self.row.objects {
+            self.apply(object).await.map_err(|error| format!("{error:#}"))?;
+        }
+        self.make_pod().await.map_err(|error| format!("{error:#}"))?;
+        for step in &self.row.steps {
+            self.step(step).await.map_err(|error| format!("{step:?}\n{error}"))?;
+        }
+        Ok(())
+    }
+
+    async fn make_namespace(&self) -> anyhow::Result<()> {
+        let name = json!({"metadata": {"name": self.namespace}});
+        self.table.call("POST", "/api/v1/namespaces", &name).await?;
+        let account = format!("/api/v1/namespaces/{}/serviceaccounts/default", self.namespace);
+        until("its service account", SOON, || self.table.call("GET", &account, &Value::Null)).await.map(drop)
+    }
+
+    fn pod(&self) -> Value {
+        let mut pod = json!({"metadata": self.row.metadata, "spec": self.row.spec});
+        pod["metadata"]["name"] = POD.into();
+        let spec = &mut pod["spec"];
+        if spec["terminationGracePeriodSeconds"].is_null() {
+            spec["terminationGracePeriodSeconds"] = 1.into();
+        }
+        for list in ["initContainers", "containers"] {
+            for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+                if container["image"].is_null() {
+                    container["image"] = IMAGE.into();
+                    container["imagePullPolicy"] = "Never".into();
+                }
+            }
+        }
+        self.filled_in(&pod)
+    }
+
+    /// With the row's own names put in.
+    fn filled_in(&self, value: &Value) -> Value {
+        let text = value.to_string().replace("@dir", &self.directory.to_string_lossy());
+        let text = text.replace("@namespace", self.namespace);
+        serde_json::from_str(&text).unwrap_or_else(|_| value.clone())
+    }
+
+    async fn make_pod(&self) -> anyhow::Result<()> {
+        let path = format!("/api/v1/namespaces/{}/pods?fieldValidation=Strict", self.namespace);
+        self.table.call("POST", &path, &self.pod()).await.context("the pod is refused")?;
+        Ok(())
+    }
+
+    async fn apply(&self, object: &Value) -> anyhow::Result<()> {
+        let object = self.filled_in(object);
+        let kind = object["kind"].as_str().unwrap_or_default().to_lowercase();
+        let path = format!("/api/v1/namespaces/{}/{kind}s", self.namespace);
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let done = match self.table.call("PATCH", &format!("{path}/{name}"), &object).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => {
+                self.table.call("POST", &format!("{path}?fieldValidation=Strict"), &object).await
+            }
+            other => other,
+        };
+        done.map(drop).with_context(|| object.to_string())
+    }
+
+    async fn delete(&self, grace: Option<u32>) -> anyhow::Result<()> {
+        let path = format!("/api/v1/namespaces/{}/pods/{POD}", self.namespace);
+        let options = match grace {
+            Some(seconds) => json!({"gracePeriodSeconds": seconds}),
+            None => Value::Null,
+        };
+        match self.table.call("DELETE", &path, &options).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            other => other.map(drop).map_err(Into::into),
+        }
+    }
+
+    async fn step(&self, step: &Step) -> Result<(), String> {
+        let said = |error: anyhow::Error| format!("{error:#}");
+        match step {
+            Step::Apply(object) => self.apply(object).await.map_err(said),
+            Step::Delete(grace) => self.delete(*grace).await.map_err(said),
+            Step::Again => self.make_pod().await.map_err(said),
+            Step::Holds(what, look) => {
+                let look = |known: &Known| {
+                    let pod = known.now.as_deref().ok_or("there is no pod")?;
+                    look(&Scene { pod, site: &self.table.site }).map_err(said)
+                };
+                let held = self.table.seen.until(self.namespace, SOON, LOOK, look).await;
+                held.map_err(|error| format!("{what}: {error}"))
+            }
+            Step::Answers(port, text) => {
+                let pod = self.table.seen.of(self.namespace).now;
+                let ip = pod.and_then(|pod| pod.status.clone()?.pod_ip).unwrap_or_default();
+                let look = || async {
+                    let page = page(&ip, *port).await?;
+                    anyhow::ensure!(page.ends_with(text), "it answered {page:?}");
+                    Ok(())
+                };
+                until(&format!("an answer from {ip}"), SOON, look).await.map_err(said)
+            }
+            Step::Make(name) => {
+                std::fs::create_dir(self.directory.join(name)).map_err(|error| error.to_string())
+            }
+            Step::Left(file, expected) => {
+                let file = self.directory.join(file);
+                let look = || async {
+                    let text = std::fs::read_to_string(&file)?;
+                    anyhow::ensure!(text == *expected, "it has {text:?}");
+                    Ok(())
+                };
+                until(&file.to_string_lossy(), SOON, look).await.map_err(said)
+            }
+            step => {
+                let look = |known: &Known| self.is_seen(step, known);
+                self.table.seen.until(self.namespace, SOON, SELDOM, look).await
+            }
+        }
+    }
+
+    fn is_seen(&self, step: &Step, known: &Known) -> Result<(), String> {
+        let now = || known.now.as_deref().ok_or_else(|| "there is no pod".to_owned());
+        let json = |pod: &Pod| serde_json::to_value(pod).map_err(|error| error.to_string());
+        match step {
+            Step::Shows(what) => fits(&self.filled_in(what), &json(now()?)?["status"]),
+            Step::Is(what) => fits(&self.filled_in(what), &json(now()?)?),
+            Step::Showed(what) => {
+                let what = self.filled_in(what);
+                let mut last = Err("there was no pod".to_owned());
+                for pod in &known.versions {
+                    last = fits(&what, &json(pod)?["status"]);
+                    if last.is_ok() {
+                        return last;
+                    }
+                }
+                last
+            }
+            Step::Says(container, what) => {
+                let text = last_message(now()?, container)?;
+                let report: Value =
+                    serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))?;
+                fits(&self.filled_in(what), &report)
+            }
+            Step::Last(container, expected) => {
+                let found = last_message(now()?, container)?;
+                if found == *expected { Ok(()) } else { Err(format!("the last message is {found:?}")) }
+            }
+            Step::Event(reason, part) => {
+                let fits = |event: &&k8s_openapi::api::core::v1::Event| {
+                    event.involved_object.name.as_deref() == Some(POD)
+                        && event.reason.as_deref() == Some(reason)
+                        && event.message.as_ref().is_some_and(|message| message.contains(part))
+                };
+                known.events.values().find(fits).map(drop).ok_or_else(|| "there is no such event".to_owned())
+            }
+            Step::Gone if known.now.is_none() => Ok(()),
+            Step::Gone => Err("the pod is still there".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Deletes all that the row has made, and sees that the pod goes.
+    async fn remove(&self) -> anyhow::Result<()> {
+        self.delete(None).await?;
+        let gone = |known: &Known| self.is_seen(&Step::Gone, known);
+        self.table.seen.until(self.namespace, SOON, SELDOM, gone).await.map_err(anyhow::Error::msg)?;
+        let path = format!("/api/v1/namespaces/{}", self.namespace);
+        self.table.call("DELETE", &path, &Value::Null).await?;
+        Ok(())
+    }
+
+    /// All that there is to know about a row that failed.
+    fn describe(&self, why: &str) -> String {
+        let known = self.table.seen.of(self.namespace);
+        let yaml = |value: &Value| serde_saphyr::to_string(value).unwrap_or_else(|error| error.to_string());
+        let mut pod = json!(known.now.as_ref().or(known.versions.last()).map(AsRef::<Pod>::as_ref));
+        if let Some(metadata) = pod["metadata"].as_object_mut() {
+            metadata.remove("managedFields");
+        }
+        let events: Vec<String> = known
+            .events
+            .values()
+            .map(|event| {
+                let text = |text: &Option<String>| text.clone().unwrap_or_default();
+                format!("  {} x{}: {}", text(&event.reason), event.count.unwrap_or(1), text(&event.message))
+            })
+            .collect();
+        format!(
+            "{why}\n{}\n--- manifest\n{}--- pod\n{}--- events\n{}\n---",
+            self.row.page,
+            yaml(&self.pod()),
+            yaml(&pod),
+            events.join("\n")
+        )
+    }
+}
+
+/// What the container left when it ended the last time.
+pub(crate) fn last_message(pod: &Pod, container: &str) -> Result<String, String> {
+    let status =
+        container_status(pod, container).ok_or_else(|| format!("no status of container {container}"))?;
+    let states = [&status.state, &status.last_state];
+    let ended = states.into_iter().flatten().find_map(|state| state.terminated.as_ref());
+    let ended = ended.ok_or_else(|| format!("container {container} has not ended"))?;
+    Ok(ended.message.clone().unwrap_or_default())
+}
+
+/// The status of a container or init container.
+pub(crate) fn container_status<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
+    let status = pod.status.as_ref()?;
+    let lists = [&status.init_container_statuses, &status.container_statuses];
+    lists.into_iter().flatten().flatten().find(|status| status.name == name)
+}
+
+// === impl Traces ===
+
+impl Traces {
+    fn of(site: &Site) -> anyhow::Result<Self> {
+        let pods = site.state().join("edge/kubelet/pods");
+        let names =
+            std::fs::read_dir(&pods)?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
+        let inside = pods.to_string_lossy().into_owned();
+        Ok(Self {
+            containers: site.containers()?.into_iter().collect(),
+            directories: names.collect(),
+            cgroups: site.cgroups_of_pods()?.into_iter().collect(),
+            mounts: mounts.lines().filter(|line| line.contains(&inside)).count(),
+            edgecore: std::fs::read_to_string(site.state().join("run/edgecore.pid"))?,
+        })
+    }
+}
