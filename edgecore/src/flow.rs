@@ -16,6 +16,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Event, Node, NodeStatus, PersistentVolume, PersistentVolumeClaim, Pod, PodStatus, Secret,
 };
+use k8s_openapi::api::node::v1::RuntimeClass;
 use proto::Message;
 use proto::codec::binary::{Acks, Push};
 use proto::hello::Held;
@@ -191,6 +192,13 @@ pub enum MetaRequest {
         /** Answer. */
         reply: Reply<Box<PersistentVolume>>,
     },
+    /// From the local store, else from the cloud (and then kept: its handler never changes).
+    RuntimeClass {
+        /** Name. */
+        name: String,
+        /** Answer. */
+        reply: Reply<Box<RuntimeClass>>,
+    },
     /// A token for a service account. Offline, the last token that was issued for the same request is served.
     Token {
         /** Namespace. */
@@ -285,6 +293,12 @@ impl MetaClient {
     pub async fn volume(&self, name: &str) -> Result<PersistentVolume, MetaError> {
         let name = name.to_owned();
         self.ask(|reply| MetaRequest::Volume { name, reply }).await.map(|volume| *volume)
+    }
+
+    /// The class of runtime that a pod asks for.
+    pub async fn runtime_class(&self, name: &str) -> Result<RuntimeClass, MetaError> {
+        let name = name.to_owned();
+        self.ask(|reply| MetaRequest::RuntimeClass { name, reply }).await.map(|class| *class)
     }
 
     /// A service account token, bound to a pod.

@@ -271,6 +271,8 @@ wire_words! {
         PersistentVolumeClaim = "persistentvolumeclaim",
         /// `storage.k8s.io/v1/VolumeAttachment`
         VolumeAttachment = "volumeattachment",
+        /// `node.k8s.io/v1/RuntimeClass`; only Skerry peers ask for it.
+        RuntimeClass = "runtimeclass",
         /// A CSI call.
         Volume = "volume",
         /// `v1/Service`

@@ -90,6 +90,7 @@ fn coordination() -> Vec<KindInfo> {
     let regarding = KindInfo::new("events.k8s.io", "v1", "Event", "events");
     vec![
         KindInfo::new("coordination.k8s.io", "v1", "Lease", "leases"),
+        KindInfo::new("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses").cluster(),
         KindInfo { storage: event("", "v1").storage, view: View::Events, ..regarding }
             .short(&["ev"])
             .field("regarding.kind", "")

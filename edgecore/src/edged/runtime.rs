@@ -193,8 +193,9 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     fn sandboxes<'a>(&'a self, pod: Option<&'a str>) -> Reply<'a, Vec<SandboxRecord>>;
     /// Details of a sandbox.
     fn sandbox_status<'a>(&'a self, id: &'a SandboxId) -> Reply<'a, SandboxStatus>;
-    /// Makes and starts a sandbox, with its network.
-    fn run_sandbox(&self, config: PodSandboxConfig) -> Reply<'_, SandboxId>;
+    /// Makes and starts a sandbox, with its network. `handler` is the runtime's own word for what runs it; empty: as it
+    /// usually does.
+    fn run_sandbox(&self, config: PodSandboxConfig, handler: String) -> Reply<'_, SandboxId>;
     /// Ends everything in a sandbox and gives its network back.
     fn stop_sandbox<'a>(&'a self, id: &'a SandboxId) -> Reply<'a, ()>;
     /// Removes a sandbox and every container in it. No error when it is gone already.

@@ -8,6 +8,7 @@ use chassis::channel::{self, ChannelMetrics};
 use chassis::task::{self, AbortOnDrop};
 use k8s_openapi::api::authentication::v1::TokenRequestStatus;
 use k8s_openapi::api::core::v1::{ConfigMap, ContainerStatus, NodeStatus, Pod, PodStatus, Secret};
+use k8s_openapi::api::node::v1::RuntimeClass;
 use tokio::sync::watch;
 
 use crate::flow::{MetaClient, MetaError, MetaInbox, MetaRequest, PodChange, PodFeed, PodInbox, PodKey};
@@ -38,6 +39,8 @@ pub struct Book {
     pub config_maps: BTreeMap<String, Arc<ConfigMap>>,
     /// Answers, by name.
     pub secrets: BTreeMap<String, Arc<Secret>>,
+    /// Answers, by name.
+    pub runtime_classes: BTreeMap<String, RuntimeClass>,
     /// What every request for a token gets; nobody can be asked when there is none.
     pub token: Option<TokenRequestStatus>,
 }
@@ -208,6 +211,11 @@ async fn serve(mut inbox: MetaInbox, book: watch::Sender<Book>) {
             }
             MetaRequest::Claim { namespace, name, reply } => {
                 drop(reply.send(Err(not_found("persistentvolumeclaim", namespace, name))));
+            }
+            MetaRequest::RuntimeClass { name, reply } => {
+                let class = book.borrow().runtime_classes.get(&name).cloned();
+                let found = class.ok_or_else(|| not_found("runtimeclass", String::new(), name));
+                drop(reply.send(found.map(Box::new)));
             }
             MetaRequest::Volume { name, reply } => {
                 drop(reply.send(Err(not_found("persistentvolume", String::new(), name))));

@@ -6,6 +6,7 @@ use chassis::clock::Clock;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::node::v1::RuntimeClass;
 use proto::{Content, Operation, Resource, ResourceKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -49,6 +50,9 @@ impl Answers {
             }
             MetaRequest::Claim { namespace, name, reply: to } => {
                 reply(to, self.claim(&namespace, &name).await.map(Box::new));
+            }
+            MetaRequest::RuntimeClass { name, reply: to } => {
+                reply(to, self.runtime_class(&name).await.map(Box::new));
             }
             MetaRequest::Volume { name, reply: to } => reply(to, self.volume(&name).await.map(Box::new)),
             MetaRequest::Token { namespace, service_account, request, reply: to } => {
@@ -141,6 +145,12 @@ impl Answers {
         let resource = Resource::object(None, ResourceKind::PersistentVolume, name);
         let keep = |_: &PersistentVolume, object: Object| Some(Change::PutObject(object));
         self.object(resource, keep).await.map_err(|error| error.named("persistentvolume", "", name))
+    }
+
+    async fn runtime_class(&self, name: &str) -> Result<RuntimeClass, MetaError> {
+        let resource = Resource::object(None, ResourceKind::RuntimeClass, name);
+        let keep = |_: &RuntimeClass, object: Object| Some(Change::PutObject(object));
+        self.object(resource, keep).await.map_err(|error| error.named("runtimeclass", "", name))
     }
 
     /// From the store, else from the cloud; then `keep` says how it is kept.

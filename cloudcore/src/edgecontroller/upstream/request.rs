@@ -287,6 +287,7 @@ impl About<'_> {
         match self.path.kind {
             ResourceKind::ConfigMap | ResourceKind::Secret => Ok(Request::GetConfig(self.path.clone())),
             ResourceKind::PersistentVolume
+            | ResourceKind::RuntimeClass
             | ResourceKind::PersistentVolumeClaim
             | ResourceKind::VolumeAttachment => Ok(Request::GetStorage(self.path.clone())),
             ResourceKind::ServiceAccountToken => {

@@ -1,6 +1,8 @@
-//! Volumes, claims and attachments (spec cloud-and-wire 3.8): what belongs to the pods of the node.
+//! Volumes, claims and attachments (spec cloud-and-wire 3.8): what belongs to the pods of the node. And the classes of runtimes,
+//! which belong to nobody.
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::node::v1::RuntimeClass;
 use k8s_openapi::api::storage::v1::VolumeAttachment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::Api;
@@ -16,8 +18,16 @@ impl Caller {
         match path.kind {
             ResourceKind::PersistentVolumeClaim => self.get_claim(path, name).await,
             ResourceKind::PersistentVolume => self.get_volume(name).await,
+            ResourceKind::RuntimeClass => self.get_runtime_class(name).await,
             _ => self.get_attachment(name).await,
         }
+    }
+
+    /// What runs a pod is no secret: every kubelet may read all of them.
+    async fn get_runtime_class(&self, name: &str) -> Outcomes {
+        let classes = Api::<RuntimeClass>::all(self.context.client.clone());
+        let found = classes.get_opt(name).await.map_err(status_of)?;
+        found.map(Done::object).ok_or_else(|| not_found("runtimeclasses.node.k8s.io", name))
     }
 
     async fn get_claim(&self, path: &ObjectPath, name: &str) -> Outcomes {

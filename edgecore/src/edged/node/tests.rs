@@ -57,7 +57,7 @@ impl ContainerRuntime for Switch {
     fn sandbox_status<'a>(&'a self, _: &'a SandboxId) -> Reply<'a, SandboxStatus> {
         unused()
     }
-    fn run_sandbox(&self, _: PodSandboxConfig) -> Reply<'_, SandboxId> {
+    fn run_sandbox(&self, _: PodSandboxConfig, _: String) -> Reply<'_, SandboxId> {
         unused()
     }
     fn stop_sandbox<'a>(&'a self, _: &'a SandboxId) -> Reply<'a, ()> {

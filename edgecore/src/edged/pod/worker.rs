@@ -23,7 +23,7 @@ use crate::edged::resources::{QosClass, pod_limits};
 use crate::edged::runtime::{ContainerId, RuntimeError};
 use crate::edged::sources::{ConfigSet, references};
 use crate::edged::volumes::PodVolumes;
-use crate::flow::PodKey;
+use crate::flow::{MetaError, PodKey};
 
 /// What [`Step::Prepare`] made: needed by every container that is started later.
 #[derive(Debug, Default)]
@@ -141,13 +141,33 @@ impl Worker {
             self.event(view, Severity::Warning, "FailedCreatePodSandBox", &message).await;
             return Err(Failure::Other);
         }
+        let handler = match self.handler(spec).await {
+            Ok(handler) => handler,
+            Err(message) => {
+                self.event(view, Severity::Warning, "FailedCreatePodSandBox", &message).await;
+                return Err(Failure::Other);
+            }
+        };
         let config = self.sandbox_config(view, attempt, dns);
-        match self.context.runtime.run_sandbox(config).await {
+        match self.context.runtime.run_sandbox(config, handler).await {
             Ok(_) => Ok(()),
             Err(error) => {
                 let message = format!("Failed to create pod sandbox: {error}");
                 Err(self.failed(view, "FailedCreatePodSandBox", &message, &error).await)
             }
+        }
+    }
+
+    /// The runtime's own word for what runs the pod: <https://kubernetes.io/docs/concepts/containers/runtime-class/>. A stock cloud
+    /// knows nothing of classes; then the name of the class is taken for it, as it mostly is.
+    async fn handler(&self, spec: &PodSpec) -> Result<String, String> {
+        let Some(name) = spec.runtime_class_name.as_deref().filter(|name| !name.is_empty()) else {
+            return Ok(String::new());
+        };
+        match self.context.meta.runtime_class(name).await {
+            Ok(class) => Ok(class.handler),
+            Err(MetaError::Refused { .. }) => Ok(name.to_owned()),
+            Err(error) => Err(format!("RuntimeClass {name:?}: {error}")),
         }
     }
 

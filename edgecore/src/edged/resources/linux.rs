@@ -4,7 +4,8 @@
 //! and <https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#node-out-of-memory-behavior>.
 
 use k8s_cri::v1::LinuxContainerResources;
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use proto::placement::{amounts, requests};
 
 use super::{Amount, QosClass, ResourceError, limit, request};
 
@@ -62,14 +63,25 @@ pub struct PodLimits {
 /// Init containers run one after the other, so the largest of them counts against the sum of the others.
 pub fn pod_limits(pod: &Pod, quota_period: Option<i64>) -> Result<PodLimits, ResourceError> {
     let class = QosClass::of(pod)?;
-    let cpu_request = total(pod, |container| request(container, "cpu"))?;
+    let own = pod.spec.as_ref().and_then(|spec| spec.resources.as_ref());
+    let own_limits = amounts(own.and_then(|own| own.limits.as_ref()));
+    // What the runtime itself needs to run the pod (RuntimeClass) is in the pod's cgroup, too.
+    let overhead = amounts(pod.spec.as_ref().and_then(|spec| spec.overhead.as_ref()));
+    let whole = |resource: &str, sum: Option<Amount>| {
+        let limit = own_limits.get(resource).copied().or(sum).filter(|limit| limit.is_positive());
+        limit.map(|limit| limit.plus(overhead.get(resource).copied().unwrap_or_default()))
+    };
+    let requested = requests(pod.spec.as_ref().unwrap_or(&PodSpec::default()));
     let cpu = total(pod, |container| limit(container, "cpu"))?;
     let memory = total(pod, |container| limit(container, "memory"))?;
-    let (period, quota) = cfs(cpu.complete(), quota_period);
+    let (period, quota) = cfs(whole("cpu", cpu.complete()), quota_period);
     Ok(PodLimits {
-        cpu_shares: if class == QosClass::BestEffort { MIN_SHARES } else { shares(Some(cpu_request.sum)) },
+        cpu_shares: match class {
+            QosClass::BestEffort => MIN_SHARES,
+            _ => shares(requested.get("cpu").copied()),
+        },
         cpu_quota: (quota > 0).then_some((period, quota)),
-        memory: memory.complete().filter(|memory| memory.is_positive()).map(Amount::value),
+        memory: whole("memory", memory.complete()).map(Amount::value),
     })
 }
 
@@ -157,6 +169,22 @@ mod tests {
     fn resources(requests: &[(&str, &str)], limits: &[(&str, &str)]) -> LinuxContainerResources {
         let container = with_resources(requests, limits);
         container_resources(&pod(vec![container.clone()]), &container, NODE, PERIOD).unwrap()
+    }
+
+    /// <https://kubernetes.io/docs/concepts/scheduling-eviction/pod-overhead/> and
+    /// <https://kubernetes.io/docs/tasks/configure-pod-container/assign-pod-level-resources/>
+    #[test]
+    fn a_pod_has_its_overhead_and_may_have_limits_of_its_own() {
+        let limited = with_resources(&[], &[("cpu", "1"), ("memory", "1Gi")]);
+        let mut pod = pod(vec![limited]);
+        let spec = pod.spec.as_mut().unwrap();
+        spec.overhead = serde_json::from_value(serde_json::json!({"cpu": "500m", "memory": "64Mi"})).unwrap();
+        let limits = pod_limits(&pod, PERIOD).unwrap();
+        assert_eq!(limits.cpu_shares, 1536);
+        assert_eq!((limits.cpu_quota, limits.memory), (Some((100_000, 150_000)), Some(1088 << 20)));
+        let spec = pod.spec.as_mut().unwrap();
+        spec.resources = serde_json::from_value(serde_json::json!({"limits": {"memory": "2Gi"}})).unwrap();
+        assert_eq!(pod_limits(&pod, PERIOD).unwrap().memory, Some(2112 << 20));
     }
 
     #[test]

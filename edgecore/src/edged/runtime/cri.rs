@@ -184,9 +184,9 @@ impl ContainerRuntime for CriRuntime {
         .boxed()
     }
 
-    fn run_sandbox(&self, config: PodSandboxConfig) -> Reply<'_, SandboxId> {
+    fn run_sandbox(&self, config: PodSandboxConfig, handler: String) -> Reply<'_, SandboxId> {
         async move {
-            let request = RunPodSandboxRequest { config: Some(config), runtime_handler: String::new() };
+            let request = RunPodSandboxRequest { config: Some(config), runtime_handler: handler };
             let answer = self.call("RunPodSandbox", self.runtime.clone().run_pod_sandbox(request)).await?;
             Ok(SandboxId(answer.pod_sandbox_id))
         }

@@ -186,6 +186,14 @@ impl FakeRuntime {
         self.world().sandboxes.last().expect("a sandbox was made").config.clone()
     }
 
+    /// Runtime handler of the newest sandbox.
+    ///
+    /// # Panics
+    /// There is none.
+    pub fn last_handler(&self) -> String {
+        self.world().sandboxes.last().expect("a sandbox was made").handler.clone()
+    }
+
     /// Configuration of the newest container.
     ///
     /// # Panics

@@ -212,3 +212,26 @@ async fn a_pod_that_is_held_waits_until_it_is_let_go() {
     pass(Duration::from_secs(5)).await;
     assert_eq!(node.runtime.running(), ["web/app#0"]);
 }
+
+/// <https://kubernetes.io/docs/concepts/containers/runtime-class/>
+#[tokio::test(start_paused = true)]
+async fn a_runtime_class_says_what_runs_the_pod() {
+    let node = Node::new();
+    let edge = node.start(&[]).await;
+    let asking = |name: &str, class: &str| {
+        pod(name, json!({"runtimeClassName": class, "containers": [{"name": "app", "image": APP}]}))
+    };
+    edge.meta.apply(&asking("early", "light")).await;
+    let message = edge.meta.until_event("FailedCreatePodSandBox").await;
+    assert!(message.contains("RuntimeClass \"light\""), "{message}");
+    let light = json!({"metadata": {"name": "light"}, "handler": "crun"});
+    edge.meta.edit(|book| {
+        book.runtime_classes.insert("light".to_owned(), serde_json::from_value(light).unwrap());
+    });
+    // It is tried again.
+    edge.meta.until_ready("early").await;
+    assert_eq!(node.runtime.last_handler(), "crun");
+    edge.meta.apply(&simple("usual", APP, "Always")).await;
+    edge.meta.until_ready("usual").await;
+    assert_eq!(node.runtime.last_handler(), "");
+}

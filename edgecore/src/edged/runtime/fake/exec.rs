@@ -111,7 +111,7 @@ mod tests {
     async fn with_container() -> (FakeRuntime, Runtime, ContainerId) {
         let fake = FakeRuntime::new(Clock::system()).with_image("app:1", Behaviour::serves());
         let runtime = fake.client();
-        let sandbox = runtime.run_sandbox(PodSandboxConfig::default()).await.unwrap();
+        let sandbox = runtime.run_sandbox(PodSandboxConfig::default(), String::new()).await.unwrap();
         let config = ContainerConfig {
             metadata: Some(ContainerMetadata { name: "app".to_owned(), attempt: 2 }),
             image: Some(ImageSpec { user_specified_image: "app:1".to_owned(), ..ImageSpec::default() }),

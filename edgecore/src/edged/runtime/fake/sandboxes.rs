@@ -13,7 +13,7 @@ use super::FakeRuntime;
 use super::world::{Entry, FakeSandbox, KILLED};
 
 impl FakeRuntime {
-    pub(super) fn run_sandbox(&self, config: PodSandboxConfig) -> String {
+    pub(super) fn run_sandbox(&self, config: PodSandboxConfig, handler: String) -> String {
         let mut world = self.world();
         let id = world.new_id("s");
         let created_at = world.nanoseconds();
@@ -23,7 +23,7 @@ impl FakeRuntime {
             options.is_some_and(|options| options.network() == k8s_cri::v1::NamespaceMode::Node)
         });
         let ip = if on_node { String::new() } else { format!("10.1.0.{}", world.sandboxes.len() + 2) };
-        world.sandboxes.push(FakeSandbox { id: id.clone(), config, ready: true, created_at, ip });
+        world.sandboxes.push(FakeSandbox { id: id.clone(), config, handler, ready: true, created_at, ip });
         id
     }
 

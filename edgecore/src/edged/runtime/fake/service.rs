@@ -66,8 +66,8 @@ impl RuntimeService for FakeRuntime {
         request: Request<cri::RunPodSandboxRequest>,
     ) -> Answer<cri::RunPodSandboxResponse> {
         self.enter("RunPodSandbox").await?;
-        let config = request.into_inner().config.unwrap_or_default();
-        let pod_sandbox_id = self.run_sandbox(config);
+        let cri::RunPodSandboxRequest { config, runtime_handler } = request.into_inner();
+        let pod_sandbox_id = self.run_sandbox(config.unwrap_or_default(), runtime_handler);
         self.happened();
         Ok(Response::new(cri::RunPodSandboxResponse { pod_sandbox_id }))
     }

@@ -62,6 +62,7 @@ pub(super) struct FakeImage {
 pub(super) struct FakeSandbox {
     pub(super) id: String,
     pub(super) config: PodSandboxConfig,
+    pub(super) handler: String,
     pub(super) ready: bool,
     pub(super) created_at: i64,
     pub(super) ip: String,
