@@ -27,6 +27,7 @@ mod error;
 mod guard;
 mod logs;
 mod metrics;
+mod occupant;
 mod pods;
 mod route;
 mod run;
@@ -138,12 +139,17 @@ impl Server {
     }
 }
 
-/// What to do about a port that somebody else has.
+/// Who has the port, and what to do about it.
 fn in_use(address: SocketAddr) -> String {
+    let port = address.port();
+    let who = match occupant::listener_on(port) {
+        Some(process) => format!("{process} listens there"),
+        None => format!(
+            "another EdgeCore or a kubelet may be running; `ss -ltnp sport = :{port}` shows who listens"
+        ),
+    };
     format!(
-        "hint: another EdgeCore or a kubelet may be running; `ss -ltnp sport = :{}` shows who listens. Stop it, or set \
-         modules.edged.tailoredKubeletConfig.readOnlyPort to a free port (0: no server)",
-        address.port()
+        "hint: {who}. Stop it, or set modules.edged.tailoredKubeletConfig.readOnlyPort to a free port (0: no server)"
     )
 }
 

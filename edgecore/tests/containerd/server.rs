@@ -103,6 +103,10 @@ async fn commands_have_streams_and_exit_codes() {
     assert_eq!(ended, expected);
     let ended = local.client.stream(&exec(&["/nothing"], false), "").await;
     assert_ne!(ended.code, 0, "{ended:?}");
+    // What the API server speaks: the runtime agrees, and the client goes.
+    let answer = local.client.upgrade(&exec(&["/program", "exit", "0"], false)).await;
+    assert!(answer.starts_with("http/1.1 101 ") && answer.contains("upgrade: spdy/3.1\r\n"), "{answer}");
+    assert!(answer.contains("x-stream-protocol-version: v4.channel.k8s.io\r\n"), "{answer}");
     let (status, text) = local.client.post("/run/default/web/app?cmd=/program+count+1+0").await;
     assert_eq!((status, text.as_str()), (200, "line 1\nover\n"));
 }

@@ -124,6 +124,25 @@ impl Client {
         String::from_utf8(answer).unwrap()
     }
 
+    /// Asks for an upgrade to SPDY; the head of the answer, in small letters.
+    pub(crate) async fn upgrade(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\
+             X-Stream-Protocol-Version: v4.channel.k8s.io\r\nX-Stream-Protocol-Version: channel.k8s.io\r\n\r\n",
+            self.address
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut head = Vec::new();
+        let reading = async {
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+        };
+        tokio::time::timeout(PATIENCE, reading).await.expect("an answer");
+        String::from_utf8(head).unwrap().to_lowercase()
+    }
+
     async fn open(&self, path: &str, protocol: &str) -> WebSocketStream<TcpStream> {
         let mut request = format!("ws://{}{path}", self.address).into_client_request().unwrap();
         request.headers_mut().insert("Sec-WebSocket-Protocol", protocol.parse().unwrap());
