@@ -126,8 +126,8 @@ mod tests {
             client.read_to_string(&mut answer).await.unwrap();
             assert_eq!((asked.as_str(), answer.as_str()), ("question", "answer"));
         };
-        let (carried, ()) = tokio::join!(carry(a, b, None), talk);
-        carried.unwrap();
+        let both = async { tokio::join!(carry(a, b, None), talk) };
+        timeout(UPGRADE_TIME, both).await.expect("an end that is passed on").0.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
