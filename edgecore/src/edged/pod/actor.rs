@@ -213,6 +213,8 @@ impl PodActor {
         self.tell_backoffs(&status).await;
         self.tell_ending(&status).await;
         let key = match &report {
+            // A pod of the same name may be there already, and its status must not be taken for this one's.
+            ReportAs::Itself if self.seen.gone => None,
             ReportAs::Itself => Some(self.worker.key.clone()),
             ReportAs::Mirror(key) => Some(key.clone()),
             ReportAs::Nobody => None,

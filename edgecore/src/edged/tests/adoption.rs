@@ -75,6 +75,23 @@ async fn another_pod_of_the_same_name_replaces_the_old_one() {
     assert_eq!(node.runtime.last_sandbox_config().metadata.unwrap().uid, "uid-newest");
 }
 
+/// A status waits for the cloud under the pod's name: what is still said of an old pod would take the place of what a new
+/// one of the same name has said, and nobody is there to hear it.
+#[tokio::test(start_paused = true)]
+async fn of_a_pod_that_the_cloud_has_removed_nothing_more_is_said() {
+    let stubborn = Behaviour { stubborn: true, ..Behaviour::default() };
+    let node = Node::new().with_image("stubborn:1", stubborn);
+    let edge = node.start(&[]).await;
+    let old = simple("web", "stubborn:1", "Always");
+    edge.meta.apply(&old).await;
+    edge.meta.until_ready("web").await;
+    let said = edge.meta.read(|book| book.history.len());
+    edge.meta.tell(PodChange::Delete(key(&old))).await;
+    pass(Duration::from_secs(60)).await;
+    assert!(node.runtime.running().is_empty(), "it was killed");
+    assert_eq!(edge.meta.read(|book| book.history.len()), said);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_cold_boot_starts_everything_from_the_store() {
     let node = Node::new().with_image("job:1", Behaviour::ends(Duration::from_secs(1), 0));
