@@ -59,7 +59,7 @@ async fn an_image_that_a_pod_names_stays_whatever_state_the_pod_is_in() {
     // Waits for a secret that does not come, with its image on the node: it was brought here by hand.
     let env = json!([{"name": "X", "valueFrom": {"secretKeyRef": {"name": "none", "key": "x"}}}]);
     let spec = json!({
-        "initContainers": [{"name": "init", "image": "init:1", "env": env}],
+        "initContainers": [{"name": "init", "image": "init:1", "imagePullPolicy": "Never", "env": env}],
         "containers": [{"name": "app", "image": waits, "imagePullPolicy": "Never"}],
         "volumes": [{"name": "v", "image": {"reference": "volume:1"}}],
     });
