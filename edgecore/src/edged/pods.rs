@@ -33,7 +33,9 @@ pub struct Pods {
     context: Arc<PodContext>,
     /// By UID.
     actors: BTreeMap<String, Actor>,
-    tasks: JoinSet<String>,
+    tasks: JoinSet<Ended>,
+    /// How many actors were started.
+    started: u64,
     seen: Seen,
     /// What the files of this node describe; `None` before they were read.
     found: Found,
@@ -41,9 +43,17 @@ pub struct Pods {
     errands: watch::Sender<Vec<Errand>>,
 }
 
+/// An actor that has ended.
+#[derive(Debug)]
+struct Ended {
+    uid: String,
+    number: u64,
+}
+
 #[derive(Debug)]
 struct Actor {
     key: PodKey,
+    number: u64,
     wanted: watch::Sender<Wanted>,
     claim: Claim,
     /// Set once the pod has succeeded or failed: it takes nothing of the node any more.
@@ -59,6 +69,7 @@ impl Pods {
             context,
             actors: BTreeMap::new(),
             tasks: JoinSet::new(),
+            started: 0,
             seen: Seen::default(),
             found: None,
             mirrors: Mirrors::default(),
@@ -151,9 +162,12 @@ impl Pods {
     /// An actor panicked.
     pub async fn forget_next(&mut self) -> anyhow::Result<()> {
         match self.tasks.join_next().await {
-            Some(Ok(uid)) => {
-                self.actors.remove(&uid);
-                self.context.roster.leave(&uid);
+            Some(Ok(Ended { uid, number })) => {
+                // The pod may have come again before this was looked at: that is another actor.
+                if self.actors.get(&uid).is_some_and(|actor| actor.number == number) {
+                    self.actors.remove(&uid);
+                    self.context.roster.leave(&uid);
+                }
                 Ok(())
             }
             Some(Err(error)) => Err(anyhow::Error::new(error).context("a pod's actor failed")),
@@ -274,12 +288,14 @@ impl Pods {
         let is_over = Arc::new(AtomicBool::new(false));
         let actor = PodActor::new(self.context.clone(), key.clone(), receiver, is_over.clone());
         let span = tracing::info_span!("pod", namespace = key.namespace, pod = key.name, uid = key.uid);
-        let uid = key.uid.clone();
+        self.started += 1;
+        let number = self.started;
+        let ended = Ended { uid: key.uid.clone(), number };
         task::spawn_in(&mut self.tasks, span, async move {
             actor.run().await;
-            uid
+            ended
         });
-        self.actors.insert(key.uid.clone(), Actor { key, wanted, claim, is_over });
+        self.actors.insert(key.uid.clone(), Actor { key, number, wanted, claim, is_over });
     }
 }
 
