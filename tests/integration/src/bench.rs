@@ -10,12 +10,43 @@ mod table;
 use std::path::Path;
 use std::time::Duration;
 
+use hollow_edge::process::Usage;
+
 use self::demo::Demo;
 use self::startup::File;
 use self::table::Table;
 
 /// Long enough that what happens every 10 s (lease, node status) counts as often as it does over a day.
 const IDLE: Duration = Duration::from_secs(120);
+
+/// Pods at once.
+const CROWDS: [usize; 3] = [1, 20, 100];
+/// After they run; several leases and reports.
+const REST: Duration = Duration::from_secs(60);
+
+/// How long pods take that come all at once, what that costs, and what edgecore needs while they run.
+async fn crowd(demo: &Demo, count: usize, table: &mut Table) -> anyhow::Result<()> {
+    let names = ["edgecore", "containerd"];
+    let cpu = || names.map(|name| anyhow::Ok(Usage::of(demo.pid(name)?)?.cpu));
+    let before = cpu();
+    let crowd = pods::Crowd::start(demo, count).await?;
+    let after = cpu();
+    let run = format!("apply to Running of {count} at once");
+    table.row(&format!("{run}, p50"), seconds(table::percentile(&crowd.times, 50)));
+    table.row(&format!("{run}, p99"), seconds(table::percentile(&crowd.times, 99)));
+    for ((name, before), after) in names.into_iter().zip(before).zip(after) {
+        let each = (after? - before?) / count as f64 * 1e3;
+        table.row(&format!("{name} CPU for each of them"), format!("{each:.0} ms"));
+    }
+    let rest = rest::measure(demo, &["edgecore"], REST).await;
+    crowd.end().await?;
+    for (name, usage) in rest?.processes {
+        table.row(&format!("{name} PSS, {count} more pods idle"), format!("{:.1} MiB", usage.pss_mib));
+        table.row(&format!("{name} heap and stacks, {count} more"), format!("{:.1} MiB", usage.anon_mib));
+        table.row(&format!("{name} CPU, {count} more"), format!("{:.2} % of a core", usage.cpu_percent));
+    }
+    Ok(())
+}
 
 /// Measures everything: the release binaries in one folder, and the demo whose state is in the other.
 ///
@@ -40,6 +71,10 @@ pub async fn run(binaries: &Path, demo: &Path, out: &mut impl std::io::Write) ->
     let times = pods::apply_to_running(&demo, 20).await?;
     table.row("apply to Running, p50", seconds(table::percentile(&times, 50)));
     table.row("apply to Running, p99", seconds(table::percentile(&times, 99)));
+    for count in CROWDS {
+        writeln!(out, "starting {count} pods at once, {} s of rest, and removing them ...", REST.as_secs())?;
+        crowd(&demo, count, &mut table).await?;
+    }
     writeln!(out, "asking the API server ...")?;
     for (what, rate) in rates::measure(&demo).await? {
         table.row(what, format!("{rate:.0}/s"));

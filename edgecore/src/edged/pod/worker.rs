@@ -137,6 +137,12 @@ impl Worker {
         }
         let empty = PodSpec::default();
         let spec = view.pod.spec.as_ref().unwrap_or(&empty);
+        if spec.host_users == Some(false) {
+            // It would run as the node's own users, who may be root: never instead of what was asked for.
+            let message = "user namespaces (hostUsers: false) are not supported on this node";
+            self.event(view, Severity::Warning, "FailedCreatePodSandBox", message).await;
+            return Err(Failure::Other);
+        }
         if let Err(message) = kernel_host_name(spec, &self.key, &self.context.settings.dns.domain) {
             self.event(view, Severity::Warning, "FailedCreatePodSandBox", &message).await;
             return Err(Failure::Other);

@@ -235,3 +235,23 @@ async fn a_runtime_class_says_what_runs_the_pod() {
     edge.meta.until_ready("usual").await;
     assert_eq!(node.runtime.last_handler(), "");
 }
+
+/// A pod must not get less protection than it asks for.
+#[tokio::test(start_paused = true)]
+async fn what_would_protect_the_node_is_not_left_out() {
+    let node = Node::new();
+    let edge = node.start(&[]).await;
+    let spec = json!({"hostUsers": false, "containers": [{"name": "app", "image": APP}]});
+    edge.meta.apply(&pod("users", spec)).await;
+    let message = edge.meta.until_event("FailedCreatePodSandBox").await;
+    assert!(message.contains("user namespaces"), "{message}");
+    let mount = json!({"name": "v", "mountPath": "/v", "readOnly": true, "recursiveReadOnly": "Enabled"});
+    let containers = json!([{"name": "app", "image": APP, "volumeMounts": [mount]}]);
+    let spec = json!({"containers": containers, "volumes": [{"name": "v", "emptyDir": {}}]});
+    edge.meta.apply(&pod("mounts", spec)).await;
+    let refused = |status: &k8s_openapi::api::core::v1::PodStatus| {
+        waiting_reason(status, "app").as_deref() == Some("CreateContainerConfigError")
+    };
+    edge.meta.until_status("mounts", "refused", refused).await;
+    assert_eq!(node.runtime.calls("StartContainer"), 0);
+}

@@ -38,6 +38,50 @@ pub(super) async fn apply_to_running(demo: &Demo, count: usize) -> anyhow::Resul
     Ok(times)
 }
 
+/// Pods that were made at once.
+#[derive(Debug)]
+pub(super) struct Crowd {
+    pods: Api<Pod>,
+    names: Vec<String>,
+    /// From the request that made each to the status that says Running.
+    pub(super) times: Vec<Duration>,
+}
+
+impl Crowd {
+    /// Makes `count` pods, all at once, and waits until all run.
+    pub(super) async fn start(demo: &Demo, count: usize) -> anyhow::Result<Self> {
+        let pods: Api<Pod> = Api::default_namespaced(demo.client.clone());
+        let image = demo_image(&pods).await?;
+        let prefix = format!("bench-{}-of-{count}", std::process::id());
+        let names: Vec<String> = (0..count).map(|index| format!("{prefix}-{index}")).collect();
+        let runs = names.iter().map(|name| run_one(&pods, name, &image));
+        let limit = LIMIT * 5;
+        let times = timeout(limit, futures::future::try_join_all(runs)).await;
+        let times = times.with_context(|| format!("not all of {count} pods run after {} s", limit.as_secs()));
+        match times.and_then(|times| times) {
+            Ok(times) => Ok(Self { pods, names, times }),
+            Err(error) => {
+                remove(&pods, &names).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes them and waits until the API has none of them any more.
+    pub(super) async fn end(self) -> anyhow::Result<()> {
+        remove(&self.pods, &self.names).await;
+        for name in &self.names {
+            let gone = kube::runtime::wait::await_condition(self.pods.clone(), name, is_gone);
+            timeout(LIMIT, gone).await.with_context(|| format!("pod {name} is still there"))??;
+        }
+        Ok(())
+    }
+}
+
+fn is_gone(pod: Option<&Pod>) -> bool {
+    pod.is_none()
+}
+
 /// The image of a pod that the demo runs: it is on the node already, so that no registry is measured.
 async fn demo_image(pods: &Api<Pod>) -> anyhow::Result<String> {
     let running = pods.list(&Default::default()).await?;
