@@ -78,7 +78,8 @@ pub enum PodChange {
     Restore(Vec<Arc<Pod>>),
     /// A pod is new or its spec or metadata changed (also: `deletionTimestamp` was set).
     Upsert(Arc<Pod>),
-    /// The API object is gone: stop what still runs of it, now.
+    /// The API object is gone: stop what still runs of it, now. Said again after each start, until edged has said
+    /// [`MetaRequest::PodRemoved`].
     Delete(PodKey),
     /// A config map or secret of this namespace and name is new or changed in the store: pods that wait for
     /// it can go on, volumes that show it are refreshed.
@@ -158,6 +159,9 @@ pub enum MetaRequest {
     /// Every container of a pod that is being deleted has ended and its sandbox is gone: the API object may go
     /// (a delete with grace 0 and the UID as precondition). Durable: repeated until the cloud has said OK.
     PodGone(PodKey),
+    /// Nothing is left of a pod that the cloud has removed ([`PodChange::Delete`]). Until this is said, it is told again
+    /// after each start.
+    PodRemoved(PodKey),
     /// From the local store, else from the cloud (and then kept).
     ConfigMap {
         /** Namespace. */
@@ -269,6 +273,11 @@ impl MetaClient {
     /// Says that nothing of a terminating pod is left on this node.
     pub async fn pod_gone(&self, pod: PodKey) -> Result<(), MetaError> {
         self.tell(MetaRequest::PodGone(pod)).await
+    }
+
+    /// Says that nothing is left on this node of a pod that the cloud has removed.
+    pub async fn pod_removed(&self, pod: PodKey) -> Result<(), MetaError> {
+        self.tell(MetaRequest::PodRemoved(pod)).await
     }
 
     /// A config map that a pod uses.

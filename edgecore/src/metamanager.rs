@@ -36,8 +36,8 @@ use self::intake::Intake;
 pub use self::metrics::Metrics;
 use self::outbox::Outbox;
 use self::requests::Requests;
-use crate::flow::{HubFeed, MetaInbox, PodChange, PodFeed, ToCloud};
-use crate::store::{Object, State, Store};
+use crate::flow::{HubFeed, MetaInbox, PodChange, PodFeed, PodKey, ToCloud};
+use crate::store::{Object, Removal, State, Store};
 
 /// How MetaManager behaves; from the config file.
 #[derive(Debug, Clone)]
@@ -93,7 +93,7 @@ impl MetaManager {
     }
 
     /// Tells edged what the store holds: the pods as the cloud last had them, with the statuses that were reported last,
-    /// which the cloud may not know yet. A row that cannot be read is left out: it must not keep the others down.
+    /// which the cloud may not know yet, and which pods the cloud has removed that may not have gone yet. A row that cannot be read is left out: it must not keep the others down.
     async fn restore(store: &Store, feed: &PodFeed) -> anyhow::Result<()> {
         let stored = store.objects("pod").await.context("read the stored pods")?;
         let states = store.reported().await.context("read the statuses that were reported")?;
@@ -108,7 +108,17 @@ impl MetaManager {
         });
         let pods: Vec<Arc<Pod>> = pods.collect();
         tracing::info!(pods = pods.len(), "pods from the local store");
-        feed.tell(PodChange::Restore(pods)).await.context("hand the stored pods to edged")
+        feed.tell(PodChange::Restore(pods)).await.context("hand the stored pods to edged")?;
+        // The cloud has said so once and does not say it again.
+        for Removal { uid, namespace, name } in
+            store.removals().await.context("read which pods were removed")?
+        {
+            if stored.iter().all(|object| object.uid != uid) {
+                let pod = PodKey { uid, namespace, name };
+                feed.tell(PodChange::Delete(pod)).await.context("hand a removed pod to edged")?;
+            }
+        }
+        Ok(())
     }
 }
 

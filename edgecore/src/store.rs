@@ -5,6 +5,7 @@
 //! | `objects` | what the cloud sent: pods, config maps, secrets, the node, ... | newest wins, until the cloud says delete |
 //! | `states` | what was reported last, one row per object: pod status, node status | newest wins, sent until the cloud has accepted it |
 //! | `queue` | what the cloud must hear in order: pods that are gone, events | durable; events are bounded, the oldest go |
+//! | `removals` | pods that the cloud has removed | until nothing is left of the pod on this node |
 //! | `tokens` | service account tokens by request | the last one, until its pod is gone |
 //!
 //! [`Store`] is a cheap handle. All writes go to one [`Writer`] module, which puts what is waiting into one
@@ -62,6 +63,17 @@ pub struct State {
     pub version: i64,
     /// The patch.
     pub value: Vec<u8>,
+}
+
+/// A pod that the cloud has removed and of which something may be left here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removal {
+    /// `metadata.uid`, never empty.
+    pub uid: String,
+    /// `metadata.namespace`
+    pub namespace: String,
+    /// `metadata.name`
+    pub name: String,
 }
 
 /// What the queue holds.

@@ -31,6 +31,8 @@ pub struct Book {
     pub reports: Vec<(PodKey, PodStatus)>,
     /// Pods that were reported gone.
     pub gone: Vec<PodKey>,
+    /// Pods that were reported removed.
+    pub removed: Vec<PodKey>,
     /// Reason and message of each event.
     pub events: Vec<(String, String)>,
     /// The node's newest status.
@@ -201,6 +203,7 @@ async fn serve(mut inbox: MetaInbox, book: watch::Sender<Book>) {
                 drop(reply.send(Ok(pod)));
             }
             MetaRequest::PodGone(key) => book.send_modify(|book| book.gone.push(key)),
+            MetaRequest::PodRemoved(key) => book.send_modify(|book| book.removed.push(key)),
             MetaRequest::ConfigMap { namespace, name, reply } => {
                 let found = book.borrow().config_maps.get(&name).cloned();
                 drop(reply.send(found.ok_or_else(|| not_found("configmap", namespace, name))));

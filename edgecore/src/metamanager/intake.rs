@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::cloud::{CallError, Cloud};
 use crate::flow::{ConfigKind, FromCloud, HubFeed, PodChange, PodFeed, PodKey};
-use crate::store::{Change, Object, Store};
+use crate::store::{Change, Object, Removal, Store};
 
 /// Messages in one transaction; the same reason as for the store's own batches.
 const BATCH: usize = 64;
@@ -168,6 +168,7 @@ impl Intake {
         });
         let uids = removed.clone().map(|pod| &pod.uid).filter(|uid| !uid.is_empty());
         changes.extend(uids.map(|uid| Change::ForgetPod { uid: uid.clone() }));
+        changes.extend(removed.clone().filter(|pod| !pod.uid.is_empty()).map(removal));
         changes.extend(unused_after(removed, self.cloud.is_native()));
         let stored = self.store.apply(changes).await;
         match &stored {
@@ -327,6 +328,12 @@ fn remove(path: &ObjectPath, name: &str, uid: String) -> Plan {
         _ => config_notice(path, name),
     };
     Plan { change: Change::DeleteObject { key: path.to_string(), uid }, notice }
+}
+
+/// Kept until edged has done it: the cloud does not say it again.
+fn removal(pod: &PodKey) -> Change {
+    let PodKey { uid, namespace, name } = pod.clone();
+    Change::RemovePod(Removal { uid, namespace, name })
 }
 
 fn config_notice(path: &ObjectPath, name: &str) -> Option<Notice> {

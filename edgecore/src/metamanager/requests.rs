@@ -109,6 +109,11 @@ impl Requests {
                 self.unwritten.put(format!("gone {}", pod.uid), change);
                 Ok(())
             }
+            MetaRequest::PodRemoved(pod) => {
+                let change = Change::PodRemoved { uid: pod.uid.clone() };
+                self.unwritten.put(format!("removed {}", pod.uid), change);
+                Ok(())
+            }
             MetaRequest::Event(event) => self.file_event(&event),
             question => return Some(question),
         };

@@ -4,7 +4,7 @@ use proto::hello::Held;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use std::sync::{Arc, PoisonError};
 
-use super::{Object, QueueKind, Queued, State, Store, StoreError, Waiting};
+use super::{Object, QueueKind, Queued, Removal, State, Store, StoreError, Waiting};
 
 impl Store {
     /// The object at `key`.
@@ -82,6 +82,22 @@ impl Store {
                 ))?
                 .query_map([], |row| {
                     Ok(State { key: row.get(0)?, uid: row.get(1)?, version: row.get(2)?, value: row.get(3)? })
+                })?
+                .collect()
+        })
+        .await
+    }
+
+    /// The pods that the cloud has removed and of which something may be left.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn removals(&self) -> Result<Vec<Removal>, StoreError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached("SELECT uid, namespace, name FROM removals ORDER BY uid")?
+                .query_map([], |row| {
+                    Ok(Removal { uid: row.get(0)?, namespace: row.get(1)?, name: row.get(2)? })
                 })?
                 .collect()
         })

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Transaction};
 
 /// One step per version: `STEPS[n]` takes a file from version `n` to `n + 1` (`PRAGMA user_version`). Steps are
 /// never changed once released, only added.
-const STEPS: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] = &[first, digests, accepted_states];
+const STEPS: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] = &[first, digests, accepted_states, removals];
 
 /// The version that this EdgeCore writes.
 pub(super) const VERSION: i64 = STEPS.len() as i64;
@@ -65,6 +65,17 @@ fn digests(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 /// What was reported of a pod stays, also when the cloud has it: after a restart it says how the pod has ended.
 fn accepted_states(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch("ALTER TABLE states ADD COLUMN accepted INTEGER NOT NULL DEFAULT 0;")
+}
+
+/// Pods that the cloud has removed, until nothing is left of them here: whoever is started again must go on with that.
+fn removals(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(
+        "CREATE TABLE removals (
+             uid       TEXT PRIMARY KEY,
+             namespace TEXT NOT NULL,
+             name      TEXT NOT NULL
+         ) WITHOUT ROWID;",
+    )
 }
 
 /// Copies what a stock EdgeCore knew (spec edge-keadm-mapper 2.1). Rows that are no objects (the stock edge stores

@@ -9,7 +9,7 @@ use chassis::shutdown::Shutdown;
 use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::time::Instant;
 
-use super::{Job, Jobs, Object, QueueKind, StoreError, snapshot};
+use super::{Job, Jobs, Object, QueueKind, Removal, StoreError, snapshot};
 
 /// Jobs in one transaction: enough that a full resync (110 pods and what they use) is a handful of commits, few
 /// enough that the first caller does not wait for long.
@@ -92,6 +92,13 @@ pub enum Change {
         pod_uid: String,
         /// The answer.
         value: Vec<u8>,
+    },
+    /// The cloud has removed a pod: something of it may still be here.
+    RemovePod(Removal),
+    /// Nothing is left of a pod that the cloud has removed.
+    PodRemoved {
+        /// Its UID.
+        uid: String,
     },
     /// The tokens and the unsent state of a pod that is gone.
     ForgetPod {
@@ -253,6 +260,12 @@ fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<Outcome> 
         Change::PutToken { request, pod_uid, value } => connection
             .prepare_cached("INSERT OR REPLACE INTO tokens (request, pod_uid, value) VALUES (?1, ?2, ?3)")?
             .execute(params![request, pod_uid, value])?,
+        Change::RemovePod(Removal { uid, namespace, name }) => connection
+            .prepare_cached("INSERT OR IGNORE INTO removals (uid, namespace, name) VALUES (?1, ?2, ?3)")?
+            .execute(params![uid, namespace, name])?,
+        Change::PodRemoved { uid } => {
+            connection.prepare_cached("DELETE FROM removals WHERE uid = ?1")?.execute([uid])?
+        }
         Change::ForgetPod { uid } => {
             connection.prepare_cached("DELETE FROM tokens WHERE pod_uid = ?1")?.execute([uid])?
                 + connection.prepare_cached("DELETE FROM states WHERE uid = ?1")?.execute([uid])?

@@ -354,11 +354,14 @@ impl PodActor {
 
     async fn say_gone(&self) {
         self.worker.context.board.remove(&self.worker.key);
+        let (meta, key) = (&self.worker.context.meta, self.worker.key.clone());
         // What the cloud has removed itself it need not be asked to remove. A mirror pod goes by itself.
-        if self.seen.gone || self.seen.report != ReportAs::Itself {
-            return;
-        }
-        if let Err(error) = self.worker.context.meta.pod_gone(self.worker.key.clone()).await {
+        let said = match self.seen.report {
+            _ if self.seen.gone => meta.pod_removed(key).await,
+            ReportAs::Itself => meta.pod_gone(key).await,
+            ReportAs::Mirror(_) | ReportAs::Nobody => return,
+        };
+        if let Err(error) = said {
             tracing::debug!(%error, "the end of the pod was not reported");
         }
     }

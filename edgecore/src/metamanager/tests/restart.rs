@@ -35,3 +35,27 @@ async fn how_a_pod_ended_is_told_before_it_goes() {
     assert!(text.contains("succeeded"), "{text}");
     rig.asked(Operation::Delete, "default/pod/web").await;
 }
+
+/// The cloud says once that a pod is gone; edged may be killed before it has ended the pod's containers.
+#[tokio::test(start_paused = true)]
+async fn a_removal_is_told_again_until_nothing_is_left() {
+    async fn after_a_restart(store: &Store) -> Vec<PodChange> {
+        let (feed, mut pods) = bounded("again", 4);
+        MetaManager::restore(store, &PodFeed::new(feed)).await.unwrap();
+        std::iter::from_fn(|| pods.try_recv()).skip(1).collect()
+    }
+
+    let mut rig = Rig::start(vec![stored_pod()]).await;
+    rig.restored().await;
+    rig.connect().await;
+    rig.send(from_controller("m1", Operation::Delete, "default/pod/web", &Value::Null)).await;
+    assert!(rig.said().await.is_ack());
+    assert!(matches!(rig.next_change().await, PodChange::Delete(key) if key == web()));
+    let told = after_a_restart(&rig.store).await;
+    assert!(matches!(&told[..], [PodChange::Delete(key)] if *key == web()), "{told:?}");
+
+    rig.edged.pod_removed(web()).await.unwrap();
+    rig.is_quiet(Duration::from_secs(1)).await;
+    let told = after_a_restart(&rig.store).await;
+    assert!(told.is_empty(), "{told:?}");
+}
