@@ -67,7 +67,9 @@ impl RuntimeError {
         match status.code() {
             Code::NotFound => Self::NotFound { call, message: status.message().to_owned() },
             Code::Unimplemented => Self::Unimplemented { call },
-            Code::Unavailable => {
+            // A status with a cause was made on this side: the connection broke in the middle of the call (tonic calls that
+            // `Unknown`). The runtime has no part in it, and the container neither.
+            Code::Unavailable | Code::Unknown | Code::Internal if code_is_ours(status) => {
                 Self::Unreachable { endpoint: endpoint.to_owned(), message: innermost(status) }
             }
             _ => Self::Failed { call, message: status.message().to_owned() },
@@ -77,6 +79,11 @@ impl RuntimeError {
     /// The runtime itself is out of reach: says nothing about the pod, and trying again later makes sense.
     pub fn is_outage(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Timeout { .. })
+    }
+
+    /// Is the runtime's own text as `is` wants it?
+    pub fn says(&self, is: impl Fn(&str) -> bool) -> bool {
+        matches!(self, Self::Failed { message, .. } if is(message))
     }
 
     /// Label of this error in logs and metrics.
@@ -93,6 +100,11 @@ impl RuntimeError {
     }
 }
 
+/// Does it say that nobody answers, and not what the runtime has answered?
+fn code_is_ours(status: &Status) -> bool {
+    status.code() == Code::Unavailable || std::error::Error::source(status).is_some()
+}
+
 /// The cause at the bottom ("No such file or directory"): the layers above it only say "transport error".
 fn innermost(status: &Status) -> String {
     let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(status);
@@ -102,4 +114,20 @@ fn innermost(status: &Status) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As seen when containerd is killed in the middle of a call: not a failure of the container that it was about.
+    #[test]
+    fn a_connection_that_breaks_is_an_outage() {
+        let broken = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        let ours = Status::from_error(Box::new(broken));
+        assert_eq!(ours.code(), Code::Unknown);
+        assert!(RuntimeError::from_status("StartContainer", "unix:///s", &ours).is_outage());
+        let theirs = Status::unknown("failed to create containerd task");
+        assert!(!RuntimeError::from_status("StartContainer", "unix:///s", &theirs).is_outage());
+    }
 }
