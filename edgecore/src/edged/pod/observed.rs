@@ -100,6 +100,18 @@ impl Observed {
     }
 }
 
+/// An edged that is killed while containerd (1.6) makes a container's first process takes that back: the container counts as
+/// ended, though its program has never run. It must not look like a program that has failed.
+fn was_broken_off(status: &ContainerStatus) -> bool {
+    status.state == ContainerState::Exited && status.started_at.is_none() && is_broken_off(&status.message)
+}
+
+/// Does the runtime say that whoever wanted the container to be started has gone before it was?
+pub fn is_broken_off(message: &str) -> bool {
+    // What has failed to *start* instead may have run for a moment.
+    message.starts_with("failed to create containerd task") && message.contains("context canceled")
+}
+
 impl ObservedContainer {
     /// `None`: it was removed between the two calls.
     async fn read(record: ContainerRecord, runtime: &Runtime) -> Result<Option<Self>, RuntimeError> {
@@ -109,7 +121,8 @@ impl ObservedContainer {
             Err(error) => return Err(error),
         };
         // The details are the newer of the two answers.
-        let record = ContainerRecord { state: status.state, ..record };
+        let state = if was_broken_off(&status) { ContainerState::Created } else { status.state };
+        let record = ContainerRecord { state, ..record };
         let last_words = match record.state {
             ContainerState::Exited => super::last_words::read(&status).await,
             _ => None,

@@ -339,7 +339,13 @@ impl PodState {
                 self.stopped.remove(id);
                 self.dismantled |= self.is_stopping();
             }
-            Step::Remove(_) => self.dismantled |= self.is_stopping(),
+            Step::Remove(id) => {
+                self.dismantled |= self.is_stopping();
+                let mut unborn = observed.containers.iter().filter(|container| !container.has_begun());
+                if let Some(unborn) = unborn.find(|container| container.record.id == *id) {
+                    self.containers.entry(unborn.record.name.clone()).or_default().unborn(unborn);
+                }
+            }
             Step::CleanUp => {
                 self.cleaned = true;
                 self.preparation.ready = false;

@@ -49,6 +49,8 @@ async fn a_delete_reaches_a_pod_that_only_the_runtime_knows() {
     pass(Duration::from_secs(10)).await;
     assert_eq!((node.runtime.containers().len(), node.runtime.sandboxes()), (0, 0));
     assert!(!node.disk.path().join("kubelet/pods/uid-web").exists());
+    // Until this is said, the delete is told again after each start.
+    second.meta.until("the removal", |book| (book.removed == [key(&web)]).then_some(())).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,4 +170,25 @@ async fn a_container_that_was_only_made_is_made_again() {
     second.meta.until_ready("web").await;
     pass(Duration::from_secs(120)).await;
     assert_eq!(node.runtime.running().len(), 1);
+}
+
+/// edged was killed in the middle of a start: the program has never run, so it has not failed, and a pod whose containers
+/// run once still runs. A log that was begun for it does not count as a restart.
+#[tokio::test(start_paused = true)]
+async fn a_start_that_was_broken_off_is_no_failure() {
+    let node = Node::new();
+    node.runtime.slow_down("StartContainer", Duration::from_secs(60));
+    let once = simple("web", APP, "Never");
+    let first = node.start(&[]).await;
+    first.meta.apply(&once).await;
+    first.meta.until_event("Created").await;
+    pass(Duration::from_secs(5)).await;
+    let log = node.disk.path().join("logs/shop_web_uid-web/app/0.log");
+    std::fs::write(&log, "").unwrap();
+    drop(first);
+    node.runtime.slow_down("StartContainer", Duration::ZERO);
+    let second = node.start(std::slice::from_ref(&once)).await;
+    let status = second.meta.until_ready("web").await;
+    assert_eq!(container(&status, "app").restart_count, 0);
+    assert_eq!(node.runtime.running(), ["web/app#0"]);
 }

@@ -89,6 +89,11 @@ impl ContainerMemory {
         }
     }
 
+    /// A container was removed that has never begun: the next takes its number, whatever the log says that was made for it.
+    pub(super) fn unborn(&mut self, container: &ObservedContainer) {
+        self.first_attempt = container.record.attempt;
+    }
+
     /// A container was started; `previous` is the one before it.
     pub(super) fn started(&mut self, previous: Option<&ObservedContainer>) {
         self.problem = None;

@@ -13,7 +13,7 @@ use crate::edged::pod::container_config::{ContainerInput, container_config, log_
 use crate::edged::pod::containers::find;
 use crate::edged::pod::dns::pod_dns;
 use crate::edged::pod::files::{HostNames, container_files};
-use crate::edged::pod::observed::Observed;
+use crate::edged::pod::observed::{Observed, is_broken_off};
 use crate::edged::pod::sandbox_config::pod_domain;
 use crate::edged::pod::security::{SecurityDefaults, container_security};
 use crate::edged::pod::state::{Failure, Waiting, WaitingReason};
@@ -208,7 +208,9 @@ impl Worker {
             tracing::warn!(%error, container = name, "the container runtime failed");
             return Failure::Outage;
         }
-        self.cannot(view, name, reason, error.to_string(), reason == WaitingReason::RunContainerError).await
+        let message = error.to_string();
+        let counts = reason == WaitingReason::RunContainerError && !error.says(is_broken_off);
+        self.cannot(view, name, reason, message, counts).await
     }
 
     async fn cannot(

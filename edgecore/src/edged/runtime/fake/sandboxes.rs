@@ -90,6 +90,15 @@ impl FakeRuntime {
         Ok(id)
     }
 
+    /// See [`Entry::break_off`].
+    pub(super) fn break_off(&self, id: &str) {
+        let mut world = self.world();
+        let now = world.nanoseconds();
+        if let Ok(container) = world.container(id) {
+            container.break_off(now);
+        }
+    }
+
     pub(super) fn start(&self, id: &str) -> Result<(), Status> {
         let mut world = self.world();
         let now = world.nanoseconds();
@@ -172,6 +181,7 @@ impl FakeRuntime {
             image: container.config.image.clone(),
             image_ref: container.config.image.as_ref().map(|image| image.image.clone()).unwrap_or_default(),
             reason: container.reason.to_owned(),
+            message: container.message.to_owned(),
             labels: container.config.labels.clone(),
             annotations: container.config.annotations.clone(),
             mounts: container.config.mounts.clone(),

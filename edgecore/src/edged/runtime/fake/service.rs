@@ -124,8 +124,12 @@ impl RuntimeService for FakeRuntime {
         &self,
         request: Request<cri::StartContainerRequest>,
     ) -> Answer<cri::StartContainerResponse> {
-        self.enter("StartContainer").await?;
-        let started = self.start(&request.into_inner().container_id);
+        let id = request.into_inner().container_id;
+        let mut caller = Caller { runtime: self, id: &id, waits: true };
+        let entered = self.enter("StartContainer").await;
+        caller.waits = false;
+        entered?;
+        let started = self.start(&id);
         self.happened();
         started.map(|()| Response::new(cri::StartContainerResponse {}))
     }
@@ -240,5 +244,20 @@ impl RuntimeService for FakeRuntime {
         list_metric_descriptors(ListMetricDescriptorsRequest) -> ListMetricDescriptorsResponse;
         list_pod_sandbox_metrics(ListPodSandboxMetricsRequest) -> ListPodSandboxMetricsResponse;
         runtime_config(RuntimeConfigRequest) -> RuntimeConfigResponse;
+    }
+}
+
+/// Who has asked for a start: one that is killed breaks it off.
+struct Caller<'a> {
+    runtime: &'a FakeRuntime,
+    id: &'a str,
+    waits: bool,
+}
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        if self.waits {
+            self.runtime.break_off(self.id);
+        }
     }
 }

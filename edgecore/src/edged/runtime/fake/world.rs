@@ -80,6 +80,7 @@ pub(super) struct Entry {
     pub(super) finished_at: i64,
     pub(super) exit_code: i32,
     pub(super) reason: &'static str,
+    pub(super) message: &'static str,
     /// When it will end by itself.
     ends: Option<(Instant, i32)>,
 }
@@ -237,6 +238,7 @@ impl Entry {
             finished_at: 0,
             exit_code: 0,
             reason: "",
+            message: "",
             ends: None,
         }
     }
@@ -253,6 +255,15 @@ impl Entry {
         self.state = ContainerState::ContainerRunning;
         self.started_at = wall;
         self.ends = self.behaviour.ends.map(|(after, code)| (Instant::now() + after, code));
+    }
+
+    /// The caller is gone before the container was started: what containerd (1.6) makes of that.
+    pub(super) fn break_off(&mut self, wall: i64) {
+        if self.state == ContainerState::ContainerCreated {
+            self.end(128, "StartError", wall);
+            self.message =
+                "failed to create containerd task: failed to create shim task: context canceled: unknown";
+        }
     }
 
     pub(super) fn end(&mut self, code: i32, reason: &'static str, wall: i64) {
