@@ -1,6 +1,6 @@
 # Each verb is one call of the real tool. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help deps build app check test demo demo-down demo-status bench bench-channel bench-authorization soak fuzz
+.PHONY: help deps build app check test demo demo-down demo-status bench bench-channel bench-authorization soak restarts fuzz
 
 CARGO ?= cargo
 # Where cargo builds to; `make demo` keeps its state below it.
@@ -59,6 +59,10 @@ bench-authorization: ## measure how long it takes to say whether a node may have
 soak: ## a thousand random schedules of everything that fails, simulated (SEEDS=10000: more; START=4711 SEEDS=1: that one)
 	SEEDS=$(SEEDS) START=$(START) TMPDIR=$(firstword $(wildcard /dev/shm) /tmp) \
 	  $(CARGO) test --profile soak --locked -p integration --test schedules -- --ignored --nocapture soak
+
+restarts: deps app ## EdgeCore and containerd are killed a hundred times among thirty pods (POINTS=200: more; START=4711 POINTS=5: that round)
+	$(CARGO) build --workspace --locked --bins
+	POINTS=$(POINTS) START=$(START) $(CARGO) test --locked -p integration --test restarts -- --ignored --nocapture restart_matrix
 
 fuzz: ## every fuzz target for a minute (needs cargo-fuzz)
 	@for folder in proto certs; do for target in $$(cd $$folder && $(CARGO) fuzz list); do \

@@ -11,6 +11,9 @@
 //! | `say WORD...`, `print WORD...` | words to the last message, to the log |
 //! | `write FILE TEXT`, `append FILE TEXT` | text to a file |
 //! | `until FILE TEXT` | waits until the file has this text |
+//! | `witness FILE` | appends `start` and the seconds since boot to the file, and holds a lock on it as long as the program lives; fails, and appends `twice`, while another program holds it |
+//! | `note FILE WORD...` | appends the words and the seconds since boot to the file |
+//! | `linger MILLISECONDS` | takes its time |
 //! | `at-least N FILE` | fails unless the file has N bytes |
 //! | `signal` | waits for a signal and leaves its name as the last message |
 //! | `deaf` | waits and does not end at SIGTERM |

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::str::FromStr;
 use std::time::Duration;
 
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -32,10 +33,11 @@ pub(crate) fn perform(step: &[&str]) -> io::Result<Option<u8>> {
         ["say", words @ ..] => say(&words.join(" "))?,
         ["print", words @ ..] => log(&words.join(" ")),
         ["write", file, text] => fs::write(file, text)?,
-        ["append", file, text] => {
-            File::options().append(true).create(true).open(file)?.write_all(text.as_bytes())?;
-        }
+        ["append", file, text] => open_to_append(file)?.write_all(text.as_bytes())?,
         ["until", file, text] => until(file, text),
+        ["witness", file] => witness(file)?,
+        ["note", file, words @ ..] => note(&mut open_to_append(file)?, &words.join(" "))?,
+        ["linger", milliseconds] => std::thread::sleep(Duration::from_millis(number(milliseconds)?)),
         ["at-least", bytes, file] => at_least(number(bytes)?, file)?,
         ["signal"] => say(signal()?.as_str())?,
         ["deaf"] => deaf()?,
@@ -72,6 +74,32 @@ fn pause() -> io::Result<()> {
 fn until(file: &str, text: &str) {
     while fs::read_to_string(file).ok().as_deref() != Some(text) {
         std::thread::sleep(LOOK);
+    }
+}
+
+fn open_to_append(file: &str) -> io::Result<File> {
+    File::options().append(true).create(true).open(file)
+}
+
+/// One line, in one call: two programs that write at once do not mix.
+fn note(file: &mut File, words: &str) -> io::Result<()> {
+    let uptime = fs::read_to_string("/proc/uptime")?;
+    let seconds = uptime.split(' ').next().unwrap_or_default();
+    file.write_all(format!("{words} {seconds}\n").as_bytes())
+}
+
+/// The kernel gives the lock back when the program ends, however it ends.
+fn witness(file: &str) -> io::Result<()> {
+    match Flock::lock(open_to_append(file)?, FlockArg::LockExclusiveNonblock) {
+        Ok(mut held) => {
+            note(&mut held, "start")?;
+            std::mem::forget(held);
+            Ok(())
+        }
+        Err((mut held_by_another, _)) => {
+            note(&mut held_by_another, "twice")?;
+            Err(io::Error::other("another program holds it"))
+        }
     }
 }
 

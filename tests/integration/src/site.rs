@@ -181,7 +181,10 @@ impl Site {
     }
 
     /// Parent of all cgroups of its pods.
-    fn cgroup_root(&self) -> anyhow::Result<String> {
+    ///
+    /// # Errors
+    /// When the configuration of EdgeCore cannot be read.
+    pub fn cgroup_root(&self) -> anyhow::Result<String> {
         let config: EdgeCore =
             chassis::config::parse_str(&std::fs::read_to_string(self.state().join("edge/edgecore.yaml"))?)?;
         let root = config.modules.edged.tailored_kubelet_config.cgroup_root;
@@ -251,13 +254,21 @@ impl Site {
         &self.app
     }
 
-    fn ctr(&self) -> anyhow::Result<Command> {
+    /// `ctr` for its containerd, in the namespace of pods.
+    ///
+    /// # Errors
+    /// When the configuration of containerd cannot be read.
+    pub fn ctr(&self) -> anyhow::Result<Command> {
         let mut command = Command::new("ctr");
         command.arg("--address").arg(self.socket()?).args(["--namespace", "k8s.io"]);
         Ok(command)
     }
 
-    fn socket(&self) -> anyhow::Result<PathBuf> {
+    /// The socket of its containerd.
+    ///
+    /// # Errors
+    /// When the configuration of containerd cannot be read.
+    pub fn socket(&self) -> anyhow::Result<PathBuf> {
         let config = std::fs::read_to_string(self.state().join("containerd/config.toml"))?;
         let line = config.lines().find(|line| line.trim_start().starts_with("address ="));
         let address = line.and_then(|line| line.split('"').nth(1)).context("containerd has no address")?;

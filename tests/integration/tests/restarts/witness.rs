@@ -1,0 +1,175 @@
+//! What the containers themselves have written, whatever edgecore and containerd believe.
+//!
+//! A container appends a line when it starts, and holds a lock on its file as long as it lives: the kernel gives the lock
+//! back when the process ends, so whoever starts beside another one is told so. Nothing is ever erased: a look after the
+//! fact misses nothing.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use super::kinds::{Kind, Rule};
+
+/// Longest that containerd 1.6 may be at starting a container whose program runs already: it has not told anybody, and when it
+/// is killed then it forgets how the container goes on.
+const STARTING: f64 = 3.0;
+
+/// What one container of one pod has written.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Testimony {
+    pub(crate) starts: usize,
+    /// When, in seconds since boot.
+    started: Vec<f64>,
+    pub(crate) is_done: bool,
+    lines: Vec<String>,
+}
+
+/// The directory of all testimonies.
+#[derive(Debug)]
+pub(crate) struct Witness {
+    directory: tempfile::TempDir,
+}
+
+// === impl Witness ===
+
+impl Witness {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self { directory: tempfile::tempdir()? })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn file(&self, uid: &str, container: &str) -> PathBuf {
+        self.path().join(format!("{uid}.{container}"))
+    }
+
+    pub(crate) fn of(&self, uid: &str, container: &str) -> anyhow::Result<Testimony> {
+        match std::fs::read_to_string(self.file(uid, container)) {
+            Ok(text) => Ok(Testimony::of(&text)),
+            // It has never started.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Testimony::default()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Does the container run, as the kernel knows?
+    pub(crate) fn lives(&self, uid: &str, container: &str) -> anyhow::Result<bool> {
+        let file = match File::open(self.file(uid, container)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        // Shared: two looks at once, or a container that starts meanwhile, shall not take each other for a container.
+        match Flock::lock(file, FlockArg::LockSharedNonblock) {
+            Ok(_) => Ok(false),
+            Err((_, Errno::EWOULDBLOCK)) => Ok(true),
+            Err((_, error)) => Err(error.into()),
+        }
+    }
+
+    /// How many containers have started so far.
+    pub(crate) fn starts(&self) -> usize {
+        let files = std::fs::read_dir(self.path()).into_iter().flatten().flatten();
+        let texts = files.filter_map(|entry| std::fs::read_to_string(entry.path()).ok());
+        texts.map(|text| Testimony::of(&text).starts).sum()
+    }
+
+    /// What holds at any time, of a pod that is there or was.
+    ///
+    /// # Errors
+    /// A container has started that must not have.
+    pub(crate) fn judge(&self, name: &str, uid: &str, kind: Kind, kills: &[f64]) -> anyhow::Result<()> {
+        for (container, rule) in kind.rules() {
+            let testimony = self.of(uid, container)?;
+            let held = testimony.keeps(*rule, kills);
+            held.map_err(|why| {
+                anyhow::anyhow!("{name} ({kind:?}, {uid}), {container}: {why}: {testimony:?}")
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Testimony {
+    pub(crate) fn of(text: &str) -> Self {
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let starts = lines.iter().filter_map(|line| line.strip_prefix("start "));
+        let started: Vec<f64> = starts.filter_map(|seconds| seconds.parse().ok()).collect();
+        Self {
+            starts: started.len(),
+            started,
+            is_done: lines.iter().any(|line| line.starts_with("done ")),
+            lines,
+        }
+    }
+
+    /// How many of its starts containerd was at when it was killed.
+    pub(crate) fn lost(&self, kills: &[f64]) -> usize {
+        let is_lost = |start: &&f64| kills.iter().any(|kill| (0.0..STARTING).contains(&(kill - **start)));
+        self.started.iter().filter(is_lost).count()
+    }
+
+    fn keeps(&self, rule: Rule, kills: &[f64]) -> Result<(), &'static str> {
+        if self.lines.iter().any(|line| line.starts_with("twice ")) {
+            return Err("two of it ran at the same time");
+        }
+        let most = match rule {
+            Rule::Once => 1,
+            Rule::Steady => 1 + self.lost(kills),
+            Rule::Until(starts) => starts + self.lost(kills),
+            Rule::Again => usize::MAX,
+        };
+        if self.starts > most {
+            return Err("it was started again");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_breaks_a_rule_is_told() {
+        let keeps = |text: &str, rule| Testimony::of(text).keeps(rule, &[]);
+        assert_eq!(keeps("", Rule::Steady), Ok(()));
+        assert_eq!(keeps("start 1.00\n", Rule::Steady), Ok(()));
+        assert_eq!(keeps("start 1.00\nstart 2.00\n", Rule::Steady), Err("it was started again"));
+        assert_eq!(keeps("start 1.00\ndone 1.50\nstart 2.00\n", Rule::Once), Err("it was started again"));
+        assert_eq!(keeps("start 1.00\nstart 2.00\ndone 3.00\n", Rule::Until(2)), Ok(()));
+        assert_eq!(
+            keeps("start 1.00\nstart 2.00\ndone 3.00\nstart 4.00\n", Rule::Until(2)),
+            Err("it was started again")
+        );
+        assert_eq!(keeps("start 1.00\nstart 2.00\n", Rule::Again), Ok(()));
+        assert_eq!(keeps("start 1.00\ntwice 2.00\n", Rule::Again), Err("two of it ran at the same time"));
+    }
+
+    #[test]
+    fn only_a_start_just_before_a_kill_is_lost() {
+        let testimony = Testimony::of("start 10.00\nstart 20.00\n");
+        assert_eq!(testimony.lost(&[9.0, 14.0, 30.0]), 0);
+        assert_eq!(testimony.lost(&[10.5]), 1);
+        assert!(testimony.keeps(Rule::Steady, &[14.0]).is_err());
+        assert_eq!(testimony.keeps(Rule::Steady, &[10.5]), Ok(()));
+        assert!(testimony.keeps(Rule::Once, &[10.5]).is_err());
+    }
+
+    #[test]
+    fn who_holds_the_lock_lives() {
+        let witness = Witness::new().unwrap();
+        assert!(!witness.lives("uid", "main").unwrap());
+        let file = File::create(witness.file("uid", "main")).unwrap();
+        assert!(!witness.lives("uid", "main").unwrap());
+        let held = Flock::lock(file, FlockArg::LockExclusiveNonblock).unwrap();
+        assert!(witness.lives("uid", "main").unwrap());
+        drop(held);
+        assert!(!witness.lives("uid", "main").unwrap());
+    }
+}
