@@ -93,7 +93,8 @@ impl MetaManager {
     }
 
     /// Tells edged what the store holds: the pods as the cloud last had them, with the statuses that were reported last,
-    /// which the cloud may not know yet, and which pods the cloud has removed that may not have gone yet. A row that cannot be read is left out: it must not keep the others down.
+    /// which the cloud may not know yet, and which pods the cloud has removed that may not have gone yet. A row that
+    /// cannot be read is left out: it must not keep the others down.
     async fn restore(store: &Store, feed: &PodFeed) -> anyhow::Result<()> {
         let stored = store.objects("pod").await.context("read the stored pods")?;
         let states = store.reported().await.context("read the statuses that were reported")?;
