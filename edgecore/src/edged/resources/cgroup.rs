@@ -7,6 +7,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use super::{PodLimits, QosClass};
 
 /// Name of the cgroup of all pods.
@@ -225,8 +228,27 @@ fn remove_tree(group: &Path) -> Result<(), CgroupError> {
         }
     }
     match std::fs::remove_dir(group) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(fail(error)),
-        _ => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => {
+            if error.kind() == io::ErrorKind::ResourceBusy {
+                kill_all(group);
+            }
+            Err(fail(error))
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Kills what is left in the cgroup of a pod that is gone: a runtime that was itself killed while it made a sandbox forgets its
+/// process. It dies by and by, and the next try finds it gone.
+fn kill_all(group: &Path) {
+    let Ok(left) = std::fs::read_to_string(group.join("cgroup.procs")) else { return };
+    // 0 stands for a process of another PID namespace, and would mean our own process group.
+    for pid in left.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 1) {
+        tracing::warn!(pid, cgroup = %group.display(), "a process that the runtime has forgotten is killed");
+        if let Err(error) = kill(Pid::from_raw(pid), Signal::SIGKILL) {
+            tracing::debug!(pid, %error, "it is not killed");
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use super::verdict::{Rested, uids};
 use super::witness::Witness;
 
 /// For all to come to rest; the second try of a job waits 10 s, the machine may be slow.
-const CALM: Duration = Duration::from_secs(120);
+const CALM: Duration = Duration::from_secs(240);
 /// An event that does not come is not waited for.
 const LONGEST: Duration = Duration::from_secs(6);
 /// Characters of a uid.
