@@ -15,7 +15,7 @@ use super::demo::Demo;
 /// A pod that takes longer has failed.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Makes `count` pods, each when the one before runs; removes them all in the end.
+/// Makes `count` pods, each when the one before runs; removes them all in the end, and waits until they have gone.
 pub(super) async fn apply_to_running(demo: &Demo, count: usize) -> anyhow::Result<Vec<Duration>> {
     let pods: Api<Pod> = Api::default_namespaced(demo.client.clone());
     let image = demo_image(&pods).await?;
@@ -35,6 +35,7 @@ pub(super) async fn apply_to_running(demo: &Demo, count: usize) -> anyhow::Resul
         }
     }
     remove(&pods, &names).await;
+    until_gone(&pods, &names).await?;
     Ok(times)
 }
 
@@ -70,12 +71,17 @@ impl Crowd {
     /// Removes them and waits until the API has none of them any more.
     pub(super) async fn end(self) -> anyhow::Result<()> {
         remove(&self.pods, &self.names).await;
-        for name in &self.names {
-            let gone = kube::runtime::wait::await_condition(self.pods.clone(), name, is_gone);
-            timeout(LIMIT, gone).await.with_context(|| format!("pod {name} is still there"))??;
-        }
-        Ok(())
+        until_gone(&self.pods, &self.names).await
     }
+}
+
+/// Waits until the API has none of them any more: what is measured next must not pay for their end.
+async fn until_gone(pods: &Api<Pod>, names: &[String]) -> anyhow::Result<()> {
+    for name in names {
+        let gone = kube::runtime::wait::await_condition(pods.clone(), name, is_gone);
+        timeout(LIMIT, gone).await.with_context(|| format!("pod {name} is still there"))??;
+    }
+    Ok(())
 }
 
 fn is_gone(pod: Option<&Pod>) -> bool {

@@ -76,6 +76,13 @@ struct Draw(Rng);
 // === impl Round ===
 
 impl Round {
+    /// The same, but it is always EdgeCore that is killed.
+    pub(crate) fn of_edgecore(mut self) -> Self {
+        self.points.iter_mut().for_each(|point| point.victim = Victim::EdgeCore);
+        self.last.victim = Victim::EdgeCore;
+        self
+    }
+
     /// With `kills` points and about so many pods at a time.
     pub(crate) fn new(seed: u64, kills: usize, together: usize) -> Self {
         let draw = Draw(Rng::seeded(seed ^ OWN));
