@@ -62,7 +62,7 @@ soak: ## a thousand random schedules of everything that fails, simulated (SEEDS=
 
 restarts: deps app ## EdgeCore and containerd are killed a hundred times among thirty pods (POINTS=200: more; START=4711 POINTS=5: that round)
 	$(CARGO) build --workspace --locked --bins
-	POINTS=$(POINTS) START=$(START) $(CARGO) test --locked -p integration --test restarts -- --ignored --nocapture restart_matrix
+	POINTS=$(POINTS) START=$(START) $(CARGO) test --locked -p integration --test restarts -- --ignored --nocapture --test-threads=1
 
 fuzz: ## every fuzz target for a minute (needs cargo-fuzz)
 	@for folder in proto certs; do for target in $$(cd $$folder && $(CARGO) fuzz list); do \
