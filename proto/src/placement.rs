@@ -7,5 +7,5 @@ mod requests;
 mod taints;
 
 pub use affinity::is_selected;
-pub use requests::{Amounts, amounts, host_ports, requests};
+pub use requests::{Amounts, amounts, host_ports, is_sidecar, requests};
 pub use taints::tolerates;

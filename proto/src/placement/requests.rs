@@ -77,7 +77,9 @@ fn add(sum: &mut Amounts, more: Amounts) {
     }
 }
 
-fn is_sidecar(container: &Container) -> bool {
+/// An init container that keeps running beside the others:
+/// <https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/>.
+pub fn is_sidecar(container: &Container) -> bool {
     container.restart_policy.as_deref() == Some("Always")
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use k8s_openapi::api::core::v1::{Container, EphemeralContainer, PodSpec};
+pub use proto::placement::is_sidecar;
 
 /// What a container is to its pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,11 +18,6 @@ pub enum Role {
     /// Added while the pod runs, to look at it:
     /// <https://kubernetes.io/docs/concepts/workloads/pods/ephemeral-containers/>.
     Ephemeral,
-}
-
-/// An init container that keeps running beside the others.
-pub fn is_sidecar(container: &Container) -> bool {
-    container.restart_policy.as_deref() == Some("Always")
 }
 
 /// Init containers with their roles, in the order of the spec.
@@ -45,44 +41,25 @@ pub fn find<'a>(spec: &'a PodSpec, name: &str) -> Option<(Role, Cow<'a, Containe
 
 /// An ephemeral container in the form of any other: the fields that it lacks are those that it must not have.
 pub fn as_container(ephemeral: &EphemeralContainer) -> Container {
-    let EphemeralContainer {
-        args,
-        command,
-        env,
-        env_from,
-        image,
-        image_pull_policy,
-        name,
-        resources,
-        security_context,
-        stdin,
-        stdin_once,
-        termination_message_path,
-        termination_message_policy,
-        tty,
-        volume_devices,
-        volume_mounts,
-        working_dir,
-        ..
-    } = ephemeral.clone();
+    let one = ephemeral.clone();
     Container {
-        args,
-        command,
-        env,
-        env_from,
-        image,
-        image_pull_policy,
-        name,
-        resources,
-        security_context,
-        stdin,
-        stdin_once,
-        termination_message_path,
-        termination_message_policy,
-        tty,
-        volume_devices,
-        volume_mounts,
-        working_dir,
+        args: one.args,
+        command: one.command,
+        env: one.env,
+        env_from: one.env_from,
+        image: one.image,
+        image_pull_policy: one.image_pull_policy,
+        name: one.name,
+        resources: one.resources,
+        security_context: one.security_context,
+        stdin: one.stdin,
+        stdin_once: one.stdin_once,
+        termination_message_path: one.termination_message_path,
+        termination_message_policy: one.termination_message_policy,
+        tty: one.tty,
+        volume_devices: one.volume_devices,
+        volume_mounts: one.volume_mounts,
+        working_dir: one.working_dir,
         ..Container::default()
     }
 }

@@ -5,7 +5,7 @@
 
 use k8s_cri::v1::LinuxContainerResources;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
-use proto::placement::{amounts, requests};
+use proto::placement::{amounts, is_sidecar, requests};
 
 use super::{Amount, QosClass, ResourceError, limit, request};
 
@@ -111,7 +111,7 @@ fn total(
     for init in spec.init_containers.iter().flatten() {
         let with_earlier_sidecars = take(init, &mut sum)?.plus(sum.sum);
         // A restartable init container (a sidecar) keeps running beside those that come after it.
-        if init.restart_policy.as_deref() == Some("Always") {
+        if is_sidecar(init) {
             sum.sum = with_earlier_sidecars;
         } else {
             largest_init = largest_init.max(with_earlier_sidecars);

@@ -26,6 +26,15 @@ async fn mirror(edge: &Edge, uid: &str) -> Pod {
     made
 }
 
+/// edged, with the static pod running and shown by mirror `m1`.
+async fn shown(node: &Node) -> (Edge, Pod) {
+    let edge = node.start(&[]).await;
+    let made = mirror(&edge, "m1").await;
+    edge.meta.apply(&made).await;
+    edge.meta.until_ready("web-edge-1").await;
+    (edge, made)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_static_pod_runs_without_the_cloud_and_is_shown_by_its_mirror() {
     let node = Node::new();
@@ -48,10 +57,7 @@ async fn a_static_pod_runs_without_the_cloud_and_is_shown_by_its_mirror() {
 async fn a_mirror_that_a_user_deletes_comes_back_and_the_pod_does_not_notice() {
     let node = Node::new();
     node.file(APP);
-    let edge = node.start(&[]).await;
-    let made = mirror(&edge, "m1").await;
-    edge.meta.apply(&made).await;
-    edge.meta.until_ready("web-edge-1").await;
+    let (edge, made) = shown(&node).await;
     edge.meta.apply(&deleted(&made, 30)).await;
     edge.meta.until_gone("m1").await;
     edge.meta.tell(PodChange::Delete(key(&made))).await;
@@ -64,10 +70,7 @@ async fn a_mirror_that_a_user_deletes_comes_back_and_the_pod_does_not_notice() {
 async fn what_a_file_says_anew_is_another_pod_and_without_a_file_there_is_none() {
     let node = Node::new().with_image("app:2", Behaviour::serves());
     node.file(APP);
-    let edge = node.start(&[]).await;
-    let first = mirror(&edge, "m1").await;
-    edge.meta.apply(&first).await;
-    edge.meta.until_ready("web-edge-1").await;
+    let (edge, first) = shown(&node).await;
     node.file("app:2");
     edge.meta.until_gone("m1").await;
     edge.meta.tell(PodChange::Delete(key(&first))).await;
@@ -90,10 +93,7 @@ async fn what_a_file_says_anew_is_another_pod_and_without_a_file_there_is_none()
 async fn a_file_that_went_while_edged_was_down_is_missed() {
     let node = Node::new();
     node.file(APP);
-    let edge = node.start(&[]).await;
-    let made = mirror(&edge, "m1").await;
-    edge.meta.apply(&made).await;
-    edge.meta.until_ready("web-edge-1").await;
+    let (edge, made) = shown(&node).await;
     drop(edge);
     node.no_file();
     let edge = node.start(&[made]).await;
@@ -106,10 +106,7 @@ async fn a_file_that_went_while_edged_was_down_is_missed() {
 async fn a_static_pod_is_adopted() {
     let node = Node::new();
     node.file(APP);
-    let edge = node.start(&[]).await;
-    let made = mirror(&edge, "m1").await;
-    edge.meta.apply(&made).await;
-    edge.meta.until_ready("web-edge-1").await;
+    let (edge, made) = shown(&node).await;
     drop(edge);
     let edge = node.start(&[made]).await;
     edge.meta.until_ready("web-edge-1").await;
