@@ -9,13 +9,16 @@
 //! The containers themselves bear witness ([`witness`]). What is excused, because containerd (1.6) itself forgets it when
 //! it is killed in the middle of a call, is counted and shown:
 //!
-//! - a container that was made and had not begun yet is made again, which may count as a restart, at most once for each
-//!   time that containerd was killed in the life of the pod;
-//! - a container whose program had begun less than 3 s before containerd was killed, so that containerd may not have taken
-//!   note of it: how it goes on is not known any more, and it is ended and started again as its pod's policy says;
+//! - a container that was made and not wholly started is made again, which may count as a restart, at most once for each
+//!   time that containerd was killed in between;
+//! - a container that containerd was about to start, so that its program may have begun: how it goes on is not known any more,
+//!   and it is ended and started again as its pod's policy says;
 //! - the network namespace and the address of a sandbox that containerd was about to make and has kept no note of.
+//!
+//! Which those are containerd's log tells ([`ledger`]): nothing else is excused.
 
 mod kinds;
+mod ledger;
 mod node;
 mod plan;
 mod play;
@@ -46,6 +49,7 @@ async fn run(first: u64, points: usize, kills: usize, together: usize) -> anyhow
             let text = format!("{error:#}");
             let log = stage.logs_about(&text);
             eprintln!("FAILED: seed {seed}: {text}\n{round}--- edgecore.log about these pods\n{log}\n---");
+            eprintln!("all logs are kept: {}", stage.keep_logs(seed)?.display());
             failed.push(seed);
             let tally = stage.close();
             stage = Stage::open(tally).await?;
@@ -66,8 +70,8 @@ async fn a_few_kills_of_edgecore_among_a_dozen_pods_do_no_harm() -> anyhow::Resu
     let played = stage.play(&round).await;
     played.map_err(|error| {
         let text = format!("{error:#}");
-        let log = stage.logs_about(&text);
-        error.context(format!("{round}--- edgecore.log about these pods\n{log}"))
+        let (log, kept) = (stage.logs_about(&text), stage.keep_logs(round.seed));
+        error.context(format!("{round}all logs are kept: {kept:?}\n--- edgecore.log about these pods\n{log}"))
     })?;
     eprintln!("{}", stage.tally);
     Ok(())

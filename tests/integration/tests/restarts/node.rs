@@ -4,19 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use integration::process::Process;
 use integration::site::{Site, binaries};
 use proto::config::edgecore::EdgeCore;
 
+use super::ledger::Ledger;
 use super::plan::Victim;
 
 /// Label of whatever belongs to a pod.
 const POD_UID: &str = "io.kubernetes.pod.uid";
-/// Longest that containerd 1.6 may have been at making a sandbox when it was killed.
-const MAKING: Duration = Duration::from_secs(30);
 
 /// See the module. The daemons end before the site is taken down.
 #[derive(Debug)]
@@ -24,10 +22,8 @@ pub(crate) struct Node {
     edgecore: Process,
     containerd: Process,
     state: PathBuf,
-    /// When containerd was killed.
-    killed: Vec<SystemTime>,
-    /// The same in seconds since boot, as containers say when they start.
-    pub(crate) kills: Vec<f64>,
+    /// What containerd was at when it was killed.
+    pub(crate) ledger: Ledger,
     pub(crate) site: Site,
 }
 
@@ -46,7 +42,7 @@ impl Node {
         site.kill("containerd")?;
         let containerd = start_containerd(&state)?;
         let edgecore = start_edgecore(&state)?;
-        Ok(Self { edgecore, containerd, state, killed: Vec::new(), kills: Vec::new(), site })
+        Ok(Self { edgecore, containerd, state, ledger: Ledger::default(), site })
     }
 
     pub(crate) fn kill(&mut self, victim: Victim) -> anyhow::Result<()> {
@@ -54,9 +50,6 @@ impl Node {
             self.edgecore.kill()?;
         }
         if victim != Victim::EdgeCore {
-            self.killed.push(now());
-            let uptime = std::fs::read_to_string("/proc/uptime")?;
-            self.kills.push(uptime.split(' ').next().context("no uptime")?.parse()?);
             self.containerd.kill()?;
         }
         Ok(())
@@ -76,10 +69,12 @@ impl Node {
         Ok(())
     }
 
-    /// Neither may end by itself.
-    pub(crate) fn still_runs(&mut self) -> anyhow::Result<()> {
+    /// Neither may end by itself. What containerd has said meanwhile is read.
+    pub(crate) fn look(&mut self) -> anyhow::Result<()> {
         self.edgecore.still_runs()?;
-        self.containerd.still_runs()
+        self.containerd.still_runs()?;
+        self.ledger.read(&self.containerd.output()?);
+        Ok(())
     }
 
     /// What EdgeCore has said.
@@ -119,7 +114,7 @@ impl Node {
         self.directories(&mut traces)?;
         self.cgroups(&mut traces)?;
         let mut strange = traces.not_of(uids);
-        let mut unknown = Vec::new();
+        let (mut addresses, mut namespaces) = (Vec::new(), Vec::new());
         for file in files(&self.state.join("cni/ipam"))?
             .iter()
             .map(|folder| files(folder))
@@ -130,32 +125,27 @@ impl Node {
             let is_address = file.file_name().is_some_and(|name| name.as_encoded_bytes()[0].is_ascii_digit());
             let id = owner.split_whitespace().next().unwrap_or_default();
             if is_address && !containers.contains_key(id) {
-                unknown.push((file, format!("address of sandbox {id}")));
+                let what = format!("address of sandbox {id}: {}", file.display());
+                if self.ledger.knows_sandbox(id) { strange.push(what) } else { addresses.push(what) }
             }
         }
         let used: BTreeSet<u64> =
             tasks.values().filter_map(|pid| inode(&format!("/proc/{pid}/ns/net"))).collect();
         for file in self.namespace_files()? {
             if inode(&file.to_string_lossy()).is_some_and(|inode| !used.contains(&inode)) {
-                unknown.push((file, "network namespace".to_owned()));
+                namespaces.push(format!("network namespace {}", file.display()));
             }
         }
         *lost = 0;
-        for (file, what) in unknown {
-            if self.was_lost(&file) {
-                *lost += 1;
+        for unknown in [addresses, namespaces] {
+            if unknown.len() <= self.ledger.lost_sandboxes() {
+                *lost += unknown.len();
             } else {
-                strange.push(format!("{what}: {}", file.display()));
+                strange.push(format!("for {} lost sandboxes:", self.ledger.lost_sandboxes()));
+                strange.extend(unknown);
             }
         }
         Ok(strange)
-    }
-
-    /// Was it made just before containerd was killed?
-    fn was_lost(&self, file: &Path) -> bool {
-        let Ok(made) = std::fs::metadata(file).and_then(|metadata| metadata.modified()) else { return true };
-        let just_before = |killed: &SystemTime| killed.duration_since(made).is_ok_and(|age| age < MAKING);
-        self.killed.iter().any(just_before)
     }
 
     /// Pod uid by container id.
@@ -242,11 +232,6 @@ fn start_containerd(state: &Path) -> anyhow::Result<Process> {
         command.arg("--config").arg(state.join("containerd/config.toml")),
         &state.join("log"),
     )
-}
-
-#[expect(clippy::disallowed_methods, reason = "compared with the times of files, which are the kernel's")]
-fn now() -> SystemTime {
-    SystemTime::now()
 }
 
 /// What is in a directory, if it is there.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -31,13 +32,8 @@ const LOOK: Duration = Duration::from_millis(5);
 /// How often the whole node is looked at.
 const SELDOM: Duration = Duration::from_millis(500);
 
-/// A pod that was made.
-#[derive(Debug)]
-struct Made {
-    uid: String,
-    /// How often containerd had been killed before.
-    kills: usize,
-}
+/// The uids of the pods that were made, by their number in the round.
+type Made = BTreeMap<usize, String>;
 
 /// See the module.
 #[derive(Debug)]
@@ -100,10 +96,10 @@ impl Stage {
     /// # Errors
     /// What went wrong, with the point after which it was seen.
     pub(crate) async fn play(&mut self, round: &Round) -> anyhow::Result<()> {
-        let mut made = BTreeMap::new();
+        let mut made = Made::new();
         let outcome = self.play_points(round, &mut made).await;
         self.tally.pods += made.len();
-        let starts = made.iter().map(|(index, made)| self.starts_of(round.pods[*index].kind, &made.uid));
+        let starts = made.iter().map(|(index, uid)| self.starts_of(round.pods[*index].kind, uid));
         self.tally.starts += starts.sum::<usize>();
         outcome
     }
@@ -119,6 +115,20 @@ impl Stage {
         self.tally
     }
 
+    /// Keeps the daemons' logs of a round that has failed.
+    ///
+    /// # Errors
+    /// When they cannot be copied.
+    pub(crate) fn keep_logs(&self, seed: u64) -> std::io::Result<PathBuf> {
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("restarts-{seed}"));
+        std::fs::create_dir_all(&kept)?;
+        for entry in std::fs::read_dir(self.node.site.state().join("log"))? {
+            let entry = entry?;
+            std::fs::copy(entry.path(), kept.join(entry.file_name()))?;
+        }
+        Ok(kept)
+    }
+
     /// What the daemons' logs have about the pods that the text names by their uids.
     pub(crate) fn logs_about(&self, text: &str) -> String {
         let is_uid = |word: &&str| word.len() == UID && word.matches('-').count() == 4;
@@ -129,7 +139,7 @@ impl Stage {
         lines[lines.len().saturating_sub(LINES)..].join("\n")
     }
 
-    async fn play_points(&mut self, round: &Round, made: &mut BTreeMap<usize, Made>) -> anyhow::Result<()> {
+    async fn play_points(&mut self, round: &Round, made: &mut Made) -> anyhow::Result<()> {
         for (number, point) in round.points.iter().enumerate() {
             let played = self.point(round, point, made).await;
             played.with_context(|| format!("point {number}"))?;
@@ -139,14 +149,8 @@ impl Stage {
         self.calm(round, made).await.context("when all pods have gone")
     }
 
-    async fn point(
-        &mut self,
-        round: &Round,
-        point: &Point,
-        made: &mut BTreeMap<usize, Made>,
-    ) -> anyhow::Result<()> {
+    async fn point(&mut self, round: &Round, point: &Point, made: &mut Made) -> anyhow::Result<()> {
         let begun = Instant::now();
-        let kills = self.node.kills.len();
         let api = self.api.clone();
         let witness = self.witness.path().to_owned();
         let acts = async {
@@ -157,7 +161,7 @@ impl Stage {
                         let plan = &round.pods[*index];
                         let pod = serde_json::from_value(plan.kind.pod(&plan.name, plan.pace, &witness))?;
                         let pod = api.create(&PostParams::default(), &pod).await.context("create")?;
-                        made.insert(*index, Made { uid: pod.metadata.uid.unwrap_or_default(), kills });
+                        made.insert(*index, pod.metadata.uid.unwrap_or_default());
                     }
                     Act::Delete(index, grace) => {
                         let options =
@@ -184,17 +188,17 @@ impl Stage {
     }
 
     /// What holds at any time.
-    fn rules(&mut self, round: &Round, made: &BTreeMap<usize, Made>) -> anyhow::Result<()> {
-        self.node.still_runs()?;
-        for (index, made) in made {
+    fn rules(&mut self, round: &Round, made: &Made) -> anyhow::Result<()> {
+        self.node.look()?;
+        for (index, uid) in made {
             let plan = &round.pods[*index];
-            self.witness.judge(&plan.name, &made.uid, plan.kind, &self.node.kills)?;
+            self.witness.judge(&plan.name, uid, plan.kind, &self.node.ledger)?;
         }
         Ok(())
     }
 
     /// Waits until every pod is as it should be and nothing is left of others.
-    async fn calm(&mut self, round: &Round, made: &BTreeMap<usize, Made>) -> anyhow::Result<()> {
+    async fn calm(&mut self, round: &Round, made: &Made) -> anyhow::Result<()> {
         let end = Instant::now() + CALM;
         loop {
             self.rules(round, made)?;
@@ -212,33 +216,27 @@ impl Stage {
         }
     }
 
-    fn is_calm(&self, round: &Round, made: &BTreeMap<usize, Made>) -> anyhow::Result<(usize, usize)> {
+    fn is_calm(&self, round: &Round, made: &Made) -> anyhow::Result<(usize, usize)> {
         let shown = self.shown.now();
         let (mut excused, mut wrong) = (0, Vec::new());
-        for (index, made) in made {
+        for (index, uid) in made {
             let plan = &round.pods[*index];
             match shown.get(&plan.name) {
                 Some(pod) if pod.metadata.deletion_timestamp.is_some() => {
-                    wrong.push(format!("{} is going ({})", plan.name, made.uid))
+                    wrong.push(format!("{} is going ({})", plan.name, uid))
                 }
                 Some(pod) => {
-                    let kills = &self.node.kills[made.kills..];
-                    let rested =
-                        Rested { pod, kind: plan.kind, uid: &made.uid, witness: &self.witness, kills };
+                    let ledger = &self.node.ledger;
+                    let rested = Rested { pod, kind: plan.kind, uid, witness: &self.witness, ledger };
                     match rested.judge() {
                         Ok(count) => excused += count,
-                        Err(why) => {
-                            wrong.push(format!("{} ({:?}, {}): {why}", plan.name, plan.kind, made.uid))
-                        }
+                        Err(why) => wrong.push(format!("{} ({:?}, {}): {why}", plan.name, plan.kind, uid)),
                     }
                 }
                 None => {
                     for (container, _) in plan.kind.rules() {
-                        if self.witness.lives(&made.uid, container)? {
-                            wrong.push(format!(
-                                "{} has gone, but {container} lives ({})",
-                                plan.name, made.uid
-                            ));
+                        if self.witness.lives(uid, container)? {
+                            wrong.push(format!("{} has gone, but {container} lives ({})", plan.name, uid));
                         }
                     }
                 }

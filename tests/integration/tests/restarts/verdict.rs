@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
 use super::kinds::{Fate, Kind, Rule};
+use super::ledger::Ledger;
 use super::witness::Witness;
 
 /// What is seen of one pod that was left alone.
@@ -14,8 +15,7 @@ pub(crate) struct Rested<'a> {
     pub(crate) kind: Kind,
     pub(crate) uid: &'a str,
     pub(crate) witness: &'a Witness,
-    /// When containerd was killed.
-    pub(crate) kills: &'a [f64],
+    pub(crate) ledger: &'a Ledger,
 }
 
 impl Rested<'_> {
@@ -25,7 +25,7 @@ impl Rested<'_> {
     /// # Errors
     /// What is not as it should be (yet).
     pub(crate) fn judge(&self) -> Result<usize, String> {
-        let mut excused = self.lost()?;
+        let mut excused = self.lost();
         self.has_met_its_fate(excused > 0)?;
         for (container, rule) in self.kind.rules() {
             let judged = self.judge_container(container, *rule);
@@ -35,13 +35,8 @@ impl Rested<'_> {
     }
 
     /// How many starts containerd has lost, of all its containers.
-    fn lost(&self) -> Result<usize, String> {
-        let mut lost = 0;
-        for (container, _) in self.kind.rules() {
-            let testimony = self.witness.of(self.uid, container).map_err(|error| format!("{error:#}"))?;
-            lost += testimony.lost(self.kills);
-        }
-        Ok(lost)
+    fn lost(&self) -> usize {
+        self.kind.rules().iter().map(|(container, _)| self.ledger.lost_starts(self.uid, container)).sum()
     }
 
     fn has_met_its_fate(&self, is_lost: bool) -> Result<(), String> {
@@ -64,7 +59,7 @@ impl Rested<'_> {
         let said = |error: anyhow::Error| format!("{error:#}");
         let testimony = self.witness.of(self.uid, name).map_err(said)?;
         let status = status(self.pod, name).ok_or("it has no status")?;
-        let lost = testimony.lost(self.kills);
+        let lost = self.ledger.lost_starts(self.uid, name);
         let lives = self.witness.lives(self.uid, name).map_err(said)?;
         let is_over = matches!(self.kind.fate(), Fate::Succeeds | Fate::Fails);
         let expected = match rule {
@@ -82,16 +77,16 @@ impl Rested<'_> {
         if rule != Rule::Again && is_shown_to_run != lives {
             return Err(format!("lives: {lives}, the API says {:?}", status.state));
         }
-        self.counts(status, testimony.starts)
+        self.counts(name, status, testimony.starts)
     }
 
-    fn counts(&self, status: &ContainerStatus, starts: usize) -> Result<usize, String> {
+    fn counts(&self, name: &str, status: &ContainerStatus, starts: usize) -> Result<usize, String> {
         let counted = usize::try_from(status.restart_count).map_err(|error| error.to_string())?;
         match (counted + 1).checked_sub(starts) {
-            Some(excused) if excused <= self.kills.len() => Ok(excused),
+            Some(excused) if excused <= self.ledger.unbegun(self.uid, name) => Ok(excused),
             _ => Err(format!(
-                "{starts} starts, restartCount {counted}, {} kills of containerd",
-                self.kills.len()
+                "{starts} starts, restartCount {counted}, {} times it had not wholly started when containerd was killed",
+                self.ledger.unbegun(self.uid, name)
             )),
         }
     }

@@ -12,17 +12,12 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::kinds::{Kind, Rule};
-
-/// Longest that containerd 1.6 may be at starting a container whose program runs already: it has not told anybody, and when it
-/// is killed then it forgets how the container goes on.
-const STARTING: f64 = 3.0;
+use super::ledger::Ledger;
 
 /// What one container of one pod has written.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Testimony {
     pub(crate) starts: usize,
-    /// When, in seconds since boot.
-    started: Vec<f64>,
     pub(crate) is_done: bool,
     lines: Vec<String>,
 }
@@ -83,10 +78,10 @@ impl Witness {
     ///
     /// # Errors
     /// A container has started that must not have.
-    pub(crate) fn judge(&self, name: &str, uid: &str, kind: Kind, kills: &[f64]) -> anyhow::Result<()> {
+    pub(crate) fn judge(&self, name: &str, uid: &str, kind: Kind, ledger: &Ledger) -> anyhow::Result<()> {
         for (container, rule) in kind.rules() {
             let testimony = self.of(uid, container)?;
-            let held = testimony.keeps(*rule, kills);
+            let held = testimony.keeps(*rule, ledger.lost_starts(uid, container));
             held.map_err(|why| {
                 anyhow::anyhow!("{name} ({kind:?}, {uid}), {container}: {why}: {testimony:?}")
             })?;
@@ -98,30 +93,19 @@ impl Witness {
 impl Testimony {
     pub(crate) fn of(text: &str) -> Self {
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        let starts = lines.iter().filter_map(|line| line.strip_prefix("start "));
-        let started: Vec<f64> = starts.filter_map(|seconds| seconds.parse().ok()).collect();
-        Self {
-            starts: started.len(),
-            started,
-            is_done: lines.iter().any(|line| line.starts_with("done ")),
-            lines,
-        }
+        let starts = lines.iter().filter(|line| line.starts_with("start "));
+        Self { starts: starts.count(), is_done: lines.iter().any(|line| line.starts_with("done ")), lines }
     }
 
-    /// How many of its starts containerd was at when it was killed.
-    pub(crate) fn lost(&self, kills: &[f64]) -> usize {
-        let is_lost = |start: &&f64| kills.iter().any(|kill| (0.0..STARTING).contains(&(kill - **start)));
-        self.started.iter().filter(is_lost).count()
-    }
-
-    fn keeps(&self, rule: Rule, kills: &[f64]) -> Result<(), &'static str> {
+    /// `lost`: starts that containerd was at when it was killed.
+    fn keeps(&self, rule: Rule, lost: usize) -> Result<(), &'static str> {
         if self.lines.iter().any(|line| line.starts_with("twice ")) {
             return Err("two of it ran at the same time");
         }
         let most = match rule {
             Rule::Once => 1,
-            Rule::Steady => 1 + self.lost(kills),
-            Rule::Until(starts) => starts + self.lost(kills),
+            Rule::Steady => 1 + lost,
+            Rule::Until(starts) => starts + lost,
             Rule::Again => usize::MAX,
         };
         if self.starts > most {
@@ -137,7 +121,7 @@ mod tests {
 
     #[test]
     fn what_breaks_a_rule_is_told() {
-        let keeps = |text: &str, rule| Testimony::of(text).keeps(rule, &[]);
+        let keeps = |text: &str, rule| Testimony::of(text).keeps(rule, 0);
         assert_eq!(keeps("", Rule::Steady), Ok(()));
         assert_eq!(keeps("start 1.00\n", Rule::Steady), Ok(()));
         assert_eq!(keeps("start 1.00\nstart 2.00\n", Rule::Steady), Err("it was started again"));
@@ -152,13 +136,12 @@ mod tests {
     }
 
     #[test]
-    fn only_a_start_just_before_a_kill_is_lost() {
-        let testimony = Testimony::of("start 10.00\nstart 20.00\n");
-        assert_eq!(testimony.lost(&[9.0, 14.0, 30.0]), 0);
-        assert_eq!(testimony.lost(&[10.5]), 1);
-        assert!(testimony.keeps(Rule::Steady, &[14.0]).is_err());
-        assert_eq!(testimony.keeps(Rule::Steady, &[10.5]), Ok(()));
-        assert!(testimony.keeps(Rule::Once, &[10.5]).is_err());
+    fn a_start_that_containerd_has_lost_may_be_made_up_for() {
+        let keeps = |rule, lost| Testimony::of("start 10.00\nstart 20.00\n").keeps(rule, lost);
+        assert!(keeps(Rule::Steady, 0).is_err());
+        assert_eq!(keeps(Rule::Steady, 1), Ok(()));
+        assert!(keeps(Rule::Once, 1).is_err());
+        assert!(keeps(Rule::Until(0), 1).is_err());
     }
 
     #[test]
