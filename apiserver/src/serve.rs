@@ -44,9 +44,6 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// Requests at once on one HTTP/2 connection: what the real server allows.
 const MAX_STREAMS: u32 = 250;
 
-/// After an accept that failed (out of file descriptors, say): long enough not to spin, short enough not to be noticed.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
 /// How long requests may still take after a shutdown: every verb but a watch is far quicker.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -152,15 +149,8 @@ async fn accept(
     room: &Arc<Semaphore>,
 ) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
     let permit = Arc::clone(room).acquire_owned().await.expect("the semaphore is never closed");
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer, permit),
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
+    let (stream, peer) = chassis::accept::next(listener).await;
+    (stream, peer, permit)
 }
 
 fn with_protocols(mut tls: ServerConfig) -> ServerConfig {

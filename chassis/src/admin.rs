@@ -29,14 +29,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
+use crate::accept;
 use crate::metrics::SharedRegistry;
 use crate::module::Module;
 use crate::readiness::Readiness;
 use crate::shutdown::Shutdown;
-use crate::task;
 use crate::telemetry::LogHandle;
 
 pub use self::board::Board;
@@ -52,8 +51,6 @@ const CONNECTION_TIME: Duration = Duration::from_secs(60);
 const HEAD_TIME: Duration = Duration::from_secs(5);
 /// Largest request body, in bytes: a log level for each of some hundred targets.
 const MAX_BODY: usize = 8 * 1024;
-/// After the system could give no connection (no free file descriptor), it is asked again this much later.
-const RETRY_ACCEPT: Duration = Duration::from_millis(500);
 
 /// What the admin server shows. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -203,27 +200,9 @@ impl Module for Admin {
     const NAME: &'static str = "admin";
 
     async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
-        let mut connections = JoinSet::new();
-        loop {
-            let room = connections.len() < MAX_CONNECTIONS;
-            tokio::select! {
-                () = shutdown.requested() => break,
-                accepted = self.listener.accept(), if room => match accepted {
-                    Ok((stream, _)) => {
-                        let serving = serve(stream, self.state.clone(), shutdown.clone());
-                        task::spawn_in(&mut connections, tracing::Span::current(), serving);
-                    }
-                    Err(error) => {
-                        tracing::warn!("cannot accept a connection: {error}");
-                        sleep(RETRY_ACCEPT).await;
-                    }
-                },
-                Some(ended) = connections.join_next() => ended?,
-            }
-        }
-        while let Some(ended) = connections.join_next().await {
-            ended?;
-        }
+        let Self { listener, state } = self;
+        let serve = |stream| serve(stream, state.clone(), shutdown.clone());
+        accept::serve(listener, MAX_CONNECTIONS, &shutdown, serve).await;
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 //! A daemon is a set of [`module::Module`]s. `app.rs` of each binary creates the channels between them, hands them
 //! to a [`supervisor::Supervisor`] and waits: the supervisor ends all of them when one ends or when it is told to.
 
+pub mod accept;
 pub mod admin;
 pub mod backoff;
 pub mod channel;

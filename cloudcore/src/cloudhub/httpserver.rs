@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
+use chassis::accept;
 use chassis::link::OutOfTime;
 use chassis::module::Module;
 use chassis::places::Places;
@@ -47,8 +48,6 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time for the present request once shutdown was requested; shorter than the grace of the whole process.
 const GOODBYE: Duration = Duration::from_secs(5);
-/// Pause after a failed accept: such failures (no file descriptors left) do not pass within microseconds.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Who is at the other end of a request's connection.
 #[derive(Debug, Clone)]
@@ -85,18 +84,6 @@ impl HttpServer {
     /// When the operating system does not say.
     pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
-    }
-
-    async fn next(&self) -> (TcpStream, SocketAddr) {
-        loop {
-            match self.listener.accept().await {
-                Ok(accepted) => return accepted,
-                Err(error) => {
-                    tracing::warn!(%error, "no connection could be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
     }
 
     /// Serves one connection as a task of its own.
@@ -138,7 +125,7 @@ impl Module for HttpServer {
                     places.leave(ended.map_or_else(|error| error.id(), |(id, ())| id));
                 }
                 () = task::until(full_until), if full_until.is_some() => {}
-                accepted = self.next(), if full_until.is_none() => {
+                accepted = accept::next(&self.listener), if full_until.is_none() => {
                     self.begin(accepted, &mut places, &mut connections, &shutdown);
                 }
             }

@@ -37,18 +37,16 @@ mod view;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
+use chassis::accept;
 use chassis::metrics::SharedRegistry;
 use chassis::module::Module;
 use chassis::shutdown::Shutdown;
-use chassis::task;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
 pub use self::config::Config;
 pub use self::metrics::Metrics;
@@ -68,8 +66,6 @@ const MAX_CONNECTIONS: usize = MAX_STREAMS + 32;
 /// Logs that are read, and exec, attach and port-forward under way, at once. Each takes two or three file descriptors and
 /// up to 80 KiB; stock has no limit, and a node of 1 GiB needs one. Further ones are refused with 429.
 const MAX_STREAMS: usize = 64;
-/// After the system could give no connection (no free file descriptor), it is asked again this much later.
-const RETRY_ACCEPT: Duration = Duration::from_millis(500);
 
 /// The server, bound to its address.
 #[derive(Debug)]
@@ -157,35 +153,10 @@ impl Module for Server {
     const NAME: &'static str = "edged_server";
 
     async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
-        let mut connections = JoinSet::new();
-        loop {
-            let room = connections.len() < MAX_CONNECTIONS;
-            tokio::select! {
-                () = shutdown.requested() => break,
-                accepted = self.listener.accept(), if room => match accepted {
-                    Ok((stream, _)) => {
-                        let serving = connection::serve(stream, self.shared.clone(), shutdown.clone());
-                        task::spawn_in(&mut connections, tracing::Span::current(), serving);
-                    }
-                    Err(error) => {
-                        tracing::warn!("cannot accept a connection: {error}");
-                        tokio::time::sleep(RETRY_ACCEPT).await;
-                    }
-                },
-                Some(ended) = connections.join_next() => note(ended),
-            }
-        }
-        while let Some(ended) = connections.join_next().await {
-            note(ended);
-        }
+        let Self { listener, shared } = self;
+        let serve = |stream| connection::serve(stream, shared.clone(), shutdown.clone());
+        accept::serve(listener, MAX_CONNECTIONS, &shutdown, serve).await;
         Ok(())
-    }
-}
-
-/// A connection that panicked takes nobody with it: stock's whole process dies of some.
-fn note(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "a connection of the local server failed");
     }
 }
 

@@ -1,0 +1,99 @@
+//! Connections taken from a listening socket, a bounded number of them at a time.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinError, JoinSet};
+use tracing::Span;
+
+use crate::shutdown::Shutdown;
+use crate::task;
+
+/// After the system could give no connection (no free file descriptor, say), it is asked again this much later: long enough not
+/// to spin, short enough not to be noticed.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The next connection. It may be dropped while it waits: no connection is lost then.
+pub async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) => {
+                tracing::warn!(%error, "no connection could be accepted");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Serves connections, each as a task of its own, until `shutdown` is requested; then it waits for those that are being
+/// served, which see the shutdown themselves. At most `most` are served at once: others wait in the kernel's backlog. One that
+/// panics takes no other with it.
+pub async fn serve<F>(
+    listener: TcpListener,
+    most: usize,
+    shutdown: &Shutdown,
+    mut serve: impl FnMut(TcpStream) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    loop {
+        let room = connections.len() < most;
+        tokio::select! {
+            () = shutdown.requested() => break,
+            (stream, _) = next(&listener), if room => {
+                task::spawn_in(&mut connections, Span::current(), serve(stream));
+            }
+            Some(ended) = connections.join_next() => note(ended),
+        }
+    }
+    drop(listener);
+    while let Some(ended) = connections.join_next().await {
+        note(ended);
+    }
+}
+
+fn note(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a connection failed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+    use tracing::Span;
+
+    use crate::shutdown::Shutdown;
+    use crate::task;
+
+    #[tokio::test]
+    async fn a_connection_that_panics_takes_no_other_with_it_and_only_so_many_are_served_at_once() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (trigger, shutdown) = Shutdown::new();
+        let serving = task::spawn(Span::none(), async move {
+            super::serve(listener, 1, &shutdown, |mut stream| async move {
+                let word = stream.read_u8().await.expect("this one panics when its peer says nothing");
+                stream.write_u8(word).await.unwrap();
+            })
+            .await;
+        });
+        let mut first = TcpStream::connect(address).await.unwrap();
+        let mut second = TcpStream::connect(address).await.unwrap();
+        second.write_u8(2).await.unwrap();
+        first.shutdown().await.unwrap();
+        assert_eq!(first.read(&mut [0]).await.unwrap(), 0);
+        // It was served after the first one had failed.
+        assert_eq!(second.read_u8().await.unwrap(), 2);
+        trigger.request();
+        serving.await.unwrap();
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+}
