@@ -19,7 +19,7 @@ use super::files;
 use super::keeper::{Keeper, Verdicts};
 use super::observed::Observed;
 use super::state::{Next, PodState, Step};
-use super::status::{StatusInput, known_restarts, pod_status};
+use super::status::{StatusInput, next_attempt, pod_status};
 use super::summary::PodSummary;
 use super::wanted::{ReportAs, Wanted};
 use super::worker::{Prepared, View, Worker};
@@ -143,8 +143,7 @@ impl PodActor {
         let names = spec.init_containers.iter().flatten().chain(&spec.containers).map(|one| &one.name);
         for name in names.chain(spec.ephemeral_containers.iter().flatten().map(|one| &one.name)) {
             let in_logs = files::attempts_in_logs(&self.worker.log_directory(), name).await;
-            let known = known_restarts(&pod, name).map(|restarts| restarts.saturating_add(1));
-            self.state.restarts_at_least(name, known.max(in_logs).unwrap_or_default());
+            self.state.restarts_at_least(name, next_attempt(&pod, name).max(in_logs).unwrap_or_default());
         }
     }
 

@@ -100,10 +100,15 @@ impl Observed {
     }
 }
 
-/// An edged that is killed while containerd (1.6) makes a container's first process takes that back: the container counts as
-/// ended, though its program has never run. It must not look like a program that has failed.
-fn was_broken_off(status: &ContainerStatus) -> bool {
-    status.state == ContainerState::Exited && status.started_at.is_none() && is_broken_off(&status.message)
+/// What containerd (1.6) gives as the reason of an end of which it knows nothing.
+const UNKNOWN: &str = "Unknown";
+
+/// An edged that is killed while containerd (1.6) makes a container's first process takes that back, and a containerd that is
+/// killed while it makes the container itself knows nothing of it after: the container counts as ended, though its program has
+/// never run. It must not look like a program that has failed.
+fn has_never_run(status: &ContainerStatus) -> bool {
+    let why = is_broken_off(&status.message) || status.reason == UNKNOWN;
+    status.state == ContainerState::Exited && status.started_at.is_none() && why
 }
 
 /// Does the runtime say that whoever wanted the container to be started has gone before it was?
@@ -121,7 +126,7 @@ impl ObservedContainer {
             Err(error) => return Err(error),
         };
         // The details are the newer of the two answers.
-        let state = if was_broken_off(&status) { ContainerState::Created } else { status.state };
+        let state = if has_never_run(&status) { ContainerState::Created } else { status.state };
         let record = ContainerRecord { state, ..record };
         let last_words = match record.state {
             ContainerState::Exited => super::last_words::read(&status).await,

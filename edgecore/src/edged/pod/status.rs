@@ -128,12 +128,17 @@ fn previous_container<'a>(previous: Option<&'a PodStatus>, name: &str) -> Option
     lists.into_iter().flatten().flatten().find(|container| container.name == name)
 }
 
-/// How often container `name` had been restarted, as the API knows it: where to count on when the runtime has
-/// forgotten its containers. `None`: it never ran.
-pub fn known_restarts(pod: &Pod, name: &str) -> Option<u32> {
+/// The number of the next container `name`, as the API knows it: where to count on when the runtime has forgotten its
+/// containers. `None`: there was none.
+pub fn next_attempt(pod: &Pod, name: &str) -> Option<u32> {
     let known = previous_container(pod.status.as_ref(), name)?;
-    let ran = known.container_id.as_deref().is_some_and(|id| !id.is_empty());
-    ran.then(|| u32::try_from(known.restart_count).unwrap_or_default())
+    let id = known.container_id.as_deref().filter(|id| !id.is_empty())?;
+    let waits = known.state.as_ref().is_some_and(|state| state.waiting.is_some());
+    let last = known.last_state.as_ref().and_then(|last| last.terminated.as_ref());
+    let has_ended = last.is_some_and(|last| last.container_id.as_deref().is_none_or(|last| last == id));
+    let count = u32::try_from(known.restart_count).unwrap_or_default();
+    // One that was made and never begun leaves its number to the next.
+    Some(if waits && !has_ended { count } else { count.saturating_add(1) })
 }
 
 #[cfg(test)]

@@ -154,6 +154,11 @@ impl FakeRuntime {
         self.world().explain(name, reason);
     }
 
+    /// Of the container of this name the runtime knows only that it is there: it was killed while it made it.
+    pub fn forget(&self, name: &str) {
+        self.world().forget(name);
+    }
+
     /// Every process dies at once; what is on disk stays.
     pub fn power_cut(&self) {
         self.world().power_cut();

@@ -192,3 +192,22 @@ async fn a_start_that_was_broken_off_is_no_failure() {
     assert_eq!(container(&status, "app").restart_count, 0);
     assert_eq!(node.runtime.running(), ["web/app#0"]);
 }
+
+/// containerd was killed while it made a container, and knows only its id after: its program has never run, so it has not failed.
+#[tokio::test(start_paused = true)]
+async fn a_container_of_which_nothing_but_the_id_is_known_is_made_again() {
+    let node = Node::new();
+    node.runtime.slow_down("StartContainer", Duration::from_secs(60));
+    let once = simple("web", APP, "Never");
+    let first = node.start(&[]).await;
+    first.meta.apply(&once).await;
+    first.meta.until_event("Created").await;
+    pass(Duration::from_secs(5)).await;
+    drop(first);
+    node.runtime.forget("app");
+    node.runtime.slow_down("StartContainer", Duration::ZERO);
+    let second = node.start(std::slice::from_ref(&once)).await;
+    let status = second.meta.until_ready("web").await;
+    assert_eq!(container(&status, "app").restart_count, 0);
+    assert_eq!(node.runtime.running(), ["web/app#0"]);
+}

@@ -2,8 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::{SignedDuration, Timestamp};
+
 /// A container of a pod: uid and name.
 type Key = (String, String);
+
+/// Longest between the end of a container's process and containerd's note of how it has ended, and between the death of who has
+/// asked for a start and the line that says that it was taken back.
+const NOTING: SignedDuration = SignedDuration::from_secs(3);
 
 /// The whole log so far, as a state.
 #[derive(Debug, Default)]
@@ -22,6 +28,12 @@ pub(crate) struct Ledger {
     made: BTreeSet<String>,
     /// Calls of `StartContainer` that have not returned, by container id.
     starting: BTreeSet<String>,
+    /// When the process of a container was gone. Whether containerd has noted its exit code by then its log does not tell.
+    ended: BTreeMap<String, Timestamp>,
+    /// When EdgeCore was killed.
+    callers_died: Vec<Timestamp>,
+    /// Of the last line.
+    now: Timestamp,
     lost: Lost,
 }
 
@@ -31,7 +43,8 @@ struct Lost {
     sandboxes: usize,
     /// Containers that were not wholly started.
     unbegun: BTreeMap<Key, usize>,
-    /// Containers that it was about to start: their programs may have begun.
+    /// Containers that it was about to start, so that their programs may have begun, and those that had just ended, so that it
+    /// does not know how.
     starts: BTreeMap<Key, usize>,
     /// The same, of whose making it has told nobody.
     unknown_starts: usize,
@@ -45,15 +58,21 @@ impl Ledger {
         let added = log.get(self.read..).unwrap_or_default();
         let whole = added.rfind('\n').map_or(0, |end| end + 1);
         for line in added[..whole].lines() {
-            if let Some((_, message)) = line.split_once(" msg=\"") {
+            if let Some((head, message)) = line.split_once(" msg=\"") {
+                self.now = time(head).unwrap_or(self.now);
                 self.note(&message.replace("\\\"", "\""));
             }
         }
         self.read += whole;
     }
 
-    /// How often containerd was killed while it started this container: its program may have begun, and what becomes of it
-    /// then is not known.
+    /// EdgeCore was killed: what it has asked for containerd (1.6) takes back, as far as it is not done.
+    pub(crate) fn caller_died(&mut self, at: Timestamp) {
+        self.callers_died.push(at);
+    }
+
+    /// How often containerd has lost this container: it was killed while it started it, or before it had noted how it has ended,
+    /// or has taken a start back because its caller had died. Its program may have begun, and how it ended is not known.
     pub(crate) fn lost_starts(&self, uid: &str, container: &str) -> usize {
         let key = (uid.to_owned(), container.to_owned());
         let known = self.lost.starts.get(&key).copied().unwrap_or_default();
@@ -88,11 +107,32 @@ impl Ledger {
             message.strip_prefix("StartContainer for \"").and_then(|rest| rest.split_once('"'))
         {
             self.made.remove(id);
-            if is_call(end) {
-                self.starting.insert(id.to_owned());
-            } else {
-                self.starting.remove(id);
+            self.note_start(id, end);
+        } else if let Some((_, id)) = message.split_once("shim disconnected\" id=") {
+            self.ended.insert(id.trim().to_owned(), self.now);
+        }
+    }
+
+    fn note_start(&mut self, id: &str, end: &str) {
+        if is_call(end) {
+            self.starting.insert(id.to_owned());
+            return;
+        }
+        self.starting.remove(id);
+        let is_recent =
+            |died: &Timestamp| (SignedDuration::ZERO..NOTING).contains(&self.now.duration_since(*died));
+        if end.contains("context canceled") && self.callers_died.iter().any(is_recent) {
+            self.lose_start(id);
+        }
+    }
+
+    fn lose_start(&mut self, id: &str) {
+        match self.containers.get(id) {
+            Some(key) => {
+                *self.lost.unbegun.entry(key.clone()).or_default() += 1;
+                *self.lost.starts.entry(key.clone()).or_default() += 1;
             }
+            None => self.lost.unknown_starts += 1,
         }
     }
 
@@ -135,15 +175,22 @@ impl Ledger {
             }
         }
         for id in std::mem::take(&mut self.starting) {
-            match self.containers.get(&id) {
-                Some(key) => {
-                    *self.lost.unbegun.entry(key.clone()).or_default() += 1;
-                    *self.lost.starts.entry(key.clone()).or_default() += 1;
-                }
-                None => self.lost.unknown_starts += 1,
+            self.lose_start(&id);
+        }
+        let now = self.now;
+        for (id, _) in
+            std::mem::take(&mut self.ended).into_iter().filter(|(_, at)| now.duration_since(*at) < NOTING)
+        {
+            if let Some(key) = self.containers.get(&id) {
+                *self.lost.starts.entry(key.clone()).or_default() += 1;
             }
         }
     }
+}
+
+/// When a line was written.
+fn time(head: &str) -> Option<Timestamp> {
+    head.split_once("time=\"")?.1.split('"').next()?.parse().ok()
 }
 
 /// Is it the line of a call, not that of its end?
@@ -163,12 +210,16 @@ fn quoted(end: &str) -> Option<&str> {
 mod tests {
     use super::Ledger;
 
-    const BEGIN: &str = r#"time="t" level=info msg="starting containerd" revision="r" version="1.6.20""#;
-    const RUN: &str = r#"time="t" level=info msg="RunPodSandbox for &PodSandboxMetadata{Name:p,Uid:u-1,Namespace:default,Attempt:0,}"#;
-    const CREATE: &str = r#"time="t" level=info msg="CreateContainer within sandbox \"s1\" for container &ContainerMetadata{Name:main,Attempt:0,}""#;
-    const CREATED: &str = r#"time="t" level=info msg="CreateContainer within sandbox \"s1\" for &ContainerMetadata{Name:main,Attempt:0,} returns container id \"c1\"""#;
-    const START: &str = r#"time="t" level=info msg="StartContainer for \"c1\"""#;
-    const STARTED: &str = r#"time="t" level=info msg="StartContainer for \"c1\" returns successfully""#;
+    const BEGIN: &str =
+        r#"time="2026-11-28T01:00:00.5Z" level=info msg="starting containerd" revision="r" version="1.6.20""#;
+    const BEGIN_LATER: &str =
+        r#"time="2026-11-28T01:00:10Z" level=info msg="starting containerd" revision="r""#;
+    const RUN: &str = r#"time="2026-11-28T01:00:00.5Z" level=info msg="RunPodSandbox for &PodSandboxMetadata{Name:p,Uid:u-1,Namespace:default,Attempt:0,}"#;
+    const CREATE: &str = r#"time="2026-11-28T01:00:00.5Z" level=info msg="CreateContainer within sandbox \"s1\" for container &ContainerMetadata{Name:main,Attempt:0,}""#;
+    const CREATED: &str = r#"time="2026-11-28T01:00:00.5Z" level=info msg="CreateContainer within sandbox \"s1\" for &ContainerMetadata{Name:main,Attempt:0,} returns container id \"c1\"""#;
+    const START: &str = r#"time="2026-11-28T01:00:00.5Z" level=info msg="StartContainer for \"c1\"""#;
+    const STARTED: &str =
+        r#"time="2026-11-28T01:00:00.5Z" level=info msg="StartContainer for \"c1\" returns successfully""#;
 
     fn ledger(lines: &[String]) -> Ledger {
         let mut ledger = Ledger::default();
@@ -211,5 +262,30 @@ mod tests {
         assert_eq!(of(&[CREATE, BEGIN]), (0, 1));
         assert_eq!(of(&[CREATE, BEGIN, START, BEGIN]), (1, 1));
         assert_eq!(story(&[CREATE, CREATED, START, BEGIN]).lost_starts("u-1", "other"), 0);
+    }
+
+    #[test]
+    fn an_end_that_was_not_noted_is_lost() {
+        let end = r#"time="2026-11-28T01:00:00.6Z" level=info msg="shim disconnected" id=c1"#;
+        let later = r#"time="2026-11-28T01:00:09Z" level=info msg="something else""#;
+        let of = |lines: &[&str]| story(lines).lost_starts("u-1", "main");
+        assert_eq!(of(&[CREATE, CREATED, START, STARTED, end, BEGIN]), 1);
+        assert_eq!(of(&[CREATE, CREATED, START, STARTED, end, later, BEGIN_LATER]), 0);
+        assert_eq!(of(&[CREATE, CREATED, START, STARTED, end]), 0);
+    }
+
+    #[test]
+    fn a_start_is_taken_back_when_its_caller_has_just_died() {
+        let taken_back = r#"time="2026-11-28T01:00:00.6Z" level=error msg="StartContainer for \"c1\" failed" error="failed to start containerd task \"c1\": context canceled: unknown""#;
+        let of = |died: &str| {
+            let mut ledger = Ledger::default();
+            ledger.caller_died(died.parse().unwrap());
+            let mut log = run().join("\n");
+            log.extend([CREATE, CREATED, START, taken_back, ""].iter().flat_map(|line| ["\n", line]));
+            ledger.read(&log);
+            (ledger.lost_starts("u-1", "main"), ledger.unbegun("u-1", "main"))
+        };
+        assert_eq!(of("2026-11-28T01:00:00Z"), (1, 1));
+        assert_eq!(of("2026-11-28T00:50:00Z"), (0, 0));
     }
 }

@@ -11,8 +11,9 @@
 //!
 //! - a container that was made and not wholly started is made again, which may count as a restart, at most once for each
 //!   time that containerd was killed in between;
-//! - a container that containerd was about to start, so that its program may have begun: how it goes on is not known any more,
-//!   and it is ended and started again as its pod's policy says;
+//! - a container that containerd was about to start, so that its program may have begun, or whose exit code it had not noted yet:
+//!   how it goes on or went is not known any more, and it is ended and started again as its pod's policy says;
+//! - a container whose start was under way when EdgeCore was killed: containerd takes it back when its caller's connection ends;
 //! - the network namespace and the address of a sandbox that containerd was about to make and has kept no note of.
 //!
 //! Which those are containerd's log tells ([`ledger`]): nothing else is excused.

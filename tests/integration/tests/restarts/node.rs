@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::Context as _;
 use integration::process::Process;
 use integration::site::{Site, binaries};
+use jiff::Timestamp;
 use proto::config::edgecore::EdgeCore;
 
 use super::ledger::Ledger;
@@ -47,6 +48,7 @@ impl Node {
 
     pub(crate) fn kill(&mut self, victim: Victim) -> anyhow::Result<()> {
         if victim != Victim::Containerd {
+            self.ledger.caller_died(Timestamp::now());
             self.edgecore.kill()?;
         }
         if victim != Victim::EdgeCore {

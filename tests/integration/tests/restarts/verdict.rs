@@ -64,7 +64,10 @@ impl Rested<'_> {
         let is_over = matches!(self.kind.fate(), Fate::Succeeds | Fate::Fails);
         let expected = match rule {
             Rule::Steady => (1..=1 + lost).contains(&testimony.starts) && lives != is_over,
-            Rule::Once => testimony.starts == 1 && (testimony.is_done || lost > 0) && !lives,
+            Rule::Once => {
+                let began = testimony.starts == 1 && testimony.is_done;
+                (began || lost > 0 && testimony.starts <= 1) && !lives
+            }
             Rule::Until(starts) => {
                 (starts..=starts + lost).contains(&testimony.starts) && testimony.is_done && !lives
             }

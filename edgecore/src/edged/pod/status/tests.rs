@@ -202,11 +202,23 @@ fn a_container_that_nobody_can_find_is_lost() {
     assert_eq!(status.phase.as_deref(), Some("Failed"));
 }
 
+/// What was reported of a container says which number the next one has, when the runtime knows none any more.
 #[test]
-fn restarts_are_known_only_of_what_ran() {
-    let mut pod = two("Always");
-    pod.status = Some(serde_json::from_value(json!({"containerStatuses": [
-        {"name": "a", "image": "", "imageID": "", "ready": false, "restartCount": 4, "containerID": "containerd://x"},
-        {"name": "b", "image": "", "imageID": "", "ready": false, "restartCount": 0}]})).unwrap());
-    assert_eq!((known_restarts(&pod, "a"), known_restarts(&pod, "b")), (Some(4), None));
+fn the_next_attempt_is_known_from_what_was_reported() {
+    let next = |reported: Value| {
+        let mut pod = two("Always");
+        let mut status = json!({"name": "a", "image": "", "imageID": "", "ready": false, "restartCount": 4});
+        status.as_object_mut().unwrap().extend(reported.as_object().unwrap().clone());
+        pod.status = Some(serde_json::from_value(json!({"containerStatuses": [status]})).unwrap());
+        next_attempt(&pod, "a")
+    };
+    let waits = json!({"waiting": {"reason": "ContainerCreating"}});
+    let ended = |id: &str| json!({"terminated": {"exitCode": 1, "containerID": id}});
+    assert_eq!(next(json!({})), None, "there was none");
+    assert_eq!(next(json!({"containerID": "x://4", "state": {"running": {}}})), Some(5));
+    assert_eq!(next(json!({"containerID": "x://4", "state": ended("x://4")})), Some(5));
+    assert_eq!(next(json!({"containerID": "x://4", "state": waits, "lastState": ended("x://4")})), Some(5));
+    assert_eq!(next(json!({"containerID": "x://4", "state": waits})), Some(4), "it has never begun");
+    let unborn = json!({"containerID": "x://4", "state": waits, "lastState": ended("x://3")});
+    assert_eq!(next(unborn), Some(4), "the one before it has ended");
 }

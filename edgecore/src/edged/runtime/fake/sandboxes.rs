@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use k8s_cri::v1::{
-    Container, ContainerStatus, CreateContainerRequest, PodSandbox, PodSandboxConfig,
+    Container, ContainerState, ContainerStatus, CreateContainerRequest, PodSandbox, PodSandboxConfig,
     PodSandboxNetworkStatus, PodSandboxState, PodSandboxStatus,
 };
 use tonic::Status;
 
 use super::FakeRuntime;
-use super::world::{Entry, FakeSandbox, KILLED};
+use super::world::{Entry, FakeSandbox, KILLED, LOST};
 
 impl FakeRuntime {
     pub(super) fn run_sandbox(&self, config: PodSandboxConfig, handler: String) -> String {
@@ -114,7 +114,11 @@ impl FakeRuntime {
     pub(super) async fn stop(&self, id: &str, timeout: Duration) -> Result<(), Status> {
         let (behaviour, running) = {
             let mut world = self.world();
+            let now = world.nanoseconds();
             let container = world.container(id)?;
+            if container.state == ContainerState::ContainerUnknown {
+                container.end(LOST, "Unknown", now);
+            }
             (container.behaviour.clone(), container.is_running())
         };
         if !running {

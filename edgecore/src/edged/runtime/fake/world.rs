@@ -14,7 +14,7 @@ use crate::edged::labels::{POD_NAME, POD_UID};
 /// Exit code of what is killed: 128 + SIGKILL.
 pub(super) const KILLED: i32 = 137;
 /// containerd's exit code for what it lost sight of.
-const LOST: i32 = 255;
+pub(super) const LOST: i32 = 255;
 
 /// What the program in an image does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -160,6 +160,14 @@ impl World {
     pub(super) fn explain(&mut self, name: &str, reason: &'static str) {
         for container in self.containers.iter_mut().filter(|container| container.name() == name) {
             container.reason = reason;
+        }
+    }
+
+    pub(super) fn forget(&mut self, name: &str) {
+        for container in self.containers.iter_mut().filter(|container| container.name() == name) {
+            container.state = ContainerState::ContainerUnknown;
+            (container.started_at, container.exit_code) = (0, 0);
+            (container.reason, container.message) = ("", "");
         }
     }
 
