@@ -114,7 +114,10 @@ fn has_never_run(status: &ContainerStatus) -> bool {
 /// Does the runtime say that whoever wanted the container to be started has gone before it was?
 pub fn is_broken_off(message: &str) -> bool {
     // What has failed to *start* instead may have run for a moment.
-    message.starts_with("failed to create containerd task") && message.contains("context canceled")
+    let Some(why) = message.strip_prefix("failed to create containerd task") else { return false };
+    // The shim is a process of its own, and is killed while it begins.
+    why.contains("context canceled")
+        || (why.contains("failed to start shim") && why.contains("signal: killed"))
 }
 
 impl ObservedContainer {
@@ -164,5 +167,22 @@ impl ObservedContainer {
     /// Does it belong to this sandbox?
     pub fn is_in(&self, sandbox: &SandboxId) -> bool {
         self.record.sandbox == *sandbox
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_broken_off;
+
+    #[test]
+    fn only_a_start_that_was_taken_back_before_the_program_began_is_broken_off() {
+        let is = |why: &str| is_broken_off(&format!("failed to {why}: unknown"));
+        assert!(is("create containerd task: failed to create shim task: context canceled"));
+        assert!(is("create containerd task: failed to start shim: start failed: : signal: killed"));
+        assert!(!is("start containerd task \"0676a057\": context canceled"));
+        assert!(!is(
+            "create containerd task: failed to create shim task: OCI runtime create failed: runc create failed"
+        ));
+        assert!(!is("create containerd task: failed to create shim task: OCI runtime: signal: killed"));
     }
 }

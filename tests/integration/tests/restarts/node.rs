@@ -161,6 +161,11 @@ impl Node {
         Ok(all)
     }
 
+    /// What containerd says of the processes, or why it says nothing.
+    pub(crate) fn tasks_as_text(&self) -> String {
+        self.ctr(&["tasks", "ls"]).unwrap_or_else(|error| format!("{error:#}"))
+    }
+
     /// Pid of the first process by container id.
     fn tasks(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let text = self.ctr(&["tasks", "ls"])?;

@@ -126,6 +126,11 @@ impl Stage {
             let entry = entry?;
             std::fs::copy(entry.path(), kept.join(entry.file_name()))?;
         }
+        std::fs::write(kept.join("tasks"), self.node.tasks_as_text())?;
+        for entry in std::fs::read_dir(self.witness.path())? {
+            let entry = entry?;
+            std::fs::copy(entry.path(), kept.join(entry.file_name()))?;
+        }
         Ok(kept)
     }
 
