@@ -19,6 +19,7 @@ pub mod labels;
 mod machine;
 pub mod node;
 mod parts;
+pub mod plugins;
 pub mod pod;
 pub mod pods;
 pub mod probe;
@@ -52,6 +53,7 @@ use self::events::Recorder;
 use self::image::Images;
 use self::node::NodeAgent;
 use self::parts::Parts;
+use self::plugins::{Handlers, Registry};
 use self::pod::context::PodContext;
 use self::pod::summary::PodSummary;
 use self::pods::Pods;
@@ -134,7 +136,8 @@ impl Edged {
         );
         let (static_pods, found) = StaticPods::new(config.static_pods, &node_name, clock.now());
         let (errands, clerk) = Clerk::new(meta.clone(), rng.clone());
-        let (relist, seen) = Relist::new(runtime.clone(), rng);
+        let (relist, seen) = Relist::new(runtime.clone(), rng.clone());
+        let plugins = Registry::new(root, plugin_handlers(), events.clone(), &node_name, rng.clone());
         let (pulse, inlet) = Pulse::new();
         let view = View {
             roster: roster.clone(),
@@ -164,7 +167,7 @@ impl Edged {
             runtime_name: OnceLock::new(),
         };
         let pods = Pods::new(Arc::new(context), errands);
-        let parts = Parts { relist, node, upkeep, static_pods, clerk };
+        let parts = Parts { relist, node, upkeep, static_pods, clerk, plugins };
         Ok(Self { inbox, pods, parts, news: News { seen, found, evictions, pulse: inlet }, board, view })
     }
 
@@ -177,6 +180,11 @@ impl Edged {
     pub fn board(&self) -> Board<PodSummary> {
         self.board.clone()
     }
+}
+
+/// Who takes in which type of plugin.
+fn plugin_handlers() -> Handlers {
+    Handlers::new()
 }
 
 fn recorder(config: &Config, meta: &MetaClient, clock: &Clock) -> Recorder {

@@ -5,6 +5,7 @@ use chassis::task;
 use tokio::task::JoinSet;
 
 use super::node::NodeAgent;
+use super::plugins::Registry;
 use super::relist::Relist;
 use super::static_pods::StaticPods;
 use super::static_pods::clerk::Clerk;
@@ -18,12 +19,13 @@ pub(super) struct Parts {
     pub(super) upkeep: Upkeep,
     pub(super) static_pods: StaticPods,
     pub(super) clerk: Clerk,
+    pub(super) plugins: Registry,
 }
 
 impl Parts {
     /// Starts each; one that ends gives its name. The node's part ends with `shutdown`.
     pub(super) fn spawn(self, shutdown: Shutdown) -> JoinSet<&'static str> {
-        let Self { relist, node, upkeep, static_pods, clerk } = self;
+        let Self { relist, node, upkeep, static_pods, clerk, plugins } = self;
         let mut parts = JoinSet::new();
         task::spawn_in(&mut parts, tracing::info_span!("relist"), async move {
             relist.run().await;
@@ -37,6 +39,11 @@ impl Parts {
             match static_pods.run().await {}
         });
         task::spawn_in(&mut parts, tracing::info_span!("clerk"), async move { match clerk.run().await {} });
+        task::spawn_in(
+            &mut parts,
+            tracing::info_span!("plugins"),
+            async move { match plugins.run().await {} },
+        );
         task::spawn_in(&mut parts, tracing::info_span!("upkeep"), async move { match upkeep.run().await {} });
         parts
     }
