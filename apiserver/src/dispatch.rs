@@ -158,12 +158,16 @@ async fn dispatch_below(call: &Call, subresource: &Subresource, verb: Verb) -> A
     if !subresource.verbs().contains(&verb.as_str()) {
         return Err(ApiError::method_not_allowed());
     }
-    match (subresource, verb) {
-        (Subresource::Status | Subresource::Approval | Subresource::Finalize, Verb::Get) => list::get(call),
-        (Subresource::Status | Subresource::Approval, Verb::Patch) => change::patch(call, Part::Status).await,
-        (Subresource::Status | Subresource::Approval, _) => change::update(call, Part::Status).await,
-        (Subresource::Finalize, _) => change::update(call, Part::Finalizers).await,
-        (other, _) => subresources::answer(call, other, verb).await,
+    let part = match subresource {
+        Subresource::Status | Subresource::Approval => Part::Status,
+        Subresource::Finalize => Part::Finalizers,
+        Subresource::EphemeralContainers => Part::EphemeralContainers,
+        other => return subresources::answer(call, other, verb).await,
+    };
+    match verb {
+        Verb::Get => list::get(call),
+        Verb::Patch => change::patch(call, part).await,
+        _ => change::update(call, part).await,
     }
 }
 

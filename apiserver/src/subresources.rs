@@ -21,8 +21,9 @@ pub(crate) async fn answer(call: &Call, subresource: &Subresource, verb: Verb) -
         Subresource::Token => token::issue(call),
         Subresource::Scale(paths) => scale::answer(call, paths, verb).await,
         // These are parts of the object; the generic verbs answer them.
-        Subresource::Status | Subresource::Finalize | Subresource::Approval => {
-            Err(ApiError::method_not_allowed())
-        }
+        Subresource::Status
+        | Subresource::Finalize
+        | Subresource::Approval
+        | Subresource::EphemeralContainers => Err(ApiError::method_not_allowed()),
     }
 }

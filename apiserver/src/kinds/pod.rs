@@ -11,6 +11,7 @@ mod account;
 mod defaults;
 mod priority;
 mod qos;
+mod runtime_class;
 
 /// Seconds that containers get to end by themselves (`terminationGracePeriodSeconds`).
 const DEFAULT_GRACE: i64 = 30;
@@ -34,6 +35,7 @@ fn admit(admission: &Admission<'_>, pod: &mut Value) -> ApiResult<()> {
         return Ok(());
     }
     priority::resolve(admission.api, pod)?;
+    runtime_class::apply(admission.api, pod)?;
     account::mount(admission.api, pod)?;
     defaults::tolerate_lost_nodes(pod);
     Ok(())

@@ -53,12 +53,12 @@ fn core() -> Vec<KindInfo> {
 }
 
 fn workload() -> Vec<KindInfo> {
-    use Subresource::{Binding, Eviction, Status, Token};
+    use Subresource::{Binding, EphemeralContainers, Eviction, Status, Token};
     vec![
         KindInfo::new("", "v1", "Pod", "pods")
             .short(&["po"])
             .in_category("all")
-            .with(&[Status, Binding, Eviction])
+            .with(&[Status, Binding, Eviction, EphemeralContainers])
             .field("spec.nodeName", "")
             .field("spec.restartPolicy", "")
             .field("spec.schedulerName", "")

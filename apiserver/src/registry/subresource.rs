@@ -11,6 +11,8 @@ pub enum Subresource {
     Binding,
     /// `pods/eviction`: deletes a pod, politely.
     Eviction,
+    /// `pods/ephemeralcontainers`: writes change `spec.ephemeralContainers` only, which nothing else may.
+    EphemeralContainers,
     /// `serviceaccounts/token`: issues a token.
     Token,
     /// `namespaces/finalize`: writes change `spec.finalizers` only.
@@ -39,6 +41,7 @@ impl Subresource {
             Self::Scale(_) => "scale",
             Self::Binding => "binding",
             Self::Eviction => "eviction",
+            Self::EphemeralContainers => "ephemeralcontainers",
             Self::Token => "token",
             Self::Finalize => "finalize",
             Self::Approval => "approval",
@@ -49,7 +52,7 @@ impl Subresource {
     #[must_use]
     pub fn kind(&self) -> Option<(&'static str, &'static str, &'static str)> {
         match self {
-            Self::Status | Self::Finalize | Self::Approval => None,
+            Self::Status | Self::Finalize | Self::Approval | Self::EphemeralContainers => None,
             Self::Scale(_) => Some(("autoscaling", "v1", "Scale")),
             Self::Binding => Some(("", "v1", "Binding")),
             Self::Eviction => Some(("policy", "v1", "Eviction")),
@@ -61,7 +64,9 @@ impl Subresource {
     #[must_use]
     pub fn verbs(&self) -> &'static [&'static str] {
         match self {
-            Self::Status | Self::Scale(_) | Self::Approval => &["get", "patch", "update"],
+            Self::Status | Self::Scale(_) | Self::Approval | Self::EphemeralContainers => {
+                &["get", "patch", "update"]
+            }
             Self::Binding | Self::Eviction | Self::Token => &["create"],
             Self::Finalize => &["update"],
         }

@@ -4,9 +4,12 @@
 //! (quotas, admission plugins, feature gates) is not here.
 
 mod container;
+mod ephemeral;
 mod volume;
 
 use serde_json::{Value, json};
+
+pub use ephemeral::validate_ephemeral;
 
 use super::meta::check;
 use super::names::{dns_label, dns_subdomain, label_key, label_value};

@@ -13,6 +13,7 @@ use crate::registry::{Admission, Subresource};
 use crate::request;
 use crate::response::Body;
 use crate::store::{Action, Entry, StoreError, Write};
+use crate::validate;
 use crate::validation;
 use crate::verbs::create::create_object;
 use crate::views;
@@ -32,6 +33,8 @@ pub(crate) enum Part {
     Status,
     /// Namespaces: `spec.finalizers` only.
     Finalizers,
+    /// Pods: `spec.ephemeralContainers` only.
+    EphemeralContainers,
     /// Whatever the handler itself decides: it edits the stored object.
     Chosen,
 }
@@ -215,6 +218,12 @@ fn keep_other_parts(call: &Call, part: Part, current: &Value, new: &mut Value) {
             object::child(&mut kept, "spec").insert("finalizers".to_owned(), finalizers);
             *new = kept;
         }
+        Part::EphemeralContainers => {
+            let mut kept = current.clone();
+            object::copy_field(&new["spec"], &mut kept["spec"], "ephemeralContainers");
+            copy_managed_fields(new, &mut kept);
+            *new = kept;
+        }
         Part::Chosen => {}
     }
     keep_metadata(current, new);
@@ -258,7 +267,7 @@ fn complete(
     new: &mut Value,
 ) -> ApiResult<()> {
     let kind = &call.kind;
-    if part == Part::Object {
+    if matches!(part, Part::Object | Part::EphemeralContainers) {
         (kind.hooks.default)(new);
     }
     // Before admission: what the server adds by itself belongs to nobody.
@@ -272,6 +281,7 @@ fn complete(
     // What a handler itself changes (the node of a pod) may be what nobody else may change.
     let errors = match part {
         Part::Chosen => validation::of_new(kind, new),
+        Part::EphemeralContainers => validate::pod::validate_ephemeral(current, new),
         Part::Object | Part::Status | Part::Finalizers => validation::of_change(kind, current, new),
     };
     if !errors.is_empty() {
