@@ -19,6 +19,8 @@
 //! | `deaf` | waits and does not end at SIGTERM |
 //! | `raise NUMBER` | sends itself a signal |
 //! | `allocate MIB` | uses so much memory |
+//! | `fill FILE` | writes to the file until there is no room left |
+//! | `mount DIRECTORY` | mounts a small file system in memory there |
 //! | `exit CODE` | ends |
 
 mod report;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
+use nix::mount::{MsFlags, mount};
 use nix::sys::signal::{Signal, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -43,6 +44,8 @@ pub(crate) fn perform(step: &[&str]) -> io::Result<Option<u8>> {
         ["deaf"] => deaf()?,
         ["raise", signal] => end_by(number(signal)?)?,
         ["allocate", mib] => allocate(number(mib)?),
+        ["fill", file] => fill(file)?,
+        ["mount", directory] => mount_memory(directory)?,
         ["exit", code] => return number(code).map(Some),
         _ => return Err(io::Error::other("unknown step, or not its words: see build/demo-app/src/main.rs")),
     }
@@ -126,6 +129,25 @@ fn deaf() -> io::Result<()> {
 fn end_by(signal: i32) -> io::Result<()> {
     emulate_default_handler(signal)?;
     Ok(raise(Signal::try_from(signal)?)?)
+}
+
+fn fill(file: &str) -> io::Result<()> {
+    let mut file = open_to_append(file)?;
+    let full = loop {
+        if let Err(error) = file.write_all(&[b'x'; PAGE]) {
+            break error;
+        }
+    };
+    log(&format!("full: {full}"));
+    match full.kind() {
+        io::ErrorKind::StorageFull => Ok(()),
+        _ => Err(full),
+    }
+}
+
+/// A small file system in memory.
+fn mount_memory(directory: &str) -> io::Result<()> {
+    Ok(mount(Some("tmpfs"), directory, Some("tmpfs"), MsFlags::empty(), Some("size=1m"))?)
 }
 
 /// Memory counts once it has been written to.

@@ -54,6 +54,19 @@ fn config(layout: &Layout) -> anyhow::Result<String> {
     let cni = preflight::cni_dir().context("the CNI plugins are not installed")?;
     // Strings in TOML and in JSON are written alike.
     let quoted = |path: std::path::PathBuf| serde_json::Value::from(path.to_string_lossy()).to_string();
+    // A second runtime, where there is one, is a handler that a RuntimeClass may name. The first then has to be named, too.
+    let crun = preflight::find("crun").map(|crun| {
+        format!(
+            r#"  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.crun]
+    runtime_type = "io.containerd.runc.v2"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.crun.options]
+      BinaryName = {}
+"#,
+            quoted(crun)
+        )
+    });
     Ok(format!(
         r#"version = 2
 root = {root}
@@ -74,12 +87,13 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "{bin}"
     conf_dir = {conf}
-"#,
+{crun}"#,
         root = quoted(layout.path("containerd/root")),
         state = quoted(layout.sockets().join("containerd")),
         socket = quoted(layout.containerd_socket()),
         pause = image::PAUSE,
         bin = cni.display(),
         conf = quoted(layout.path("cni/net.d")),
+        crun = crun.unwrap_or_default(),
     ))
 }
