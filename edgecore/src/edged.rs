@@ -162,6 +162,7 @@ impl Edged {
             roster,
             pressures,
             node: facts,
+            has_apparmor: machine.has_apparmor,
             settings: config.pods,
             clock,
             runtime_name: OnceLock::new(),

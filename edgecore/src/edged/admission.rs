@@ -81,17 +81,29 @@ impl Claim {
     }
 }
 
-/// Whether the node is one that the pod asks for and that lets it be. `unsafe_sysctls` are those that the node's owner
-/// allows (`allowedUnsafeSysctls`: names, or prefixes that end with `*`).
+/// What the node is able to give besides resources.
+#[derive(Debug, Clone, Copy)]
+pub struct Able<'a> {
+    /// What its owner allows (`allowedUnsafeSysctls`): names, or prefixes that end with `*`.
+    pub unsafe_sysctls: &'a [String],
+    /// The kernel enforces AppArmor profiles.
+    pub has_apparmor: bool,
+}
+
+/// Whether the node is one that the pod asks for and that lets it be.
 ///
 /// # Errors
 /// Why the pod has to fail.
-pub fn suits(spec: &PodSpec, node: Option<&Node>, unsafe_sysctls: &[String]) -> Result<(), Ending> {
+pub fn suits(spec: &PodSpec, node: Option<&Node>, able: Able<'_>) -> Result<(), Ending> {
     if spec.os.as_ref().is_some_and(|os| os.name != "linux") {
         let message = "Failed to admit pod as the OS field doesn't match node OS";
         return Err(Ending::rejected("PodOSNotSupported", message));
     }
-    sysctls(spec, unsafe_sysctls)?;
+    sysctls(spec, able.unsafe_sysctls)?;
+    if !able.has_apparmor && wants_apparmor(spec) {
+        let message = "Cannot enforce AppArmor: AppArmor is not enabled on the host";
+        return Err(Ending::rejected("AppArmor", message));
+    }
     let Some(node) = node else { return Ok(()) };
     if !is_selected(spec, node) {
         let message = "node(s) didn't match Pod's node affinity/selector";
@@ -110,6 +122,16 @@ pub fn suits(spec: &PodSpec, node: Option<&Node>, unsafe_sysctls: &[String]) -> 
         }
         None => Ok(()),
     }
+}
+
+/// Does anything of the pod ask for a profile? A promise that cannot be kept is not made:
+/// <https://kubernetes.io/docs/tutorials/security/apparmor/>.
+fn wants_apparmor(spec: &PodSpec) -> bool {
+    let of_pod = spec.security_context.as_ref().and_then(|context| context.app_armor_profile.as_ref());
+    let containers = spec.init_containers.iter().flatten().chain(&spec.containers);
+    let own =
+        containers.filter_map(|container| container.security_context.as_ref()?.app_armor_profile.as_ref());
+    of_pod.into_iter().chain(own).any(|profile| profile.type_ != "Unconfined")
 }
 
 fn sysctls(spec: &PodSpec, allowed: &[String]) -> Result<(), Ending> {
@@ -165,7 +187,8 @@ mod tests {
     fn refused(spec: Value, node: Value) -> String {
         let (spec, node) = (serde_json::from_value(spec).unwrap(), serde_json::from_value(node).unwrap());
         let allowed = ["kernel.msg*".to_owned()];
-        suits(&spec, Some(&node), &allowed).err().map(|ending| ending.reason).unwrap_or_default()
+        let able = Able { unsafe_sysctls: &allowed, has_apparmor: false };
+        suits(&spec, Some(&node), able).err().map(|ending| ending.reason).unwrap_or_default()
     }
 
     #[test]
@@ -210,6 +233,23 @@ mod tests {
             "NodeAffinity"
         );
         assert_eq!(refused(json!({"containers": [], "os": {"name": "windows"}}), node), "PodOSNotSupported");
+    }
+
+    #[test]
+    fn a_profile_that_nobody_would_enforce_is_refused() {
+        let asks = |pod: Value, own: Value| {
+            let containers = json!([{"name": "c", "securityContext": own}]);
+            let spec: PodSpec =
+                serde_json::from_value(json!({"securityContext": pod, "containers": containers})).unwrap();
+            let able = |has_apparmor| Able { unsafe_sysctls: &[], has_apparmor };
+            assert_eq!(suits(&spec, None, able(true)), Ok(()));
+            suits(&spec, None, able(false)).err().map(|ending| ending.reason).unwrap_or_default()
+        };
+        let profile = |kind: &str| json!({"appArmorProfile": {"type": kind}});
+        assert_eq!(asks(json!({}), json!({})), "");
+        assert_eq!(asks(json!({}), profile("Unconfined")), "");
+        assert_eq!(asks(json!({}), profile("RuntimeDefault")), "AppArmor");
+        assert_eq!(asks(profile("Localhost"), json!({})), "AppArmor");
     }
 
     #[test]

@@ -9,6 +9,8 @@ use super::volumes::mounter::{LinuxMounter, Mounter};
 
 /// Where Linux mounts the cgroup file systems.
 const CGROUPS: &str = "/sys/fs/cgroup";
+/// `Y` where the kernel enforces AppArmor profiles.
+const APPARMOR: &str = "/sys/module/apparmor/parameters/enabled";
 
 /// The part of the machine that edged changes besides the runtime; tests put something harmless in its place.
 #[derive(Debug, Clone)]
@@ -19,6 +21,8 @@ pub struct Machine {
     pub cgroups: PathBuf,
     /// Tells how full it is.
     pub gauges: Arc<dyn Gauges>,
+    /// The kernel enforces AppArmor profiles.
+    pub has_apparmor: bool,
 }
 
 // === impl Machine ===
@@ -30,6 +34,7 @@ impl Machine {
             mounter: Arc::new(LinuxMounter),
             cgroups: Path::new(CGROUPS).to_owned(),
             gauges: Arc::new(LinuxGauges::new("/proc", CGROUPS)),
+            has_apparmor: std::fs::read_to_string(APPARMOR).is_ok_and(|text| text.trim() == "Y"),
         }
     }
 }

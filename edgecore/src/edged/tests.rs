@@ -85,6 +85,7 @@ impl Node {
             mounter: Arc::new(FakeMounter::default()),
             cgroups: self.disk.path().join("cgroup"),
             gauges: Arc::new(self.gauges.clone()),
+            has_apparmor: false,
         };
         let (runtime, clock) = (self.runtime.client(), self.clock.clone());
         let edged = Edged::new(config, inbox, client, runtime, machine, clock, Rng::seeded(7)).unwrap();

@@ -23,7 +23,7 @@ use super::status::{StatusInput, next_attempt, pod_status};
 use super::summary::PodSummary;
 use super::wanted::{ReportAs, Wanted};
 use super::worker::{Prepared, View, Worker};
-use crate::edged::admission::suits;
+use crate::edged::admission::{Able, suits};
 use crate::edged::events::{Severity, about_container, about_pod};
 use crate::edged::runtime::RuntimeError;
 use crate::flow::PodKey;
@@ -161,7 +161,9 @@ impl PodActor {
             tracing::debug!(%error, "the pod is not held against the node's labels");
             None
         });
-        if let Err(ending) = suits(spec, node.as_ref(), &context.settings.unsafe_sysctls) {
+        let able =
+            Able { unsafe_sysctls: &context.settings.unsafe_sysctls, has_apparmor: context.has_apparmor };
+        if let Err(ending) = suits(spec, node.as_ref(), able) {
             self.state.fail(ending);
         }
     }

@@ -69,6 +69,8 @@ pub struct PodContext {
     pub pressures: watch::Receiver<Pressures>,
     /// About the node.
     pub node: watch::Receiver<NodeFacts>,
+    /// The kernel enforces AppArmor profiles.
+    pub has_apparmor: bool,
     /// Settings.
     pub settings: PodSettings,
     /// Wall clock.

@@ -63,6 +63,7 @@ impl Edge {
                 mounter: Arc::new(FakeMounter::default()),
                 cgroups,
                 gauges: Arc::new(FakeGauges::default()),
+                has_apparmor: false,
             },
             disk,
             clock: clock.clone(),
