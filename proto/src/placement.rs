@@ -6,6 +6,6 @@ mod affinity;
 mod requests;
 mod taints;
 
-pub use affinity::is_selected;
+pub use affinity::{is_one_of, is_selected};
 pub use requests::{Amounts, amounts, host_ports, is_sidecar, requests};
 pub use taints::tolerates;

@@ -7,7 +7,9 @@ use std::future::Future;
 use std::sync::Arc;
 
 use k8s_openapi::api::authentication::v1::TokenRequest;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Volume};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Node, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Volume,
+};
 
 use crate::flow::{ConfigKind, MetaClient, MetaError};
 
@@ -37,6 +39,9 @@ pub trait ConfigSource: Send + Sync {
     /// A persistent volume.
     fn volume(&self, name: &str) -> impl Future<Output = Result<PersistentVolume, MetaError>> + Send;
 
+    /// This node, as it is known here; `None` before it is.
+    fn node(&self) -> impl Future<Output = Result<Option<Node>, MetaError>> + Send;
+
     /// A token for a service account.
     fn token(
         &self,
@@ -61,6 +66,10 @@ impl ConfigSource for MetaClient {
 
     async fn volume(&self, name: &str) -> Result<PersistentVolume, MetaError> {
         Self::volume(self, name).await
+    }
+
+    async fn node(&self) -> Result<Option<Node>, MetaError> {
+        Self::node(self).await
     }
 
     async fn token(

@@ -168,6 +168,8 @@ impl<S: ConfigSource> Volumes<S> {
         let claim = self.source.claim(namespace, claim).await.map_err(|error| error.to_string())?;
         let volume =
             self.source.volume(claim::volume_of(&claim)?).await.map_err(|error| error.to_string())?;
+        let node = self.source.node().await.map_err(|error| error.to_string())?;
+        claim::is_reachable(&volume, node.as_ref())?;
         claim::mount_of(&claim, &volume)
     }
 

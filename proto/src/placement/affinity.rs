@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Node, NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
+use k8s_openapi::api::core::v1::{Node, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
 
 /// Whether the node has the labels that the pod asks for: `nodeSelector`, and one of the terms of its required node affinity.
 pub fn is_selected(spec: &PodSpec, node: &Node) -> bool {
@@ -15,10 +15,15 @@ pub fn is_selected(spec: &PodSpec, node: &Node) -> bool {
         .as_ref()
         .and_then(|affinity| affinity.node_affinity.as_ref())
         .and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
-    selected
-        && required.is_none_or(|selector| {
-            selector.node_selector_terms.iter().any(|term| term_holds(term, node, labels))
-        })
+    selected && required.is_none_or(|selector| is_one_of(selector, node))
+}
+
+/// Whether the node is one that the selector is about: one of its terms holds. A persistent volume says with one where it
+/// can be reached.
+pub fn is_one_of(selector: &NodeSelector, node: &Node) -> bool {
+    let none = BTreeMap::new();
+    let labels = node.metadata.labels.as_ref().unwrap_or(&none);
+    selector.node_selector_terms.iter().any(|term| term_holds(term, node, labels))
 }
 
 /// All expressions of a term must hold; a term without any matches nothing.

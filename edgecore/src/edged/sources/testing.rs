@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestStatus};
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolume, PersistentVolumeClaim, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::ConfigSource;
@@ -92,6 +92,10 @@ impl ConfigSource for FakeSource {
         let mut volumes = self.claims.values().map(|(_, volume)| volume);
         let found = volumes.find(|volume| volume.metadata.name.as_deref() == Some(name)).cloned();
         found.ok_or_else(|| self.missing("persistentvolume", "", name))
+    }
+
+    async fn node(&self) -> Result<Option<Node>, MetaError> {
+        Ok(None)
     }
 
     async fn token(

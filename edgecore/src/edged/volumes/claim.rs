@@ -5,7 +5,8 @@
 
 use std::path::{Component, PathBuf};
 
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, PersistentVolumeSpec};
+use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, PersistentVolumeSpec};
+use proto::placement::is_one_of;
 
 use super::plan::{HostPathType, Kind, host_path};
 
@@ -61,6 +62,22 @@ pub(super) fn mount_of(claim: &PersistentVolumeClaim, volume: &PersistentVolume)
         return Err(format!("persistentvolume {name:?} is not bound to claim {claim:?}"));
     }
     source(spec).map_err(|reason| format!("persistentvolume {name:?}: {reason}"))
+}
+
+/// Whether the volume can be reached from `node`; where nothing is known of the node, the scheduler's word is taken for it.
+///
+/// # Errors
+/// A sentence: it is another node's.
+pub(super) fn is_reachable(volume: &PersistentVolume, node: Option<&Node>) -> Result<(), String> {
+    let affinity = volume.spec.as_ref().and_then(|spec| spec.node_affinity.as_ref());
+    let required = affinity.and_then(|affinity| affinity.required.as_ref());
+    match required.zip(node) {
+        Some((required, node)) if !is_one_of(required, node) => {
+            let name = volume.metadata.name.as_deref().unwrap_or_default();
+            Err(format!("persistentvolume {name:?}: its node affinity does not fit this node"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn source(spec: &PersistentVolumeSpec) -> Result<Kind, String> {
@@ -128,6 +145,23 @@ mod tests {
         );
         let kind = mounted(json!({"hostPath": {"path": "/mnt/disk"}}), owner());
         assert_eq!(kind, Ok(Kind::HostPath { path, check: HostPathType::Unchecked }));
+    }
+
+    #[test]
+    fn a_volume_of_another_node_is_told_apart() {
+        let term = json!({"matchExpressions": [{"key": "host", "operator": "In", "values": ["a"]}]});
+        let required = json!({"required": {"nodeSelectorTerms": [term]}});
+        let volume: PersistentVolume = serde_json::from_value(
+            json!({"metadata": {"name": "pv1"}, "spec": {"local": {"path": "/mnt"}, "nodeAffinity": required}}),
+        )
+        .unwrap();
+        let node =
+            |host: &str| serde_json::from_value::<Node>(json!({"metadata": {"labels": {"host": host}}}));
+        assert_eq!(is_reachable(&volume, None), Ok(()));
+        assert_eq!(is_reachable(&volume, Some(&node("a").unwrap())), Ok(()));
+        let reason = is_reachable(&volume, Some(&node("b").unwrap())).unwrap_err();
+        assert!(reason.contains("\"pv1\": its node affinity"), "{reason}");
+        assert_eq!(is_reachable(&PersistentVolume::default(), Some(&node("b").unwrap())), Ok(()));
     }
 
     #[test]
