@@ -11,9 +11,22 @@ use sha2::{Digest as _, Sha256};
 
 use crate::flow::Change;
 
-/// A pod: new ones are inserted.
+/// A pod: new ones are inserted. Of its status the edge acts on what others say: whether its readiness gates are open.
 pub(crate) fn pod(pod: &Pod) -> Option<Change> {
-    change(ResourceKind::Pod, Operation::Insert, &pod.metadata, pod, &pod.spec)
+    let (kind, operation) = (ResourceKind::Pod, Operation::Insert);
+    let gates = gates(pod);
+    if gates.is_empty() {
+        return change(kind, operation, &pod.metadata, pod, &pod.spec);
+    }
+    change(kind, operation, &pod.metadata, pod, &(&pod.spec, gates))
+}
+
+/// The pod's readiness gates, and what is said of each.
+fn gates(pod: &Pod) -> Vec<(&str, Option<&str>)> {
+    let gates = pod.spec.iter().flat_map(|spec| spec.readiness_gates.iter().flatten());
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let said = |kind: &str| conditions.iter().find(|one| one.type_ == kind).map(|one| one.status.as_str());
+    gates.map(|gate| (gate.condition_type.as_str(), said(&gate.condition_type))).collect()
 }
 
 /// A config map: new ones are inserted.
@@ -124,4 +137,30 @@ fn digest<E: Serialize>(metadata: &ObjectMeta, essence: &E) -> Option<u64> {
     let hash = Sha256::digest(&text);
     let first = hash.first_chunk::<8>()?;
     Some(u64::from_le_bytes(*first).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_gate_that_somebody_opens_is_news_and_the_edges_own_report_is_none() {
+        let digest = |gates: serde_json::Value, conditions: serde_json::Value| {
+            let object: Pod =
+                serde_json::from_value(json!({"metadata": {"namespace": "shop", "name": "web"},
+                "spec": {"containers": [], "readinessGates": gates}, "status": {"conditions": conditions}}))
+                .unwrap();
+            pod(&object).unwrap().digest
+        };
+        let gates = || json!([{"conditionType": "example.com/gate"}]);
+        let ready = |status: &str| json!([{"type": "Ready", "status": status}]);
+        let open = |status: &str| json!([{"type": "example.com/gate", "status": status}]);
+        assert_eq!(digest(json!([]), ready("False")), digest(json!([]), ready("True")));
+        assert_eq!(digest(gates(), ready("False")), digest(gates(), ready("True")));
+        assert_eq!(digest(json!([]), open("False")), digest(json!([]), open("True")), "nobody waits for it");
+        let all = [json!([]), open("False"), open("True")].map(|conditions| digest(gates(), conditions));
+        assert!(all[0] != all[1] && all[1] != all[2] && all[0] != all[2], "{all:?}");
+    }
 }
