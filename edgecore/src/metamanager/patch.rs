@@ -1,7 +1,7 @@
 //! The strategic merge patches that carry status upward (spec cloud-and-wire 3.4 and 3.6).
 //!
-//! A merge keeps what it is not told about. What a status no longer has is therefore named: scalars as `null`, lists
-//! that the API merges by key with the `$patch: replace` directive.
+//! A merge keeps what it is not told about. What a status no longer has is therefore named: scalars and lists as `null`;
+//! a list that the API merges by key has the `$patch: replace` directive.
 
 use k8s_openapi::api::core::v1::{NodeStatus, PodStatus};
 use serde_json::{Value, json};
@@ -22,9 +22,10 @@ pub(super) fn pod_status(uid: &str, status: &PodStatus) -> serde_json::Result<Ve
             fields.entry(name).or_insert(Value::Null);
         }
         for name in POD_LISTS {
-            let list = fields.entry(name).or_insert_with(|| json!([]));
-            if let Value::Array(items) = list {
-                items.push(json!({"$patch": "replace"}));
+            match fields.entry(name).or_insert(Value::Null) {
+                Value::Array(items) => items.push(json!({"$patch": "replace"})),
+                // With no address there is no list either, as Kubernetes has it.
+                other => *other = Value::Null,
             }
         }
     }
@@ -79,7 +80,7 @@ mod tests {
             serde_json::from_slice(&super::pod_status("u1", &PodStatus::default()).unwrap()).unwrap();
         assert_eq!(patch["metadata"]["uid"], "u1");
         assert_eq!(patch["status"]["podIP"], Value::Null);
-        assert_eq!(patch["status"]["podIPs"], json!([{"$patch": "replace"}]));
+        assert_eq!(patch["status"].get("podIPs"), Some(&Value::Null));
     }
 
     #[test]
