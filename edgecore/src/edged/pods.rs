@@ -125,6 +125,7 @@ impl Pods {
                 is_news
             });
         }
+        self.context.roster.show(self.mirrors.shown());
         let errands = self.mirrors.errands(found);
         self.errands.send_if_modified(|known| {
             let is_news = *known != errands;
@@ -180,10 +181,11 @@ impl Pods {
             tracing::warn!(name = pod.metadata.name, "pod without name, namespace or uid: left out");
             return;
         };
-        self.context.roster.enter(&key.uid, pod.clone());
+        // A mirror is no pod of its own.
         if self.mirrors.applied(&pod, &key) {
             return;
         }
+        self.context.roster.enter(&key.uid, pod.clone());
         match self.actors.get(&key.uid) {
             Some(actor) if !actor.wanted.is_closed() => actor.wanted.send_modify(|wanted| wanted.pod = pod),
             _ => {

@@ -36,6 +36,8 @@ struct Entries {
     version: u64,
     /// By UID.
     pods: BTreeMap<String, Listed>,
+    /// UIDs under which the API knows static pods, and their own.
+    mirrors: BTreeMap<String, String>,
 }
 
 // === impl Roster ===
@@ -49,6 +51,11 @@ impl Roster {
             Some(listed) => listed.pod = pod,
             None => drop(entries.pods.insert(uid.to_owned(), Listed { pod, is_over: false, status: None })),
         }
+    }
+
+    /// These mirrors (by UID) show these static pods.
+    pub fn show(&self, mirrors: BTreeMap<String, String>) {
+        self.entries().mirrors = mirrors;
     }
 
     /// The pod's status is this now.
@@ -106,10 +113,11 @@ impl Roster {
         self.entries().pods.values().cloned().collect()
     }
 
-    /// The pod with this name, and with this UID where one is given. While a pod is on its way out and another one has
+    /// The pod with this name, and with this UID, or that of its mirror, where one is given. While a pod is on its way out and another one has
     /// its name already, it is the newer one.
     pub fn find(&self, namespace: &str, name: &str, uid: Option<&str>) -> Option<Listed> {
         let entries = self.entries();
+        let uid = uid.map(|uid| entries.mirrors.get(uid).map_or(uid, String::as_str));
         let fits = |(key, listed): &(&String, &Listed)| {
             let metadata = &listed.pod.metadata;
             metadata.namespace.as_deref() == Some(namespace)
@@ -167,6 +175,19 @@ mod tests {
         assert_eq!(found("shop", None).as_deref(), Some("a"));
         assert_eq!(found("shop", Some("b")).as_deref(), Some("b"));
         assert_eq!((found("shop", Some("c")), found("other", None)), (None, None));
+    }
+
+    #[test]
+    fn a_static_pod_is_found_by_the_uid_of_its_mirror() {
+        let roster = Roster::default();
+        let metadata = serde_json::json!({"metadata": {"namespace": "shop", "name": "web", "uid": "own"}});
+        roster.enter("own", Arc::new(serde_json::from_value(metadata).unwrap()));
+        let found = |uid| roster.find("shop", "web", Some(uid)).is_some();
+        assert!(found("own") && !found("mirror"));
+        roster.show([("mirror".to_owned(), "own".to_owned())].into());
+        assert!(found("own") && found("mirror") && !found("other"));
+        roster.show(BTreeMap::new());
+        assert!(!found("mirror"));
     }
 
     #[test]

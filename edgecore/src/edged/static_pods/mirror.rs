@@ -62,6 +62,11 @@ impl Mirrors {
         (mirror.of == key.uid && !mirror.is_leaving).then_some(&mirror.key)
     }
 
+    /// UIDs of the mirrors, and of the pods that they show.
+    pub fn shown(&self) -> BTreeMap<String, String> {
+        self.0.values().map(|mirror| (mirror.key.uid.clone(), mirror.of.clone())).collect()
+    }
+
     /// The static pods that mirrors show and that no file describes any more.
     pub fn orphans(&self, pods: &[Arc<Pod>]) -> Vec<PodKey> {
         let is_there = |mirror: &Mirror| pods.iter().any(|pod| pod.metadata.uid.as_ref() == Some(&mirror.of));

@@ -102,6 +102,22 @@ async fn a_file_that_went_while_edged_was_down_is_missed() {
     assert!(node.runtime.containers().is_empty());
 }
 
+/// A command or a port of it is asked for by the UID that the API knows.
+#[tokio::test(start_paused = true)]
+async fn a_static_pod_is_known_here_once_and_by_both_of_its_uids() {
+    let node = Node::new();
+    node.file(APP);
+    let (edge, made) = shown(&node).await;
+    let known = edge.view.roster.known();
+    assert_eq!(known.len(), 1, "{known:?}");
+    let uid = known[0].pod.metadata.uid.clone();
+    let found = |uid| edge.view.roster.find("default", "web-edge-1", Some(uid));
+    assert_eq!(found("m1").unwrap().pod.metadata.uid, uid);
+    edge.meta.tell(PodChange::Delete(key(&made))).await;
+    edge.meta.until("another mirror", |book| (book.created.len() == 2).then_some(())).await;
+    assert!(found("m1").is_none());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_static_pod_is_adopted() {
     let node = Node::new();
