@@ -3,25 +3,36 @@
 //!
 //! A [`row::Row`] is data: its name, the page of Kubernetes' documentation that the rule is from, a manifest, and what
 //! must be seen. Every row has a namespace of its own; they run [`TOGETHER`] at a time on one site. `ROW=words` runs
-//! the rows whose name contains the words. Containers run `build/demo-app`, which can tell what it sees.
+//! the rows whose name contains the words, `ROW='these|those'` the one and the other. Containers run `build/demo-app`, which can tell what it sees.
 #![expect(clippy::too_many_lines, reason = "a list of rows is data, and as long as there is to say")]
 
 mod bad_specs;
+mod claims;
+mod classes;
+mod debugging;
+mod describe;
 mod environment;
 mod further_images;
+mod hooks;
 mod images;
 mod lifecycle;
 mod matching;
+mod neighbour;
 mod network;
 mod outcomes;
+mod probes;
+mod propagation;
 mod resources;
 mod restarts;
 mod row;
 mod run;
 mod security;
 mod seen;
+mod sidecars;
+mod static_pods;
 mod statuses;
 mod storage;
+mod traces;
 mod volumes;
 
 use std::time::Duration;
@@ -37,7 +48,7 @@ use self::run::Table;
 const TOGETHER: usize = 12;
 
 fn table() -> Vec<Row> {
-    let themes: [fn() -> Vec<Row>; 12] = [
+    let themes: [fn() -> Vec<Row>; 20] = [
         outcomes::rows,
         lifecycle::rows,
         restarts::rows,
@@ -50,6 +61,14 @@ fn table() -> Vec<Row> {
         network::rows,
         images::rows,
         bad_specs::rows,
+        probes::rows,
+        hooks::rows,
+        sidecars::rows,
+        claims::rows,
+        propagation::rows,
+        classes::rows,
+        static_pods::rows,
+        debugging::rows,
     ];
     themes.into_iter().flat_map(|rows| rows()).collect()
 }
@@ -100,7 +119,8 @@ async fn pods_behave_as_kubernetes_says() {
 #[expect(clippy::disallowed_methods, reason = "the test's one setting, read where it is used")]
 fn chosen() -> Vec<Row> {
     let Ok(words) = std::env::var("ROW") else { return table() };
-    let rows: Vec<Row> = table().into_iter().filter(|row| row.name.contains(words.as_str())).collect();
+    let is_chosen = |row: &Row| words.split('|').any(|words| row.name.contains(words));
+    let rows: Vec<Row> = table().into_iter().filter(is_chosen).collect();
     assert!(!rows.is_empty(), "no row's name contains {words:?}");
     rows
 }

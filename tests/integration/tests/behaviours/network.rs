@@ -1,6 +1,10 @@
 //! Names, name resolution, ports.
 
-use super::row::{Row, pages};
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, TcpStream};
+use std::time::Duration;
+
+use super::row::{Row, Scene, pages};
 
 pub(crate) fn rows() -> Vec<Row> {
     [names(), resolution(), ports()].concat()
@@ -107,9 +111,48 @@ fn ports() -> Vec<Row> {
             )
             .shows("{phase: Running}")
             .answers(8080, "here I am"),
+        Row::new("a host port answers at the node's address", pages::HOST_PORTS)
+            .object("{kind: ConfigMap, metadata: {name: page}, data: {page: behind the port}}")
+            .spec(
+                "{containers: [{name: main, args: [http, '8080', /v/page], ports: [{containerPort: 8080, hostPort: '@port'}], volumeMounts: [{name: v, mountPath: /v}]}],
+                  volumes: [{name: v, configMap: {name: page}}]}",
+            )
+            .shows("{phase: Running}")
+            .holds("an answer at the node's address", |scene| host_port_answers(scene, None)),
+        Row::new("a host port may be one of a single address", pages::HOST_PORTS)
+            .object("{kind: ConfigMap, metadata: {name: page}, data: {page: behind the port}}")
+            .spec(
+                "{containers: [{name: main, args: [http, '8080', /v/page], ports: [{containerPort: 8080, hostPort: '@port', hostIP: 127.0.0.1}], volumeMounts: [{name: v, mountPath: /v}]}],
+                  volumes: [{name: v, configMap: {name: page}}]}",
+            )
+            .shows("{phase: Running}")
+            .holds("an answer at loopback", |scene| host_port_answers(scene, Some("127.0.0.1")))
+            .holds("no answer elsewhere", |scene| {
+                let answered = host_port_answers(scene, None);
+                anyhow::ensure!(answered.is_err(), "the port is open at the node's address, too");
+                Ok(())
+            }),
         Row::new("a program of another user may not take a low port of a locked pod", pages::SECURITY)
             .once("{args: [http, '80', /x], securityContext: {runAsUser: 1000, capabilities: {drop: [ALL]}}}")
             .with("{hostNetwork: true}")
             .ended("Error", 1),
     ]
+}
+
+/// A page from the pod's host port, at this address or at the node's.
+fn host_port_answers(scene: &Scene<'_>, address: Option<&str>) -> anyhow::Result<()> {
+    const SHORT: Duration = Duration::from_secs(3);
+    let status = scene.pod.status.clone().unwrap_or_default();
+    let ip: IpAddr = address.map_or(status.host_ip.unwrap_or_default(), str::to_owned).parse()?;
+    let containers = scene.pod.spec.iter().flat_map(|spec| &spec.containers);
+    let port =
+        containers.flat_map(|container| container.ports.iter().flatten()).find_map(|port| port.host_port);
+    let port = u16::try_from(port.unwrap_or_default())?;
+    let mut stream = TcpStream::connect_timeout(&(ip, port).into(), SHORT)?;
+    stream.set_read_timeout(Some(SHORT))?;
+    stream.write_all(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    anyhow::ensure!(answer.ends_with("behind the port"), "it answered {answer:?}");
+    Ok(())
 }

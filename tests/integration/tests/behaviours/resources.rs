@@ -114,7 +114,7 @@ fn weight(scene: &Scene<'_>, shares: i64, weight: i64) -> anyhow::Result<()> {
 }
 
 /// The pod's own cgroup, in each hierarchy.
-fn groups_of(scene: &Scene<'_>) -> anyhow::Result<Vec<PathBuf>> {
+pub(crate) fn groups_of(scene: &Scene<'_>) -> anyhow::Result<Vec<PathBuf>> {
     let name = format!("pod{}", scene.pod.metadata.uid.clone().unwrap_or_default());
     let all = scene.site.cgroups_of_pods()?;
     Ok(all.into_iter().filter(|group| group.file_name().is_some_and(|last| last == name.as_str())).collect())

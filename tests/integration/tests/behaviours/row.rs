@@ -63,6 +63,18 @@ pub(crate) mod pages {
         IMAGES = "concepts/containers/images/";
         PULL_POLICY = "concepts/containers/images/#image-pull-policy";
         LOGGING = "concepts/cluster-administration/logging/";
+        PROBES = "tasks/configure-pod-container/configure-liveness-readiness-startup-probes/";
+        HOOKS = "concepts/containers/container-lifecycle-hooks/";
+        HANDLERS = "tasks/configure-pod-container/attach-handler-lifecycle-event/";
+        READINESS_GATES = "concepts/workloads/pods/pod-lifecycle/#pod-readiness-gate";
+        HOST_PORTS = "concepts/extend-kubernetes/compute-storage-net/network-plugins/#support-hostport";
+        CLAIMS = "concepts/storage/persistent-volumes/";
+        LOCAL_VOLUMES = "concepts/storage/volumes/#local";
+        RUNTIME_CLASSES = "concepts/containers/runtime-class/";
+        OVERHEAD = "concepts/scheduling-eviction/pod-overhead/";
+        APPARMOR = "tutorials/security/apparmor/";
+        STATIC_PODS = "tasks/configure-pod-container/static-pod/";
+        EPHEMERAL = "concepts/workloads/pods/ephemeral-containers/";
     }
 }
 
@@ -101,6 +113,14 @@ pub(crate) enum Step {
     Answers(u16, &'static str),
     /// A directory of this name is made in the row's directory on the node.
     Make(&'static str),
+    /// The closure does something to the row's directory on the node.
+    Does(fn(&Path) -> std::io::Result<()>),
+    /// The pod's status is changed, as somebody else than its node does it.
+    Status(Value),
+    /// An ephemeral container is added.
+    Debug(Value),
+    /// The file of a static pod is removed.
+    Forget,
     /// An object is made, or merged into the one that is there.
     Apply(Value),
     /// The pod is deleted; `None`: with its own grace period.
@@ -125,6 +145,10 @@ pub(crate) struct Row {
     pub(crate) objects: Vec<Value>,
     /// Puts something into the row's own directory on the node.
     pub(crate) before: fn(&Path) -> std::io::Result<()>,
+    /// Takes out of it what would keep it from being removed.
+    pub(crate) after: fn(&Path),
+    /// The pod is not made through the API, but of a file on the node.
+    pub(crate) is_static: bool,
     pub(crate) steps: Vec<Step>,
     problem: Option<String>,
 }
@@ -132,8 +156,8 @@ pub(crate) struct Row {
 // === impl Row ===
 
 impl Row {
-    /// A row without a pod. In all its YAML `@dir` is a directory of its own on the node, and `@namespace` its
-    /// namespace.
+    /// A row without a pod. In all its YAML `@dir` is a directory of its own on the node, `@namespace` its namespace,
+    /// `'@port'` a port of its own, and `'@https'` and `'@grpc'` the ports of [`super::neighbour`].
     pub(crate) fn new(name: &'static str, page: &'static str) -> Self {
         Self {
             name,
@@ -142,6 +166,8 @@ impl Row {
             spec: json!({}),
             objects: Vec::new(),
             before: |_| Ok(()),
+            after: |_| {},
+            is_static: false,
             steps: Vec::new(),
             problem: None,
         }
@@ -205,6 +231,18 @@ impl Row {
     /// See [`Row::before`].
     pub(crate) fn prepare(mut self, before: fn(&Path) -> std::io::Result<()>) -> Self {
         self.before = before;
+        self
+    }
+
+    /// See [`Row::after`].
+    pub(crate) fn finally(mut self, after: fn(&Path)) -> Self {
+        self.after = after;
+        self
+    }
+
+    /// See [`Row::is_static`].
+    pub(crate) fn of_a_file(mut self) -> Self {
+        self.is_static = true;
         self
     }
 
@@ -281,6 +319,28 @@ impl Row {
     /// See [`Step::Make`].
     pub(crate) fn make(self, directory: &'static str) -> Self {
         self.step(Step::Make(directory))
+    }
+
+    /// See [`Step::Does`].
+    pub(crate) fn does(self, what: fn(&Path) -> std::io::Result<()>) -> Self {
+        self.step(Step::Does(what))
+    }
+
+    /// See [`Step::Status`].
+    pub(crate) fn status(mut self, yaml: &str) -> Self {
+        let status = self.yaml(yaml);
+        self.step(Step::Status(status))
+    }
+
+    /// See [`Step::Debug`].
+    pub(crate) fn debug(mut self, yaml: &str) -> Self {
+        let container = self.yaml(yaml);
+        self.step(Step::Debug(container))
+    }
+
+    /// See [`Step::Forget`].
+    pub(crate) fn forget(self) -> Self {
+        self.step(Step::Forget)
     }
 
     /// See [`Step::Apply`].

@@ -1,10 +1,10 @@
 //! Runs rows on a site.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use integration::ports;
 use integration::site::{Site, page};
 use integration::wait::until;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
@@ -12,8 +12,10 @@ use kube::Client;
 use serde_json::{Value, json};
 
 use super::matching::fits;
+use super::neighbour::Neighbour;
 use super::row::{Row, Scene, Step};
 use super::seen::{Known, Seen};
+use super::traces::Traces;
 
 /// For one step of a row; a machine that also compiles is slow, and a second crash waits 10 s for its restart.
 const SOON: Duration = Duration::from_secs(120);
@@ -23,6 +25,8 @@ const LOOK: Duration = Duration::from_millis(100);
 const SELDOM: Duration = Duration::from_secs(10);
 /// Name of the pod of every row.
 const POD: &str = "pod";
+/// And of the mirror of a static one: <https://kubernetes.io/docs/tasks/configure-pod-container/static-pod/>.
+const MIRROR: &str = "pod-edge-1";
 /// Image of a container that names none.
 const IMAGE: &str = "skerry.local/hello:demo";
 
@@ -30,20 +34,11 @@ const IMAGE: &str = "skerry.local/hello:demo";
 pub(crate) struct Table {
     site: Site,
     client: Client,
-    seen: Seen,
+    pub(crate) seen: Seen,
+    neighbour: Neighbour,
     /// Holds a directory for each row.
     directory: tempfile::TempDir,
     before: Traces,
-}
-
-/// What pods leave on a node while they are there.
-#[derive(Debug, PartialEq, Eq)]
-struct Traces {
-    containers: BTreeSet<String>,
-    directories: BTreeSet<String>,
-    cgroups: BTreeSet<PathBuf>,
-    mounts: usize,
-    edgecore: String,
 }
 
 // === impl Table ===
@@ -52,7 +47,8 @@ impl Table {
     pub(crate) async fn open(site: Site) -> anyhow::Result<Self> {
         let client = keadm::cluster::client(&site.state().join("kubeconfig")).await?;
         let seen = Seen::new(&client);
-        Ok(Self { before: Traces::of(&site)?, directory: tempfile::tempdir()?, seen, client, site })
+        let (before, directory) = (Traces::of(&site)?, tempfile::tempdir()?);
+        Ok(Self { before, directory, seen, neighbour: Neighbour::start().await?, client, site })
     }
 
     /// Runs one row. The error says all about it.
@@ -63,13 +59,18 @@ impl Table {
         }
         let directory = self.directory.path().join(&namespace);
         let prepared = std::fs::create_dir_all(&directory).and_then(|()| (row.before)(&directory));
-        let run = Run { table: self, namespace: &namespace, directory: &directory, row: &row };
+        let port = match ports::free() {
+            Ok([port]) => port,
+            Err(error) => return Err(error.to_string()),
+        };
+        let run = Run { table: self, namespace: &namespace, directory: &directory, port, row: &row };
         let outcome = match prepared {
             Ok(()) => run.steps().await,
             Err(error) => Err(format!("{}: {error}", directory.display())),
         };
         let outcome = outcome.map_err(|why| run.describe(&why));
         let removed = run.remove().await.map_err(|error| run.describe(&format!("its end: {error:#}")));
+        (row.after)(&directory);
         outcome.and(removed)
     }
 
@@ -111,11 +112,12 @@ fn namespace_of(name: &str) -> String {
 }
 
 #[derive(Clone, Copy)]
-struct Run<'a> {
-    table: &'a Table,
-    namespace: &'a str,
+pub(crate) struct Run<'a> {
+    pub(crate) table: &'a Table,
+    pub(crate) namespace: &'a str,
     directory: &'a Path,
-    row: &'a Row,
+    port: u16,
+    pub(crate) row: &'a Row,
 }
 
 // === impl Run ===
@@ -140,7 +142,7 @@ impl Run<'_> {
         until("its service account", SOON, || self.table.call("GET", &account, &Value::Null)).await.map(drop)
     }
 
-    fn pod(&self) -> Value {
+    pub(crate) fn pod(&self) -> Value {
         let mut pod = json!({"metadata": self.row.metadata, "spec": self.row.spec});
         pod["metadata"]["name"] = POD.into();
         let spec = &mut pod["spec"];
@@ -161,11 +163,38 @@ impl Run<'_> {
     /// With the row's own names put in.
     fn filled_in(&self, value: &Value) -> Value {
         let text = value.to_string().replace("@dir", &self.directory.to_string_lossy());
-        let text = text.replace("@namespace", self.namespace);
+        let mut text = text.replace("@namespace", self.namespace);
+        let neighbour = &self.table.neighbour;
+        for (name, port) in [("@port", self.port), ("@https", neighbour.https), ("@grpc", neighbour.grpc)] {
+            text = text.replace(&format!("\"{name}\""), &port.to_string());
+        }
         serde_json::from_str(&text).unwrap_or_else(|_| value.clone())
     }
 
+    /// The file of a static pod: JSON is YAML.
+    fn file(&self) -> PathBuf {
+        self.table.site.state().join("edge/manifests").join(format!("{}.yaml", self.namespace))
+    }
+
+    fn make_file(&self) -> anyhow::Result<()> {
+        let mut pod = self.pod();
+        (pod["apiVersion"], pod["kind"]) = ("v1".into(), "Pod".into());
+        pod["metadata"]["namespace"] = self.namespace.into();
+        let file = self.file();
+        std::fs::create_dir_all(file.parent().unwrap_or(Path::new("/")))?;
+        certs::files::write_atomically(&file, pod.to_string().as_bytes(), 0o600)?;
+        Ok(())
+    }
+
+    /// Its name in the API.
+    fn name(&self) -> &'static str {
+        if self.row.is_static { MIRROR } else { POD }
+    }
+
     async fn make_pod(&self) -> anyhow::Result<()> {
+        if self.row.is_static {
+            return self.make_file();
+        }
         let path = format!("/api/v1/namespaces/{}/pods?fieldValidation=Strict", self.namespace);
         self.table.call("POST", &path, &self.pod()).await.context("the pod is refused")?;
         Ok(())
@@ -173,20 +202,35 @@ impl Run<'_> {
 
     async fn apply(&self, object: &Value) -> anyhow::Result<()> {
         let object = self.filled_in(object);
-        let kind = object["kind"].as_str().unwrap_or_default().to_lowercase();
-        let path = format!("/api/v1/namespaces/{}/{kind}s", self.namespace);
-        let name = object["metadata"]["name"].as_str().unwrap_or_default();
-        let done = match self.table.call("PATCH", &format!("{path}/{name}"), &object).await {
+        let path = self.place(&object);
+        let place = format!("{path}/{}", object["metadata"]["name"].as_str().unwrap_or_default());
+        let done = match self.table.call("PATCH", &place, &object).await {
             Err(kube::Error::Api(status)) if status.is_not_found() => {
                 self.table.call("POST", &format!("{path}?fieldValidation=Strict"), &object).await
             }
             other => other,
         };
-        done.map(drop).with_context(|| object.to_string())
+        done.with_context(|| object.to_string())?;
+        // What a controller would say of it.
+        if !object["status"].is_null() {
+            let status = json!({"status": object["status"]});
+            self.table.call("PATCH", &format!("{place}/status"), &status).await?;
+        }
+        Ok(())
+    }
+
+    /// Where objects of its kind are.
+    fn place(&self, object: &Value) -> String {
+        let kind = object["kind"].as_str().unwrap_or_default().to_lowercase();
+        match kind.as_str() {
+            "persistentvolume" => format!("/api/v1/{kind}s"),
+            "runtimeclass" => format!("/apis/node.k8s.io/v1/{kind}es"),
+            _ => format!("/api/v1/namespaces/{}/{kind}s", self.namespace),
+        }
     }
 
     async fn delete(&self, grace: Option<u32>) -> anyhow::Result<()> {
-        let path = format!("/api/v1/namespaces/{}/pods/{POD}", self.namespace);
+        let path = format!("/api/v1/namespaces/{}/pods/{}", self.namespace, self.name());
         let options = match grace {
             Some(seconds) => json!({"gracePeriodSeconds": seconds}),
             None => Value::Null,
@@ -221,6 +265,9 @@ impl Run<'_> {
                 };
                 until(&format!("an answer from {ip}"), SOON, look).await.map_err(said)
             }
+            Step::Does(what) => what(self.directory).map_err(|error| error.to_string()),
+            Step::Status(_) | Step::Debug(_) => self.change(step).await.map_err(said),
+            Step::Forget => std::fs::remove_file(self.file()).map_err(|error| error.to_string()),
             Step::Make(name) => {
                 std::fs::create_dir(self.directory.join(name)).map_err(|error| error.to_string())
             }
@@ -238,6 +285,20 @@ impl Run<'_> {
                 self.table.seen.until(self.namespace, SOON, SELDOM, look).await
             }
         }
+    }
+
+    /// Changes a part of the pod.
+    async fn change(&self, step: &Step) -> anyhow::Result<()> {
+        let path = format!("/api/v1/namespaces/{}/pods/{}", self.namespace, self.name());
+        let (part, change) = match step {
+            Step::Debug(container) => {
+                ("ephemeralcontainers", json!({"spec": {"ephemeralContainers": [container]}}))
+            }
+            Step::Status(status) => ("status", json!({"status": status})),
+            _ => return Ok(()),
+        };
+        self.table.call("PATCH", &format!("{path}/{part}"), &self.filled_in(&change)).await.map(drop)?;
+        Ok(())
     }
 
     fn is_seen(&self, step: &Step, known: &Known) -> Result<(), String> {
@@ -269,7 +330,7 @@ impl Run<'_> {
             }
             Step::Event(reason, part) => {
                 let fits = |event: &&k8s_openapi::api::core::v1::Event| {
-                    event.involved_object.name.as_deref() == Some(POD)
+                    event.involved_object.name.as_deref() == Some(self.name())
                         && event.reason.as_deref() == Some(reason)
                         && event.message.as_ref().is_some_and(|message| message.contains(part))
                 };
@@ -283,37 +344,24 @@ impl Run<'_> {
 
     /// Deletes all that the row has made, and sees that the pod goes.
     async fn remove(&self) -> anyhow::Result<()> {
-        self.delete(None).await?;
+        match self.row.is_static {
+            true if self.file().exists() => std::fs::remove_file(self.file())?,
+            true => {}
+            false => self.delete(None).await?,
+        }
         let gone = |known: &Known| self.is_seen(&Step::Gone, known);
         self.table.seen.until(self.namespace, SOON, SELDOM, gone).await.map_err(anyhow::Error::msg)?;
+        // What is in no namespace does not go with it.
+        for object in self.row.objects.iter().map(|object| self.filled_in(object)) {
+            let path = self.place(&object);
+            if !path.contains("/namespaces/") {
+                let name = object["metadata"]["name"].as_str().unwrap_or_default();
+                self.table.call("DELETE", &format!("{path}/{name}"), &Value::Null).await?;
+            }
+        }
         let path = format!("/api/v1/namespaces/{}", self.namespace);
         self.table.call("DELETE", &path, &Value::Null).await?;
         Ok(())
-    }
-
-    /// All that there is to know about a row that failed.
-    fn describe(&self, why: &str) -> String {
-        let known = self.table.seen.of(self.namespace);
-        let yaml = |value: &Value| serde_saphyr::to_string(value).unwrap_or_else(|error| error.to_string());
-        let mut pod = json!(known.now.as_ref().or(known.versions.last()).map(AsRef::<Pod>::as_ref));
-        if let Some(metadata) = pod["metadata"].as_object_mut() {
-            metadata.remove("managedFields");
-        }
-        let events: Vec<String> = known
-            .events
-            .values()
-            .map(|event| {
-                let text = |text: &Option<String>| text.clone().unwrap_or_default();
-                format!("  {} x{}: {}", text(&event.reason), event.count.unwrap_or(1), text(&event.message))
-            })
-            .collect();
-        format!(
-            "{why}\n{}\n--- manifest\n{}--- pod\n{}--- events\n{}\n---",
-            self.row.page,
-            yaml(&self.pod()),
-            yaml(&pod),
-            events.join("\n")
-        )
     }
 }
 
@@ -330,25 +378,7 @@ pub(crate) fn last_message(pod: &Pod, container: &str) -> Result<String, String>
 /// The status of a container or init container.
 pub(crate) fn container_status<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
     let status = pod.status.as_ref()?;
-    let lists = [&status.init_container_statuses, &status.container_statuses];
+    let lists =
+        [&status.init_container_statuses, &status.container_statuses, &status.ephemeral_container_statuses];
     lists.into_iter().flatten().flatten().find(|status| status.name == name)
-}
-
-// === impl Traces ===
-
-impl Traces {
-    fn of(site: &Site) -> anyhow::Result<Self> {
-        let pods = site.state().join("edge/kubelet/pods");
-        let names =
-            std::fs::read_dir(&pods)?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
-        let inside = pods.to_string_lossy().into_owned();
-        Ok(Self {
-            containers: site.containers()?.into_iter().collect(),
-            directories: names.collect(),
-            cgroups: site.cgroups_of_pods()?.into_iter().collect(),
-            mounts: mounts.lines().filter(|line| line.contains(&inside)).count(),
-            edgecore: std::fs::read_to_string(site.state().join("run/edgecore.pid"))?,
-        })
-    }
 }

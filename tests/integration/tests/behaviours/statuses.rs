@@ -71,7 +71,8 @@ pub(crate) fn rows() -> Vec<Row> {
             .shows("{phase: Running}")
             .showed(
                 "{phase: Pending, containerStatuses: [{name: main, ready: false, started: false, state: {waiting: {reason: ContainerCreating}}}]}",
-            ),
+            )
+            .showed("{phase: Pending, podIP: null, podIPs: null}"),
         Row::new("each container has a log", pages::LOGGING)
             .spec("{containers: [{name: main, args: [print, out of here, then, pause]}]}")
             .shows("{phase: Running}")

@@ -1,0 +1,86 @@
+//! Claims for persistent volumes. What binds a claim to its volume is a controller of the cluster; here the row says it.
+
+use std::fs;
+
+use super::row::{Row, pages};
+
+pub(crate) fn rows() -> Vec<Row> {
+    vec![
+        bound("a claim on a directory of the node", pages::CLAIMS, "hostPath: {path: '@dir'}", "")
+            .shows("{phase: Succeeded}")
+            .left("kept", "text"),
+        bound(
+            "a claim on a local volume",
+            pages::LOCAL_VOLUMES,
+            "local: {path: '@dir/disk'}",
+            &affinity("edge-1"),
+        )
+        .prepare(|dir| fs::create_dir(dir.join("disk")))
+        .shows("{phase: Succeeded}")
+        .left("disk/kept", "text"),
+        bound("the data of a claim stays when the pod goes", pages::CLAIMS, "hostPath: {path: '@dir'}", "")
+            .shows("{phase: Succeeded}")
+            .delete(None)
+            .gone()
+            .left("kept", "text")
+            .again()
+            .shows("{phase: Succeeded}"),
+        bound("a claim may be mounted to be read only", pages::CLAIMS, "hostPath: {path: '@dir'}", "")
+            .with("{volumes: [{name: v, persistentVolumeClaim: {claimName: data, readOnly: true}}]}")
+            .ended("Error", 1),
+        bound("a part of a claim", pages::SUBPATH, "hostPath: {path: '@dir'}", "")
+            .once("{args: [write, /v/kept, text], volumeMounts: [{name: v, mountPath: /v, subPath: in/side}]}")
+            .with(CLAIM)
+            .shows("{phase: Succeeded}")
+            .left("in/side/kept", "text"),
+        bound("a local volume whose directory is missing", pages::LOCAL_VOLUMES, "local: {path: '@dir/disk'}", &affinity("edge-1"))
+            .event("FailedMount", "is not a directory")
+            .waits("ContainerCreating", "")
+            .make("disk")
+            .shows("{phase: Succeeded}")
+            .left("disk/kept", "text"),
+        bound("a local volume of another node", pages::LOCAL_VOLUMES, "local: {path: '@dir'}", &affinity("elsewhere"))
+            .with("{nodeName: edge-1}")
+            .event("FailedMount", "node affinity")
+            .waits("ContainerCreating", "")
+            .shows("{phase: Pending}"),
+        Row::new("a claim that is not there", pages::CLAIMS)
+            .once("{args: [pause], volumeMounts: [{name: v, mountPath: /v}]}")
+            .with(CLAIM)
+            .with("{nodeName: edge-1}")
+            .event("FailedMount", "data not found")
+            .waits("ContainerCreating", "")
+            .shows("{phase: Pending}"),
+        Row::new("a claim that is bound to nothing yet", pages::CLAIMS)
+            .object("{kind: PersistentVolumeClaim, metadata: {name: data}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}")
+            .once("{args: [pause], volumeMounts: [{name: v, mountPath: /v}]}")
+            .with(CLAIM)
+            .with("{nodeName: edge-1}")
+            .event("FailedMount", "is not bound to a volume yet")
+            .shows("{phase: Pending}"),
+    ]
+}
+
+const CLAIM: &str = "{volumes: [{name: v, persistentVolumeClaim: {claimName: data}}]}";
+
+fn affinity(host: &str) -> String {
+    format!(
+        ", nodeAffinity: {{required: {{nodeSelectorTerms: [{{matchExpressions: [{{key: kubernetes.io/hostname, operator: In, values: [{host}]}}]}}]}}}}"
+    )
+}
+
+/// A pod that writes to a claim that is bound.
+fn bound(name: &'static str, page: &'static str, source: &str, further: &str) -> Row {
+    let size = "{storage: 1Gi}";
+    Row::new(name, page)
+        .object(&format!(
+            "{{kind: PersistentVolume, metadata: {{name: '@namespace'}}, spec: {{capacity: {size}, accessModes: [ReadWriteOnce],
+               claimRef: {{namespace: '@namespace', name: data}}, {source}{further}}}, status: {{phase: Bound}}}}"
+        ))
+        .object(&format!(
+            "{{kind: PersistentVolumeClaim, metadata: {{name: data}}, spec: {{accessModes: [ReadWriteOnce], resources: {{requests: {size}}},
+               volumeName: '@namespace'}}, status: {{phase: Bound}}}}"
+        ))
+        .once("{args: [write, /v/kept, text], volumeMounts: [{name: v, mountPath: /v}]}")
+        .with(CLAIM)
+}
