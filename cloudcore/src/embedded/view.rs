@@ -52,6 +52,8 @@ pub(super) struct Snapshot {
 pub(super) enum Change {
     /// It is another one.
     Newer,
+    /// Nothing but leases has changed.
+    Beat,
     /// The watch of this kind (its plural) was interrupted: the picture stands still, whatever the cluster does.
     Interrupted(&'static str),
 }
@@ -94,6 +96,11 @@ where
         .filter_map(|event| async move {
             match event {
                 Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => None,
+                Ok(watcher::Event::Apply(_))
+                    if K::URL_PATH_SEGMENT == <Lease as k8s_openapi::Resource>::URL_PATH_SEGMENT =>
+                {
+                    Some(Change::Beat)
+                }
                 Ok(_) => Some(Change::Newer),
                 Err(error) => {
                     tracing::warn!(kind = K::URL_PATH_SEGMENT, %error, "watch interrupted");
