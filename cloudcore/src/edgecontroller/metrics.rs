@@ -16,6 +16,7 @@ pub struct Metrics {
     resynced_objects: Counter,
     denials: Family<DenialLabels, Counter>,
     watch_failures: Family<WatchLabels, Counter>,
+    spared: Family<SparedLabels, Counter>,
 }
 
 /// How a request ended.
@@ -38,6 +39,11 @@ struct RequestLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DenialLabels {
     resource: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SparedLabels {
+    what: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -79,6 +85,11 @@ impl Metrics {
             "Watches of the Kubernetes API that were interrupted",
             metrics.watch_failures.clone(),
         );
+        registry.register(
+            "edgecontroller_spared_writes",
+            "Reports of nodes that say what the Kubernetes API says already",
+            metrics.spared.clone(),
+        );
         metrics
     }
 
@@ -97,6 +108,10 @@ impl Metrics {
     pub(super) fn resynced(&self, objects: usize) {
         self.resyncs.inc();
         self.resynced_objects.inc_by(u64::try_from(objects).unwrap_or(u64::MAX));
+    }
+
+    pub(super) fn write_spared(&self, what: &'static str) {
+        self.spared.get_or_create(&SparedLabels { what }).inc();
     }
 
     pub(super) fn watch_failed(&self, kind: Kind) {

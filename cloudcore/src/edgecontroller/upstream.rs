@@ -15,7 +15,7 @@ mod request;
 mod storage;
 mod tokens;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chassis::channel::Receiver;
@@ -26,6 +26,7 @@ use tokio::sync::watch;
 use tracing::Instrument as _;
 
 use self::answer::Done;
+use self::leases::renewal::Renewal;
 use self::request::Request;
 use super::{Authorization, Context, metrics::Outcome};
 use crate::flow::{NodeName, NodeSession, Outbox, Replies};
@@ -52,6 +53,8 @@ struct Caller {
     node: NodeName,
     outbox: Outbox,
     context: Arc<Context>,
+    /// The node's last renewal of its lease that was written. Leaf data, never locked across an await.
+    renewal: Mutex<Option<Renewal>>,
 }
 
 /// What a call comes to. The `Status` is the API server's, or ours in its words.
@@ -62,7 +65,8 @@ type Outcomes = Result<Done, Box<Status>>;
 impl Worker {
     pub(super) fn new(session: NodeSession, context: Arc<Context>, synced: watch::Receiver<bool>) -> Self {
         let NodeSession { node, requests, replies, outbox, held: _ } = session;
-        Self { caller: Caller { node, outbox, context }, requests, replies, synced }
+        let caller = Caller { node, outbox, context, renewal: Mutex::default() };
+        Self { caller, requests, replies, synced }
     }
 
     /// Works until the connection has ended. Gives back whose it was.

@@ -1,5 +1,8 @@
 //! A node joins, reports itself and stays alive (spec cloud-and-wire 3.3 to 3.5, 9.1).
 
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::DeleteParams;
@@ -81,6 +84,39 @@ async fn a_lease_is_made_renewed_and_read() {
     assert_eq!(json(&without_version)["Err"], Value::Null);
     let elsewhere = edge.ask(Operation::Insert, "default/lease/edge-1", &objects::lease("edge-1")).await;
     assert_eq!(json(&elsewhere)["Err"]["ErrStatus"]["reason"], "Forbidden");
+}
+
+/// Of a node that renews every ten seconds every second renewal is written, and the first of each connection; one that says
+/// nothing renews nothing.
+#[tokio::test(start_paused = true)]
+async fn every_second_renewal_of_a_lease_is_written() {
+    let cloud = Cloud::start().await;
+    let mut edge = Edge::join(&cloud, "edge-1").await;
+    let path = "kube-node-lease/lease/edge-1";
+    let mut lease =
+        json(&edge.ask(Operation::Insert, path, &objects::lease("edge-1")).await)["Object"].clone();
+    let stored = async || {
+        let stored = Api::<Lease>::namespaced(cloud.client.clone(), "kube-node-lease").get("edge-1").await;
+        json!(stored.unwrap().spec.unwrap().renew_time)
+    };
+    let at = |second: u32| json!(format!("2026-01-01T00:00:{second:02}.000000Z"));
+    for (second, written) in [(10, 10), (20, 10), (30, 30), (40, 30), (50, 50)] {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        edge.keepalive().await;
+        lease["spec"]["renewTime"] = at(second);
+        lease = json(&edge.ask(Operation::Update, path, &lease).await)["Object"].clone();
+        assert_eq!(lease["spec"]["renewTime"], at(written), "what a node is told is what is there");
+        assert_eq!(stored().await, at(written));
+    }
+    drop(edge);
+    let mut edge = Edge::connect(&cloud, "edge-1").await;
+    lease["spec"]["renewTime"] = at(51);
+    edge.ask(Operation::Update, path, &lease).await;
+    assert_eq!(stored().await, at(51));
+    let spared = cloud.metric(r#"edgecontroller_spared_writes_total{what="lease"}"#);
+    assert_eq!(spared.as_deref(), Some("2"));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(stored().await, at(51), "nobody renews in the name of the node");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,13 +1,19 @@
 //! The lease of the node: its sign of life to the cluster (spec cloud-and-wire 3.5).
 
+use std::sync::PoisonError;
+
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::Api;
 use kube::api::PostParams;
+use tokio::time::Instant;
 
+use self::renewal::Renewal;
 use super::answer::Done;
 use super::request::Named;
 use super::{Caller, Outcomes, not_found, status_of};
+
+pub(super) mod renewal;
 
 /// Where Kubernetes looks for leases of nodes.
 const NAMESPACE: &str = "kube-node-lease";
@@ -39,15 +45,24 @@ impl Caller {
 
     pub(super) async fn update_lease(&self, mut lease: Lease) -> Outcomes {
         let name = self.check_own(&lease)?;
+        let now = Instant::now();
+        if let Some(written) = self.renewed(|last| last.as_ref()?.stands_for(&mut lease, now)) {
+            self.context.metrics.write_spared("lease");
+            return Ok(Done::object(written));
+        }
         if lease.metadata.resource_version.as_deref().unwrap_or_default().is_empty() {
             // A lease cannot be replaced blindly: the API server asks for the version that is replaced.
             lease.metadata.resource_version = self.lease(&name).await?.metadata.resource_version;
         }
-        self.leases()
-            .replace(&name, &PostParams::default(), &lease)
-            .await
-            .map(Done::object)
-            .map_err(status_of)
+        let replaced = self.leases().replace(&name, &PostParams::default(), &lease).await;
+        let renewal = replaced.as_ref().ok().and_then(|written| Renewal::new(&mut lease, written, now));
+        self.renewed(|last| *last = renewal);
+        replaced.map(Done::object).map_err(status_of)
+    }
+
+    /// What is known of the last renewal.
+    fn renewed<T>(&self, with: impl FnOnce(&mut Option<Renewal>) -> T) -> T {
+        with(&mut self.renewal.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) async fn get_lease(&self, lease: &Named) -> Outcomes {
