@@ -176,8 +176,9 @@ impl EdgeController {
 
     fn connect(&mut self, mut session: NodeSession, synced: watch::Receiver<bool>) {
         let node = session.node.clone();
-        let (outbox, held) = (session.outbox.clone(), session.held.take());
-        self.resyncs.push_back(Resync { node: node.clone(), outbox, held });
+        // The worker only needs to know that the node is one that says what it holds.
+        let held = session.held.as_mut().map(std::mem::take);
+        self.resyncs.push_back(Resync { node: node.clone(), outbox: session.outbox.clone(), held });
         let span = tracing::info_span!("upstream", %node);
         task::spawn_in(
             &mut self.workers,

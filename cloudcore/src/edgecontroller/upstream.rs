@@ -51,6 +51,8 @@ pub(super) struct Worker {
 #[derive(Debug)]
 struct Caller {
     node: NodeName,
+    /// Whether the other side is Skerry's.
+    is_native: bool,
     outbox: Outbox,
     context: Arc<Context>,
     /// The node's last renewal of its lease that was written. Leaf data, never locked across an await.
@@ -64,8 +66,9 @@ type Outcomes = Result<Done, Box<Status>>;
 
 impl Worker {
     pub(super) fn new(session: NodeSession, context: Arc<Context>, synced: watch::Receiver<bool>) -> Self {
-        let NodeSession { node, requests, replies, outbox, held: _ } = session;
-        let caller = Caller { node, outbox, context, renewal: Mutex::default() };
+        let NodeSession { node, requests, replies, outbox, held } = session;
+        let is_native = held.is_some();
+        let caller = Caller { node, is_native, outbox, context, renewal: Mutex::default() };
         Self { caller, requests, replies, synced }
     }
 
