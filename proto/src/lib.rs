@@ -8,6 +8,7 @@ pub mod api;
 pub mod ban;
 pub mod codec;
 pub mod config;
+pub mod dmi;
 pub mod hello;
 pub mod lane;
 pub mod message;
@@ -15,6 +16,7 @@ pub mod placement;
 pub mod quantity;
 pub mod reply;
 pub mod resource;
+pub mod twin;
 mod words;
 
 pub use lane::Lane;

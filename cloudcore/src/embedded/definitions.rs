@@ -8,9 +8,12 @@ use kube::{Client, Error, ResourceExt as _};
 use serde_json::json;
 
 /// Each file of `build/crds/`.
-const FILES: [&str; 2] = [
+const FILES: [&str; 5] = [
     include_str!("../../../build/crds/reliablesyncs.kubeedge.io_clusterobjectsyncs.yaml"),
     include_str!("../../../build/crds/reliablesyncs.kubeedge.io_objectsyncs.yaml"),
+    include_str!("../../../build/crds/devices.kubeedge.io_devices.yaml"),
+    include_str!("../../../build/crds/devices.kubeedge.io_devicemodels.yaml"),
+    include_str!("../../../build/crds/devices.kubeedge.io_devicestatuses.yaml"),
 ];
 
 /// Brings the definitions to what this version of CloudCore expects. One call each where they are there: the API stores
@@ -44,6 +47,7 @@ mod tests {
     use apiserver::{ApiServer, Options, User};
     use k8s_openapi::Resource;
     use kube::api::ListParams;
+    use proto::api::device::{Device, DeviceModel, DeviceStatus};
     use proto::api::reliablesync::{ClusterObjectSync, ObjectSync};
 
     use super::*;
@@ -97,5 +101,8 @@ mod tests {
         }
         check::<ClusterObjectSync>(FILES[0], "Cluster");
         check::<ObjectSync>(FILES[1], "Namespaced");
+        check::<Device>(FILES[2], "Namespaced");
+        check::<DeviceModel>(FILES[3], "Namespaced");
+        check::<DeviceStatus>(FILES[4], "Namespaced");
     }
 }

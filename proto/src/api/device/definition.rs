@@ -1,0 +1,100 @@
+//! The definitions in `build/crds`, made from the types.
+
+use k8s_openapi::Resource;
+use serde_json::{Value, json};
+
+use super::{
+    Device, DeviceModel, DeviceModelSpec, DeviceSpec, DeviceState, DeviceStatus, DeviceStatusStatus, GROUP,
+    Nothing,
+};
+use crate::api::schema::{Described, documented, object};
+
+/// The `CustomResourceDefinition` of each kind with the name of its file. As in stock, there is no status subresource: a
+/// stock CloudCore writes statuses with the object.
+#[must_use]
+pub fn definitions() -> Vec<(String, Value)> {
+    let device = [
+        column("Node", ".spec.nodeName", "string", 0),
+        column("Model", ".spec.deviceModelRef.name", "string", 0),
+        column("State", ".status.state", "string", 0),
+        column("Last Online", ".status.lastOnlineTime", "date", 0),
+        column("Protocol", ".spec.protocol.protocolName", "string", 1),
+        column("Age", ".metadata.creationTimestamp", "date", 0),
+    ];
+    let model = [
+        column("Protocol", ".spec.protocol", "string", 0),
+        column("Age", ".metadata.creationTimestamp", "date", 0),
+    ];
+    let status = [
+        column("State", ".status.state", "string", 0),
+        column("Last Online", ".status.lastOnlineTime", "date", 0),
+        column("Property", ".status.twins[0].propertyName", "string", 1),
+        column("Reported", ".status.twins[0].reported.value", "string", 1),
+        column("Desired", ".status.twins[0].observedDesired.value", "string", 1),
+        column("Age", ".metadata.creationTimestamp", "date", 0),
+    ];
+    vec![
+        definition::<Device, DeviceSpec, DeviceState>(
+            "device",
+            "A device on an edge node: what drives it, its properties, and the values that they should have.",
+            &device,
+        ),
+        definition::<DeviceModel, DeviceModelSpec, Nothing>(
+            "devicemodel",
+            "What devices of one make have in common: their properties, with types and ranges.",
+            &model,
+        ),
+        definition::<DeviceStatus, Nothing, DeviceStatusStatus>(
+            "devicestatus",
+            "How a device is: its state, and what its driver has reported of its properties. It has the name of the device \
+             and goes with it.",
+            &status,
+        ),
+    ]
+}
+
+fn column(name: &str, path: &str, kind: &str, priority: i32) -> Value {
+    let mut column = json!({"name": name, "type": kind, "jsonPath": path});
+    if priority > 0 {
+        column["priority"] = json!(priority);
+    }
+    column
+}
+
+fn definition<K: Resource, S: Described, T: Described>(
+    singular: &str,
+    doc: &str,
+    columns: &[Value],
+) -> (String, Value) {
+    let plural = K::URL_PATH_SEGMENT;
+    let text = |doc| documented(json!({"type": "string"}), &[doc]);
+    let mut fields = vec![
+        ("apiVersion", false, text("Version of the schema of this object: devices.kubeedge.io/v1beta1.")),
+        ("kind", false, text("What the object is.")),
+        ("metadata", false, json!({"type": "object"})),
+        ("spec", false, S::schema()),
+    ];
+    let status = T::schema();
+    let has_status = status["properties"].as_object().is_some_and(|fields| !fields.is_empty());
+    if has_status {
+        fields.push(("status", false, status));
+    }
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.{GROUP}")},
+        "spec": {
+            "group": GROUP,
+            "names": {
+                "kind": K::KIND, "listKind": format!("{}List", K::KIND), "plural": plural, "singular": singular,
+            },
+            "scope": "Namespaced",
+            "versions": [{
+                "name": K::VERSION, "served": true, "storage": true,
+                "additionalPrinterColumns": columns,
+                "schema": {"openAPIV3Schema": object(&[doc], fields)},
+            }],
+        },
+    });
+    (format!("{GROUP}_{plural}.yaml"), definition)
+}
