@@ -3,6 +3,7 @@
 //! ```text
 //!   edges ══ cloudhub ──NodeSession──► edgecontroller ── kube::Client ──► Kubernetes API
 //!     │         (requests, replies, outbox of each node)                  (a cluster, or embedded-api)
+//!     │         ──FromNode──► devicecontroller ── the same, for devices
 //!     │ SyncRecords ── synccontroller ── ObjectSync records of stock edges
 //!     │                    ▲──Bans── bans ◄─AnnotatedNodes─ edgecontroller
 //!     └── HTTPS ── httpserver, tokens ── Secrets                            ▲
@@ -42,9 +43,10 @@ use crate::cloudhub::bans::BanKeeper;
 use crate::cloudhub::httpserver::{HttpServer, Issuer, Lifetimes, router};
 use crate::cloudhub::secrets::KubeSecrets;
 use crate::cloudhub::{self, CloudHub, Door};
+use crate::devicecontroller::{self, DeviceController};
 use crate::edgecontroller::{self, EdgeController};
 use crate::embedded::{Controllers, EmbeddedApi, definitions};
-use crate::flow::{AnnotatedNodes, Bans, Sessions, SyncRecords};
+use crate::flow::{AnnotatedNodes, Bans, Devices, Sessions, SyncRecords};
 use crate::synccontroller::{self, SyncController};
 
 /// Time to finish what is under way when told to stop. The edges resend what was not acknowledged, so this need not be
@@ -53,6 +55,8 @@ const GRACE: Duration = Duration::from_secs(20);
 
 /// Sessions that wait for EdgeController: a fleet that comes back at once is taken in at its pace.
 const SESSIONS: usize = 64;
+/// Connections and reports that wait for DeviceController, which does not dwell on any: room for a burst of all nodes.
+const DEVICES: usize = 1024;
 /// A node may be on a slow line, and a fleet may come at once; the node itself gives up when it likes.
 const QUIC_HANDSHAKE: Duration = Duration::from_secs(10);
 /// Life of a node certificate is counted in days.
@@ -245,6 +249,27 @@ impl Builder {
         records
     }
 
+    fn start_devices(
+        &mut self,
+        api: &Api,
+        records: &SyncRecords,
+        channels: &ChannelMetrics,
+    ) -> Option<Devices> {
+        if !self.config.modules.device_controller.enable {
+            return None;
+        }
+        let (devices, inbox) = bounded_with("devicecontroller_reports", DEVICES, channels);
+        self.supervisor.start(DeviceController {
+            client: api.client.clone(),
+            clock: self.clock.clone(),
+            rng: self.rng.clone(),
+            inbox,
+            records: records.clone(),
+            metrics: self.registry.register(devicecontroller::Metrics::register),
+        });
+        Some(Devices::new(devices))
+    }
+
     fn door(&self, bans: Bans) -> Door {
         let limit = usize::try_from(self.config.modules.cloud_hub.node_limit).unwrap_or(usize::MAX);
         Door::new(limit, bans, self.hub_metrics.clone())
@@ -323,9 +348,10 @@ impl Builder {
 
     fn start_hub(&mut self, acceptor: Box<dyn Acceptor>, door: Door, api: Api) {
         let records = self.start_records(&api);
-        let hub = &self.config.modules.cloud_hub;
         let channels = self.registry.register(ChannelMetrics::register);
         let (sessions, announced) = bounded_with("edgecontroller_sessions", SESSIONS, &channels);
+        let devices = self.start_devices(&api, &records, &channels);
+        let hub = &self.config.modules.cloud_hub;
         let board = Board::default();
         self.debug.show(CloudHub::NAME, board.clone());
         let environment = cloudhub::Environment {
@@ -343,7 +369,7 @@ impl Builder {
             hub.into(),
             environment,
             acceptor,
-            Sessions::new(sessions),
+            Sessions::new(sessions).with_devices(devices),
             ready,
         ));
         let environment = edgecontroller::Environment {

@@ -5,6 +5,8 @@
 //!   cloudhub  - requests (Message) ->                 edgecontroller   one queue per connection
 //!   cloudhub  <- Outbox (newest version wins) -       edgecontroller   one per connection
 //!   cloudhub  <- Replies (Message) -                  edgecontroller   one queue per connection
+//!   cloudhub  - FromNode (Devices) ->                 devicecontroller one queue for all nodes
+//!   cloudhub  <- Outbox, Replies -                    devicecontroller the same as edgecontroller's
 //!   cloudhub  - SyncRecords (state) ->                synccontroller   what stock edges acknowledged
 //!   edgecontroller <- SyncRecords (state) -           synccontroller   what stock edges hold
 //!   bans      <- AnnotatedNodes (state) -             edgecontroller
@@ -14,6 +16,7 @@
 //! What a node should have travels as state, in its [`Outbox`]; what it asked for travels as messages.
 
 mod bans;
+mod devices;
 mod outbox;
 mod sync;
 
@@ -24,6 +27,7 @@ use proto::Message;
 use proto::hello::Held;
 
 pub use bans::{AnnotatedNodes, Bans, BansWriter, Barred};
+pub use devices::{DeviceInbox, DeviceSession, Devices, FromNode};
 pub use outbox::state::{Change, Pace, Transmission};
 pub use outbox::{Outbox, OutboxReader};
 pub use sync::{Outcome, Record, RecordId, Step, SyncRecords, Task};
@@ -60,6 +64,7 @@ pub struct Replies {
 #[derive(Debug, Clone)]
 pub struct Sessions {
     tx: Sender<NodeSession>,
+    devices: Option<Devices>,
 }
 
 /// The other end is gone: the session has ended, or CloudCore is shutting down.
@@ -103,6 +108,12 @@ impl Replies {
         self.tx.send(reply).await.map_err(|_| Ended)
     }
 
+    /// Sends an answer if there is room. Whether there was: a node that takes no answers must not hold up others.
+    #[must_use]
+    pub fn offer(&self, reply: Message) -> bool {
+        self.tx.try_send(reply).is_ok()
+    }
+
     /// Ends when the session has.
     pub async fn closed(&self) {
         self.tx.closed().await;
@@ -114,14 +125,34 @@ impl Replies {
 impl Sessions {
     /// Wraps the sending half of the queue to EdgeController.
     pub fn new(tx: Sender<NodeSession>) -> Self {
-        Self { tx }
+        Self { tx, devices: None }
+    }
+
+    /// Announces nodes to DeviceController, too.
+    #[must_use]
+    pub fn with_devices(mut self, devices: Option<Devices>) -> Self {
+        self.devices = devices;
+        self
+    }
+
+    /// The way to DeviceController, if there is one.
+    #[must_use]
+    pub fn devices(&self) -> Option<&Devices> {
+        self.devices.as_ref()
     }
 
     /// Announces a node.
     ///
     /// # Errors
     /// When EdgeController has ended.
-    pub async fn announce(&self, session: NodeSession) -> Result<(), Ended> {
+    pub async fn announce(&self, mut session: NodeSession) -> Result<(), Ended> {
+        if let Some(devices) = &self.devices {
+            let held =
+                session.held.as_mut().map(|held| held.extract_if(.., |held| Devices::owns(held)).collect());
+            let (node, replies) = (session.node.clone(), session.replies.clone());
+            let session = DeviceSession { node, replies, outbox: session.outbox.clone(), held };
+            devices.tell(FromNode::Connected(Box::new(session))).await?;
+        }
         self.tx.send(session).await.map_err(|_| Ended)
     }
 }

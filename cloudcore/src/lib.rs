@@ -3,6 +3,7 @@
 pub mod app;
 pub mod args;
 pub mod cloudhub;
+pub mod devicecontroller;
 pub mod edgecontroller;
 pub mod embedded;
 pub mod flow;

@@ -19,7 +19,7 @@ use super::identity::not_before;
 use super::traffic::Traffic;
 use super::writing::Writing;
 use super::{Config, Environment, GOODBYE};
-use crate::flow::{Barred, Ended, NodeName, NodeSession, OutboxReader, Replies, Sessions};
+use crate::flow::{Barred, Devices, Ended, FromNode, NodeName, NodeSession, OutboxReader, Replies, Sessions};
 
 /// Everything that a connection needs.
 pub(super) struct Session {
@@ -103,6 +103,7 @@ impl Session {
         if Box::pin(controller.announce(announcement)).await.is_err() {
             return End::ShuttingDown;
         }
+        let devices = controller.devices().cloned();
         // So that the hub's end, and not that of one connection, is what closes EdgeController's queue.
         drop(controller);
         let Self { link, requests, replies, own_replies, outbox, traffic, config, environment } = self;
@@ -111,6 +112,7 @@ impl Session {
         let reading = Reading {
             node: &node,
             requests,
+            devices: devices.as_ref(),
             own_replies,
             outbox,
             traffic,
@@ -138,6 +140,7 @@ pub(super) type Until = Result<std::convert::Infallible, End>;
 struct Reading<'a> {
     node: &'a NodeName,
     requests: &'a Sender<Message>,
+    devices: Option<&'a Devices>,
     own_replies: &'a Replies,
     outbox: &'a OutboxReader,
     traffic: &'a Traffic,
@@ -208,7 +211,13 @@ impl Reading<'_> {
                     .await
                     .map_err(|Ended| End::ShuttingDown)?;
             }
-            _ => self.requests.send(message).await.map_err(|_| End::ShuttingDown)?,
+            _ => match self.devices.filter(|_| Devices::concerns(&message)) {
+                Some(devices) => {
+                    let report = FromNode::Report(self.node.clone(), Box::new(message));
+                    devices.tell(report).await.map_err(|Ended| End::ShuttingDown)?;
+                }
+                None => self.requests.send(message).await.map_err(|_| End::ShuttingDown)?,
+            },
         }
         Ok(())
     }

@@ -54,6 +54,8 @@ pub(super) fn of_kind(kind: &ResourceKind) -> &'static str {
         ResourceKind::Node => "node",
         ResourceKind::ConfigMap => "configmap",
         ResourceKind::Secret => "secret",
+        ResourceKind::Device => "device",
+        ResourceKind::DeviceModel => "devicemodel",
         _ => "other",
     }
 }

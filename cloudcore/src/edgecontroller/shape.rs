@@ -5,9 +5,8 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use proto::hello::Held;
-use proto::{Content, ObjectPath, Operation, Resource, ResourceKind, Source};
+use proto::{Content, Operation, Resource, ResourceKind, Source};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use crate::flow::Change;
 
@@ -106,8 +105,6 @@ pub(crate) fn removal_of(held: &Held) -> Option<Change> {
     })
 }
 
-/// `essence` is what the edge acts on beside the metadata. Status comes from the edge itself: sending it back would
-/// echo each report. `None` for an object without a name, which the API server never sends.
 fn change<T: Serialize, E: Serialize>(
     kind: ResourceKind,
     operation: Operation,
@@ -115,28 +112,7 @@ fn change<T: Serialize, E: Serialize>(
     object: &T,
     essence: &E,
 ) -> Option<Change> {
-    let path = ObjectPath { namespace: metadata.namespace.clone(), kind, name: Some(metadata.name.clone()?) };
-    Some(Change {
-        source: Source::EdgeController,
-        operation,
-        path,
-        uid: metadata.uid.clone().unwrap_or_default(),
-        resource_version: metadata.resource_version.clone().unwrap_or_default(),
-        digest: digest(metadata, essence)?,
-        is_echo: false,
-        content: Content::object(object).ok()?,
-    })
-}
-
-/// The first eight bytes of SHA-256 over the JSON of what counts; never 0, which stands for "none". The bookkeeping in
-/// the metadata moves with every write of a status, so it does not count.
-fn digest<E: Serialize>(metadata: &ObjectMeta, essence: &E) -> Option<u64> {
-    let metadata =
-        ObjectMeta { resource_version: None, generation: None, managed_fields: None, ..metadata.clone() };
-    let text = serde_json::to_vec(&(metadata, essence)).ok()?;
-    let hash = Sha256::digest(&text);
-    let first = hash.first_chunk::<8>()?;
-    Some(u64::from_le_bytes(*first).max(1))
+    Change::of((Source::EdgeController, operation), kind, metadata, object, essence)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! edge says what it holds; a stock edge is sent everything, and drops what it has already. What it should have no longer
 //! is known from its records ([`super::SyncRecords`]).
 
+mod change;
 pub(crate) mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -15,6 +15,7 @@ pub(crate) mod ledger;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use proto::api::device;
 use proto::api::reliablesync::ObjectSyncSpec;
 use proto::{Operation, ResourceKind};
 use tokio::sync::watch;
@@ -188,15 +189,17 @@ impl Shared {
 
 /// The object as a record names it; `None` for what has no records.
 fn described(change: &Change) -> Option<ObjectSyncSpec> {
-    let kind = match change.path.kind {
-        ResourceKind::Pod => "Pod",
-        ResourceKind::ConfigMap => "ConfigMap",
-        ResourceKind::Secret => "Secret",
-        ResourceKind::Node => "Node",
+    let (version, kind) = match change.path.kind {
+        ResourceKind::Pod => ("v1", "Pod"),
+        ResourceKind::ConfigMap => ("v1", "ConfigMap"),
+        ResourceKind::Secret => ("v1", "Secret"),
+        ResourceKind::Node => ("v1", "Node"),
+        ResourceKind::Device => (device::API_VERSION, "Device"),
+        ResourceKind::DeviceModel => (device::API_VERSION, "DeviceModel"),
         _ => return None,
     };
     Some(ObjectSyncSpec {
-        object_api_version: "v1".to_owned(),
+        object_api_version: version.to_owned(),
         object_kind: kind.to_owned(),
         object_name: change.path.name.clone()?,
     })
