@@ -35,6 +35,7 @@ pub mod testing;
 pub mod upkeep;
 pub mod volumes;
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
@@ -67,6 +68,7 @@ use self::static_pods::{Found, StaticPods};
 use self::upkeep::eviction::EvictionOrder;
 use self::upkeep::{Told, Tools, Upkeep};
 use self::volumes::Volumes;
+use self::volumes::mounter::Mounter;
 use crate::flow::{MetaClient, PodInbox};
 
 /// The module.
@@ -112,8 +114,7 @@ impl Edged {
         let events = recorder(&config, &meta, &clock);
         let node_name = config.node.name.clone();
         let root = &config.root_directory;
-        let volumes = Volumes::open(root, machine.mounter, meta.clone(), clock.clone(), rng.clone());
-        let volumes = volumes.with_context(|| format!("modules.edged.rootDirectory {}", root.display()))?;
+        let volumes = open_volumes(root, machine.mounter, &meta, &clock, &rng)?;
         let cgroups = PodCgroups::new(config.cgroup_driver, &config.cgroup_root, machine.cgroups);
         let roster = Roster::default();
         let tools = Tools {
@@ -181,6 +182,17 @@ impl Edged {
     pub fn board(&self) -> Board<PodSummary> {
         self.board.clone()
     }
+}
+
+fn open_volumes(
+    root: &Path,
+    mounter: Arc<dyn Mounter>,
+    meta: &MetaClient,
+    clock: &Clock,
+    rng: &Rng,
+) -> anyhow::Result<Volumes<MetaClient>> {
+    let volumes = Volumes::open(root, mounter, meta.clone(), clock.clone(), rng.clone());
+    volumes.with_context(|| format!("modules.edged.rootDirectory {}", root.display()))
 }
 
 /// Who takes in which type of plugin.
