@@ -7,9 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 /// A container of a pod: uid and name.
 type Key = (String, String);
 
-/// Longest between the end of a container's process and containerd's note of how it has ended, and between the death of who has
-/// asked for a start and the line that says that it was taken back.
-const NOTING: SignedDuration = SignedDuration::from_secs(3);
+/// Longest between the death of who has asked for a start and the line that says that it was taken back.
+const TAKING_BACK: SignedDuration = SignedDuration::from_secs(3);
 
 /// The whole log so far, as a state.
 #[derive(Debug, Default)]
@@ -28,8 +27,6 @@ pub(crate) struct Ledger {
     made: BTreeSet<String>,
     /// Calls of `StartContainer` that have not returned, by container id.
     starting: BTreeSet<String>,
-    /// When the process of a container was gone. Whether containerd has noted its exit code by then its log does not tell.
-    ended: BTreeMap<String, Timestamp>,
     /// When EdgeCore was killed.
     callers_died: Vec<Timestamp>,
     /// Of the last line.
@@ -43,9 +40,8 @@ struct Lost {
     sandboxes: usize,
     /// Containers that were not wholly started.
     unbegun: BTreeMap<Key, usize>,
-    /// Containers that it was about to start, so that their programs may have begun, and those that had just ended, so that it
-    /// does not know how.
-    starts: BTreeMap<Key, usize>,
+    /// Containers that it was about to start, so that their programs may have begun, and those that it says to know nothing of.
+    starts: BTreeMap<Key, BTreeSet<String>>,
     /// The same, of whose making it has told nobody.
     unknown_starts: usize,
 }
@@ -71,11 +67,18 @@ impl Ledger {
         self.callers_died.push(at);
     }
 
+    /// containerd says that it does not know how this container has ended: it was killed before it had noted that.
+    pub(crate) fn unknown(&mut self, id: &str) {
+        if let Some(key) = self.containers.get(id) {
+            self.lost.starts.entry(key.clone()).or_default().insert(id.to_owned());
+        }
+    }
+
     /// How often containerd has lost this container: it was killed while it started it, or before it had noted how it has ended,
     /// or has taken a start back because its caller had died. Its program may have begun, and how it ended is not known.
     pub(crate) fn lost_starts(&self, uid: &str, container: &str) -> usize {
         let key = (uid.to_owned(), container.to_owned());
-        let known = self.lost.starts.get(&key).copied().unwrap_or_default();
+        let known = self.lost.starts.get(&key).map_or(0, BTreeSet::len);
         // Whose start it was cannot be told; it was one of those in whose making containerd had been killed before.
         let was_half_made = self.lost.unbegun.get(&key).copied().unwrap_or_default() > known;
         known + if was_half_made { self.lost.unknown_starts } else { 0 }
@@ -108,8 +111,6 @@ impl Ledger {
         {
             self.made.remove(id);
             self.note_start(id, end);
-        } else if let Some((_, id)) = message.split_once("shim disconnected\" id=") {
-            self.ended.insert(id.trim().to_owned(), self.now);
         }
     }
 
@@ -120,7 +121,7 @@ impl Ledger {
         }
         self.starting.remove(id);
         let is_recent =
-            |died: &Timestamp| (SignedDuration::ZERO..NOTING).contains(&self.now.duration_since(*died));
+            |died: &Timestamp| (SignedDuration::ZERO..TAKING_BACK).contains(&self.now.duration_since(*died));
         if end.contains("context canceled") && self.callers_died.iter().any(is_recent) {
             self.lose_start(id);
         }
@@ -130,7 +131,7 @@ impl Ledger {
         match self.containers.get(id) {
             Some(key) => {
                 *self.lost.unbegun.entry(key.clone()).or_default() += 1;
-                *self.lost.starts.entry(key.clone()).or_default() += 1;
+                self.lost.starts.entry(key.clone()).or_default().insert(id.to_owned());
             }
             None => self.lost.unknown_starts += 1,
         }
@@ -177,14 +178,6 @@ impl Ledger {
         for id in std::mem::take(&mut self.starting) {
             self.lose_start(&id);
         }
-        let now = self.now;
-        for (id, _) in
-            std::mem::take(&mut self.ended).into_iter().filter(|(_, at)| now.duration_since(*at) < NOTING)
-        {
-            if let Some(key) = self.containers.get(&id) {
-                *self.lost.starts.entry(key.clone()).or_default() += 1;
-            }
-        }
     }
 }
 
@@ -212,8 +205,6 @@ mod tests {
 
     const BEGIN: &str =
         r#"time="2026-11-28T01:00:00.5Z" level=info msg="starting containerd" revision="r" version="1.6.20""#;
-    const BEGIN_LATER: &str =
-        r#"time="2026-11-28T01:00:10Z" level=info msg="starting containerd" revision="r""#;
     const RUN: &str = r#"time="2026-11-28T01:00:00.5Z" level=info msg="RunPodSandbox for &PodSandboxMetadata{Name:p,Uid:u-1,Namespace:default,Attempt:0,}"#;
     const CREATE: &str = r#"time="2026-11-28T01:00:00.5Z" level=info msg="CreateContainer within sandbox \"s1\" for container &ContainerMetadata{Name:main,Attempt:0,}""#;
     const CREATED: &str = r#"time="2026-11-28T01:00:00.5Z" level=info msg="CreateContainer within sandbox \"s1\" for &ContainerMetadata{Name:main,Attempt:0,} returns container id \"c1\"""#;
@@ -265,13 +256,13 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_was_not_noted_is_lost() {
-        let end = r#"time="2026-11-28T01:00:00.6Z" level=info msg="shim disconnected" id=c1"#;
-        let later = r#"time="2026-11-28T01:00:09Z" level=info msg="something else""#;
-        let of = |lines: &[&str]| story(lines).lost_starts("u-1", "main");
-        assert_eq!(of(&[CREATE, CREATED, START, STARTED, end, BEGIN]), 1);
-        assert_eq!(of(&[CREATE, CREATED, START, STARTED, end, later, BEGIN_LATER]), 0);
-        assert_eq!(of(&[CREATE, CREATED, START, STARTED, end]), 0);
+    fn what_is_lost_twice_is_lost_once() {
+        let mut ledger = story(&[CREATE, CREATED, START, BEGIN]);
+        ledger.unknown("c1");
+        assert_eq!(ledger.lost_starts("u-1", "main"), 1);
+        let mut ledger = story(&[CREATE, CREATED, START, STARTED, BEGIN]);
+        ledger.unknown("c1");
+        assert_eq!((ledger.lost_starts("u-1", "main"), ledger.unbegun("u-1", "main")), (1, 0));
     }
 
     #[test]

@@ -195,6 +195,9 @@ impl Stage {
     /// What holds at any time.
     fn rules(&mut self, round: &Round, made: &Made) -> anyhow::Result<()> {
         self.node.look()?;
+        for id in self.shown.unknown() {
+            self.node.ledger.unknown(&id);
+        }
         for (index, uid) in made {
             let plan = &round.pods[*index];
             self.witness.judge(&plan.name, uid, plan.kind, &self.node.ledger)?;

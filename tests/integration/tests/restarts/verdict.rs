@@ -66,7 +66,7 @@ impl Rested<'_> {
             Rule::Steady => (1..=1 + lost).contains(&testimony.starts) && lives != is_over,
             Rule::Once => {
                 let began = testimony.starts == 1 && testimony.is_done;
-                (began || lost > 0 && testimony.starts <= 1) && !lives
+                (began || lost > 0 && testimony.starts <= 1 + lost) && !lives
             }
             Rule::Until(starts) => {
                 (starts..=starts + lost).contains(&testimony.starts) && testimony.is_done && !lives

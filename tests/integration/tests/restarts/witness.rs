@@ -103,8 +103,7 @@ impl Testimony {
             return Err("two of it ran at the same time");
         }
         let most = match rule {
-            Rule::Once => 1,
-            Rule::Steady => 1 + lost,
+            Rule::Once | Rule::Steady => 1 + lost,
             Rule::Until(starts) => starts + lost,
             Rule::Again => usize::MAX,
         };
@@ -140,7 +139,7 @@ mod tests {
         let keeps = |rule, lost| Testimony::of("start 10.00\nstart 20.00\n").keeps(rule, lost);
         assert!(keeps(Rule::Steady, 0).is_err());
         assert_eq!(keeps(Rule::Steady, 1), Ok(()));
-        assert!(keeps(Rule::Once, 1).is_err());
+        assert!(keeps(Rule::Once, 0).is_err());
         assert!(keeps(Rule::Until(0), 1).is_err());
     }
 
