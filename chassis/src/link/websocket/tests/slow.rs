@@ -87,3 +87,16 @@ async fn slowloris_whoever_fills_all_places_keeps_a_node_out_for_its_patience_on
     }
     drop(silent);
 }
+
+/// Who comes when the usual 1,024 wait already waits as well, and is not left to repeat its first packet.
+#[tokio::test]
+async fn a_fleet_that_comes_at_once_finds_room_in_the_backlog() {
+    let allowed: usize =
+        std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap().trim().parse().unwrap();
+    let cloud = Cloud::start(limits()).await;
+    for index in 0..allowed.min(1500) {
+        // Whoever has gone keeps its place until it is looked at.
+        let connected = timeout(Duration::from_secs(5), TcpStream::connect(cloud.address)).await;
+        assert!(matches!(connected, Ok(Ok(_))), "{index}: {connected:?}");
+    }
+}
