@@ -14,6 +14,7 @@ pub struct AcceptorMetrics {
     pending: Gauge,
     opened: Counter,
     refused: Family<Reason, Counter>,
+    unheard: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -32,8 +33,8 @@ impl Drop for Pending {
 }
 
 impl AcceptorMetrics {
-    /// Registers `link_handshakes_pending`, `link_handshakes_completed_total` and `link_handshakes_refused_total`, the
-    /// last by the kind of [`LinkError`].
+    /// Registers `link_handshakes_pending`, `link_handshakes_completed_total`, `link_handshakes_refused_total` by the kind
+    /// of [`LinkError`], and `link_handshakes_unheard_total`.
     pub fn new(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         registry.register(
@@ -51,6 +52,11 @@ impl AcceptorMetrics {
             "Connections that were dropped before they were a link",
             metrics.refused.clone(),
         );
+        registry.register(
+            "link_handshakes_unheard",
+            "Datagrams that would begin a handshake and found no place to wait: their senders repeat them",
+            metrics.unheard.clone(),
+        );
         metrics
     }
 
@@ -62,6 +68,10 @@ impl AcceptorMetrics {
 
     pub(super) fn opened(&self) {
         self.opened.inc();
+    }
+
+    pub(super) fn unheard(&self) {
+        self.unheard.inc();
     }
 
     pub(super) fn refused(&self, error: &LinkError) {

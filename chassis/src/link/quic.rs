@@ -29,6 +29,7 @@ use super::{Dialect, Link, LinkError, LinkReceiver, LinkSender, NATIVE_PROTOCOL,
 mod acceptor;
 mod dialer;
 mod ending;
+mod hearing;
 mod incoming;
 mod outgoing;
 mod socket;
@@ -51,6 +52,8 @@ const MAX_MESSAGE: usize = 32 * 1024 * 1024;
 /// Shorter than over WebSocket: where UDP is blocked nothing answers at all, and the fallback should begin within five
 /// seconds. Opening takes two round trips, and a lost first packet is repeated after one second (RFC 9002 section 6.2.2).
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(4);
+/// As long as a handshake over WebSocket may take, most of which is waiting, too.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// As over WebSocket: a peer that takes nothing for this long is lost.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 /// RFC 9308 section 3.2 advises 30 seconds at least.
@@ -76,8 +79,11 @@ const HANDSHAKE_BUFFER: usize = 16 * 1024;
 pub struct QuicLimits {
     /// Largest message that is received, in bytes. Each lane holds one at a time.
     pub max_message: usize,
-    /// How long it may take until a link is open, lanes included.
+    /// How long it may take until a link is open, lanes included, where nothing is heard of the peer; and at an acceptor from
+    /// when it has a place.
     pub handshake: Duration,
+    /// How long a dialer waits for a peer that is heard, and an acceptor keeps an attempt that has no place.
+    pub patience: Duration,
     /// How long a lane may take no byte while there are some for it; how long a goodbye may take.
     pub write: Duration,
     /// How long nothing may be heard of the peer; the smaller value of both sides counts (RFC 9000 section 10.1).
@@ -99,6 +105,7 @@ impl Default for QuicLimits {
         Self {
             max_message: MAX_MESSAGE,
             handshake: HANDSHAKE_TIMEOUT,
+            patience: PATIENCE,
             write: WRITE_TIMEOUT,
             idle: IDLE_TIMEOUT,
             keep_alive: KEEP_ALIVE,

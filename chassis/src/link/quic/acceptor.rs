@@ -19,18 +19,21 @@ use super::{LANES, QuicLimits, ResetKey, Streams, alpn, link, peer, socket};
 use crate::link::{Acceptor, AcceptorMetrics, CloseReason, Link, LinkError, Peer, in_time};
 use crate::task;
 
-/// Attempts that wait for a place, for each place there is: two seconds' work where a handshake costs a
-/// millisecond. More would wait in vain, because a dialer gives up after four.
-const WAITING_PER_PLACE: usize = 4;
+/// Attempts that wait for a place, for each place there is: with 256 places as many as the kernel's backlog holds on TCP,
+/// at 1.5 KiB each. For the rest their own repetitions wait (RFC 9002 section 6.2.1: later each time).
+const WAITING_PER_PLACE: usize = 16;
 /// What is kept of packets that follow the first of a waiting attempt, in bytes: those are its repetitions.
 const ATTEMPT_BUFFER: u64 = 4 * 1024;
+/// The same for all attempts together. Doubled, strangers take twice as much; without it repetitions are lost, which come again.
+const ATTEMPT_BUFFERS: u64 = 4 * 1024 * 1024;
 
 /// Listens on one UDP address. Whoever fails the handshake (no certificate, lanes that are not opened, too slow) is
 /// logged and dropped.
 ///
 /// Once half of the places for handshakes are taken, a client must first show that it receives at the address it
 /// sends from (Retry, RFC 9000 section 8.1.2), which costs this side no memory. Once all are, those who have shown it
-/// wait, four for each place, no longer than a handshake may take. Others are refused, and know it at once.
+/// wait, 16 for each place, no longer than [`QuicLimits::patience`]. Others are not heard, and find a place with one of their
+/// repetitions: to be refused would send each of them into its back-off, and cost a handshake more when it comes again.
 #[derive(Debug)]
 pub struct QuicAcceptor {
     endpoint: Endpoint,
@@ -115,7 +118,8 @@ impl QuicAcceptor {
         } else if self.waiting.len() < places(&self.limits).saturating_mul(WAITING_PER_PLACE) {
             self.waiting.push_back((Instant::now(), incoming));
         } else {
-            incoming.refuse();
+            self.metrics.unheard();
+            incoming.ignore();
         }
     }
 
@@ -123,7 +127,7 @@ impl QuicAcceptor {
     fn begin_waiting(&mut self) {
         while self.handshakes.len() < places(&self.limits) {
             match self.waiting.pop_front() {
-                Some((since, incoming)) if since.elapsed() < self.limits.handshake => self.begin(incoming),
+                Some((since, incoming)) if since.elapsed() < self.limits.patience => self.begin(incoming),
                 // Whoever sent it has given up by now.
                 Some((_, incoming)) => incoming.ignore(),
                 None => return,
@@ -190,7 +194,7 @@ pub(super) fn config(tls: &rustls::ServerConfig, limits: &QuicLimits) -> io::Res
         .transport_config(limits.transport(LANES as u32))
         .max_incoming(attempts)
         .incoming_buffer_size(ATTEMPT_BUFFER)
-        .incoming_buffer_size_total(ATTEMPT_BUFFER.saturating_mul(attempts as u64));
+        .incoming_buffer_size_total(ATTEMPT_BUFFERS);
     Ok(config)
 }
 

@@ -2,18 +2,22 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, Endpoint, EndpointConfig, TokioRuntime};
+use quinn::{ClientConfig, Connection, Endpoint};
 use rustls::client::Resumption;
 use rustls_pki_types::ServerName;
 use tokio::net::lookup_host;
+use tokio::time::timeout;
 
 use super::ending::{is_unreachable, not_greeted, not_written, over};
+use super::hearing::{self, Heard};
 use super::{LANES, QuicLimits, Streams, alpn, link, peer, socket};
 use crate::link::websocket::ClientTls;
 use crate::link::{Dialer, Link, LinkError, in_time};
@@ -23,9 +27,15 @@ const STREAMS_OF_PEER: u32 = 0;
 /// A name with more addresses than this is tried no further: each gets its share of the time.
 const MAX_ADDRESSES: usize = 4;
 
+/// What the time that a dial may take is spent on.
+const OPENING: &str = "opening the connection";
+
 /// A UDP socket that dialers share. A node needs none: this is for whoever dials in the name of many.
 #[derive(Debug, Clone)]
-pub struct QuicSocket(Endpoint);
+pub struct QuicSocket {
+    endpoint: Endpoint,
+    heard: Heard,
+}
 
 /// Dials one host and port. Each link has a UDP socket of its own, unless the dialer was given one.
 pub struct QuicDialer {
@@ -44,8 +54,12 @@ impl QuicSocket {
     /// # Errors
     /// What the system says.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = socket::open(address)?;
-        Endpoint::new(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime)).map(Self)
+        Self::new(socket::open(address)?)
+    }
+
+    fn new(socket: UdpSocket) -> io::Result<Self> {
+        let (endpoint, heard) = hearing::endpoint(socket)?;
+        Ok(Self { endpoint, heard })
     }
 }
 
@@ -90,7 +104,7 @@ impl QuicDialer {
         endpoints.retain(|endpoint| endpoint.open_connections() > 0);
         for endpoint in endpoints.iter() {
             let address = any_port(&endpoint.local_addr()?);
-            endpoint.rebind(std::net::UdpSocket::bind(address)?)?;
+            endpoint.rebind(UdpSocket::bind(address)?)?;
         }
         Ok(endpoints.len())
     }
@@ -122,14 +136,15 @@ impl QuicDialer {
 
     async fn open(&self) -> Result<Link, LinkError> {
         let config = self.config()?;
-        let found = lookup_host((self.host.as_str(), self.port)).await;
-        let addresses: Vec<_> = found.map_err(|error| self.unreachable(error))?.take(MAX_ADDRESSES).collect();
+        let lookup = lookup_host((self.host.as_str(), self.port))
+            .map(|found| found.map_err(|error| self.unreachable(error)));
+        let found = in_time(OPENING, self.limits.handshake, lookup).await?;
+        let addresses: Vec<_> = found.take(MAX_ADDRESSES).collect();
         let share = self.limits.handshake / u32::try_from(addresses.len().max(1)).unwrap_or(1);
         let none = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         let mut failed = self.unreachable(none);
         for address in addresses {
-            let attempt = self.open_at(address, config.clone());
-            match in_time("opening the connection", share, attempt).await {
+            match self.open_at(address, config.clone(), share).await {
                 Err(error @ (LinkError::Unreachable { .. } | LinkError::TimedOut { .. })) => failed = error,
                 done => return done,
             }
@@ -137,11 +152,37 @@ impl QuicDialer {
         Err(failed)
     }
 
-    async fn open_at(&self, address: SocketAddr, config: ClientConfig) -> Result<Link, LinkError> {
-        let endpoint = match &self.socket {
-            Some(QuicSocket(shared)) => shared.clone(),
-            None => Endpoint::client(any_port(&address)).map_err(|error| self.unreachable(error))?,
+    /// Gives up after `share` if nothing at all has come in, and later if something has: then the peer is there, and has
+    /// others before this one.
+    async fn open_at(
+        &self,
+        address: SocketAddr,
+        config: ClientConfig,
+        share: Duration,
+    ) -> Result<Link, LinkError> {
+        let socket = match &self.socket {
+            Some(shared) => shared.clone(),
+            None => UdpSocket::bind(any_port(&address))
+                .and_then(QuicSocket::new)
+                .map_err(|error| self.unreachable(error))?,
         };
+        let before = socket.heard.times();
+        let mut opening = pin!(self.connect(&socket, address, config));
+        if let Ok(opened) = timeout(share, &mut opening).await {
+            return opened;
+        }
+        if socket.heard.times() == before {
+            return Err(LinkError::TimedOut { step: OPENING, limit: share });
+        }
+        in_time(OPENING, self.limits.patience.saturating_sub(share), opening).await
+    }
+
+    async fn connect(
+        &self,
+        QuicSocket { endpoint, .. }: &QuicSocket,
+        address: SocketAddr,
+        config: ClientConfig,
+    ) -> Result<Link, LinkError> {
         let connecting = endpoint
             .connect_with(config, address, &self.host)
             .map_err(|error| self.unreachable(io::Error::other(error)))?;
@@ -150,7 +191,7 @@ impl QuicDialer {
         })?;
         let lanes = open_lanes(&connection).await?;
         #[cfg(any(test, feature = "testing"))]
-        self.endpoints.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(endpoint);
+        self.endpoints.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(endpoint.clone());
         let peer = peer(&connection, self.address());
         link(connection, lanes, peer, &self.limits)
     }
@@ -158,7 +199,7 @@ impl QuicDialer {
 
 impl Dialer for QuicDialer {
     fn dial(&self) -> BoxFuture<'_, Result<Link, LinkError>> {
-        in_time("opening the connection", self.limits.handshake, self.open()).boxed()
+        in_time(OPENING, self.limits.handshake + self.limits.patience, self.open()).boxed()
     }
 }
 
