@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::link::Dialect as Speech;
+use jiff::Timestamp;
 use proto::codec::binary::{Acks, Frame};
 use proto::hello::{Hello, VERSION, Welcome};
 use proto::{Content, Group, Message, Operation, Resource, ResourceKind, Route, Source, Stamp};
 use tokio::time::Instant;
 
 use super::flow::{Identity, Kind, Now, Output, Seen, Timing};
-use super::requests::{self, Object};
+use super::requests::{self, Object, Times};
 use super::store::{Store, Verdict};
 
 mod answers;
@@ -33,6 +34,8 @@ pub struct Machine {
     identity: Identity,
     speech: Speech,
     timing: Arc<Timing>,
+    /// Since when it is well.
+    since: Timestamp,
     connections: u16,
     messages: u32,
     /// A native node says nothing but its hello before it is welcome, or gives up then.
@@ -93,6 +96,7 @@ impl Machine {
             identity,
             speech,
             timing,
+            since: now.wall,
             connections: 0,
             messages: 0,
             welcome_by: None,
@@ -246,15 +250,19 @@ impl Machine {
     fn register(&mut self, now: &Now, out: &mut Output) {
         self.next_register = None;
         let resource = Resource::object(None, ResourceKind::Node, self.name());
-        let content = requests::node(self.name(), now.wall);
+        let content = requests::node(self.name(), self.times(now));
         self.ask(now, Ask::Register, Operation::Insert, resource, content, out);
     }
 
     fn report(&mut self, now: &Now, out: &mut Output) {
         let resource = Resource::object(None, ResourceKind::NodePatch, self.name());
-        let content = requests::node_patch(self.name(), now.wall);
+        let content = requests::node_patch(self.name(), self.times(now));
         self.ask(now, Ask::Status, Operation::Patch, resource, content, out);
         self.next_status = now.at + self.timing.status;
+    }
+
+    fn times(&self, now: &Now) -> Times {
+        Times { since: self.since, now: now.wall }
     }
 
     /// A lease whose version is not known is looked up first, as edges do it.

@@ -96,7 +96,7 @@ fn content(value: &Value) -> Content {
     Content::object(value).unwrap_or_default()
 }
 
-pub(super) fn node(name: &str, wall: Timestamp) -> Content {
+pub(super) fn node(name: &str, times: Times) -> Content {
     content(&json!({
         "metadata": {
             "name": name,
@@ -112,16 +112,24 @@ pub(super) fn node(name: &str, wall: Timestamp) -> Content {
             "annotations": {"volumes.kubernetes.io/controller-managed-attach-detach": "true"},
         },
         "spec": {},
-        "status": status(name, wall),
+        "status": status(name, times),
     }))
 }
 
 /// A string, as stock sends it.
-pub(super) fn node_patch(name: &str, wall: Timestamp) -> Content {
-    Content::text(json!({"status": status(name, wall)}).to_string())
+pub(super) fn node_patch(name: &str, times: Times) -> Content {
+    Content::text(json!({"status": status(name, times)}).to_string())
 }
 
-fn status(name: &str, wall: Timestamp) -> Value {
+/// The times that conditions have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    /// Since when the node is as it is: as long as it runs, whatever becomes of its connections.
+    pub(super) since: Timestamp,
+    pub(super) now: Timestamp,
+}
+
+fn status(name: &str, times: Times) -> Value {
     let resources = json!({
         "cpu": "4", "memory": "8024684Ki", "ephemeral-storage": "264212084Ki", "pods": "110",
         "hugepages-1Gi": "0", "hugepages-2Mi": "0",
@@ -130,10 +138,10 @@ fn status(name: &str, wall: Timestamp) -> Value {
         "capacity": resources.clone(),
         "allocatable": resources,
         "conditions": [
-            condition("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available", wall),
-            condition("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", wall),
-            condition("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available", wall),
-            condition("Ready", "True", "KubeletReady", "edge is posting ready status", wall),
+            condition("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available", times),
+            condition("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", times),
+            condition("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available", times),
+            condition("Ready", "True", "KubeletReady", "edge is posting ready status", times),
         ],
         "addresses": [
             {"type": "InternalIP", "address": "192.0.2.1"},
@@ -147,11 +155,10 @@ fn status(name: &str, wall: Timestamp) -> Value {
     })
 }
 
-fn condition(kind: &str, status: &str, reason: &str, message: &str, wall: Timestamp) -> Value {
-    let time = seconds(wall);
+fn condition(kind: &str, status: &str, reason: &str, message: &str, times: Times) -> Value {
     json!({
         "type": kind, "status": status, "reason": reason, "message": message,
-        "lastHeartbeatTime": time, "lastTransitionTime": time,
+        "lastHeartbeatTime": seconds(times.now), "lastTransitionTime": seconds(times.since),
     })
 }
 
