@@ -1,6 +1,6 @@
 # Each verb is one call of the real tool. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help deps build app check test demo demo-down demo-status bench bench-channel bench-authorization soak restarts fuzz
+.PHONY: help deps build app check test demo demo-down demo-status bench bench-channel bench-authorization soak restarts crowd fuzz
 
 CARGO ?= cargo
 # Where cargo builds to; `make demo` keeps its state below it.
@@ -63,6 +63,10 @@ soak: ## a thousand random schedules of everything that fails, simulated (SEEDS=
 restarts: deps app ## EdgeCore and containerd are killed a hundred times among thirty pods (POINTS=200: more; START=4711 POINTS=5: that round)
 	$(CARGO) build --workspace --locked --bins
 	POINTS=$(POINTS) START=$(START) $(CARGO) test --locked -p integration --test restarts -- --ignored --nocapture --test-threads=1
+
+crowd: deps app ## five hundred pods at once on one node: how long it takes, EdgeCore's memory and open files
+	$(CARGO) build --workspace --locked --bins
+	$(CARGO) test --locked -p integration --test bad_input -- --ignored --nocapture five_hundred
 
 fuzz: ## every fuzz target for a minute (needs cargo-fuzz)
 	@for folder in proto certs; do for target in $$(cd $$folder && $(CARGO) fuzz list); do \

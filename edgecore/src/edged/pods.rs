@@ -286,8 +286,11 @@ impl Pods {
     }
 
     fn start(&mut self, key: PodKey, wanted: Wanted, claim: Claim) {
+        // One that is refused takes nothing from those that come next, though nobody has told it yet.
+        let phase = wanted.pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        let is_over = wanted.ending.is_some() || matches!(phase, Some("Succeeded" | "Failed"));
+        let is_over = Arc::new(AtomicBool::new(is_over));
         let (wanted, receiver) = watch::channel(wanted);
-        let is_over = Arc::new(AtomicBool::new(false));
         let actor = PodActor::new(self.context.clone(), key.clone(), receiver, is_over.clone());
         let span = tracing::info_span!("pod", namespace = key.namespace, pod = key.name, uid = key.uid);
         self.started += 1;

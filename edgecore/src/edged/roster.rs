@@ -24,7 +24,7 @@ pub struct Roster {
 pub struct Listed {
     /// The pod as the cloud has it.
     pub pod: Arc<Pod>,
-    /// It has done all that it will ever do, and nothing of it runs.
+    /// It has done all that it will ever do, nothing of it runs, and its volumes were given back.
     pub is_over: bool,
     /// As it was last reported; `None` before the first report.
     pub status: Option<Arc<PodStatus>>,
@@ -65,7 +65,7 @@ impl Roster {
         }
     }
 
-    /// The pod will never run again, and nothing of it runs.
+    /// The pod will never run again, nothing of it runs, and its volumes were given back.
     pub fn over(&self, uid: &str) {
         let is_news = match self.entries().pods.get_mut(uid) {
             Some(listed) => !std::mem::replace(&mut listed.is_over, true),
@@ -76,7 +76,7 @@ impl Roster {
         }
     }
 
-    /// Waits until nothing of the pod runs any more, or it is not here.
+    /// Waits until nothing of the pod runs or takes room any more, or it is not here.
     pub async fn until_over(&self, uid: &str) {
         let is_over = |_: &u64| self.entries().pods.get(uid).is_none_or(|listed| listed.is_over);
         // The sender is here, so there is no other end to it.

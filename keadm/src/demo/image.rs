@@ -65,9 +65,23 @@ pub type ImageFile<'a> = (&'a str, &'a [u8], u32);
 /// # Errors
 /// When `output` cannot be written, or a path does not fit into a tar header.
 pub fn write(output: impl Write, reference: &str, files: &[ImageFile<'_>], run: &Value) -> io::Result<()> {
+    write_for(architecture(), output, reference, files, run)
+}
+
+/// As [`write`], for machines of this architecture, as images name it.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_for(
+    architecture: &str,
+    output: impl Write,
+    reference: &str,
+    files: &[ImageFile<'_>],
+    run: &Value,
+) -> io::Result<()> {
     let layer = layer(files)?;
     let config = json!({
-        "architecture": architecture(),
+        "architecture": architecture,
         "os": "linux",
         "config": run,
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", digest(&layer))]},
@@ -121,7 +135,7 @@ fn digest(bytes: &[u8]) -> String {
 }
 
 /// This machine's architecture, as images name it.
-fn architecture() -> &'static str {
+pub fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

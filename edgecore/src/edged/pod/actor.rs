@@ -115,7 +115,9 @@ impl PodActor {
                     self.judge().await;
                     self.is_over.store(self.state.is_finished(), Ordering::Relaxed);
                     self.keeper.keep(&self.state, &self.observed);
-                    if self.state.is_finished() && self.observed.alive().next().is_none() {
+                    // Whoever has ended it to gain room looks how much there is now.
+                    let is_left = self.observed.alive().next().is_none() && self.state.is_cleaned();
+                    if self.state.is_finished() && is_left {
                         self.worker.context.roster.over(&self.worker.key.uid);
                     }
                     self.report().await;

@@ -35,8 +35,23 @@ pub(super) async fn read(status: &ContainerStatus) -> Option<String> {
     };
     let policy = status.annotations.get(TERMINATION_MESSAGE_POLICY);
     let falls_back = status.exit_code != 0 && policy.is_some_and(|policy| policy == "FallbackToLogsOnError");
-    let text = if left.is_empty() && falls_back { end_of_log(&status.log_path).await } else { left };
+    let text = match (left.is_empty(), status.exit_code) {
+        (false, _) | (true, 0) => left,
+        _ if falls_back => end_of_log(&status.log_path).await,
+        _ => word_of_the_runtime(end_of_log(&status.log_path).await),
+    };
     Some(text).filter(|text| !text.is_empty())
+}
+
+/// A program of another architecture does not even begin, and then it is runc that has written to its log, this line and no
+/// other. Whoever made the pod cannot have asked for it to be shown, and nothing else says what is wrong.
+fn word_of_the_runtime(log: String) -> String {
+    let line = log.trim_end();
+    if line.ends_with(": exec format error") && !line.contains('\n') {
+        line.to_owned()
+    } else {
+        String::new()
+    }
 }
 
 async fn end_of_log(path: &str) -> String {
@@ -125,6 +140,22 @@ mod tests {
         assert_eq!(read(&left_in(&path, "File", 1)).await, None);
         std::fs::write(&path, "own words").unwrap();
         assert_eq!(read(&left_in(&path, fallback, 1)).await.as_deref(), Some("own words"));
+    }
+
+    #[tokio::test]
+    async fn that_a_program_is_for_another_machine_is_told_whatever_the_policy() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("message");
+        std::fs::write(&path, "").unwrap();
+        let log = |text: &str| std::fs::write(path.with_extension("log"), text).unwrap();
+        let word = "exec /app: exec format error";
+        for tag in ["F", "P"] {
+            log(&format!("2026-11-27T10:00:01Z stderr {tag} {word}\n"));
+            assert_eq!(read(&left_in(&path, "File", 1)).await.as_deref(), Some(word));
+            assert_eq!(read(&left_in(&path, "File", 0)).await, None);
+        }
+        log(&format!("2026-11-27T10:00:00Z stdout F begun\n2026-11-27T10:00:01Z stderr F {word}\n"));
+        assert_eq!(read(&left_in(&path, "File", 1)).await, None, "a program has written this");
     }
 
     #[test]

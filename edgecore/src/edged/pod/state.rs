@@ -135,6 +135,11 @@ impl PodState {
         self.finished
     }
 
+    /// Were its volumes and its cgroup given back?
+    pub fn is_cleaned(&self) -> bool {
+        self.cleaned
+    }
+
     /// Was part of a stopping pod removed already, so that its status can only be told from before?
     pub fn is_dismantled(&self) -> bool {
         self.dismantled

@@ -177,6 +177,29 @@ async fn a_pod_for_which_there_is_no_room_is_refused() {
     assert_eq!(node.runtime.calls("RunPodSandbox"), 2);
 }
 
+/// They come in one go, as after a long time without the cloud.
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_refused_leaves_its_room_to_the_next() {
+    let node = Node::new();
+    let edge = node.start(&[]).await;
+    let asking = |name: &str, cpu: &str| {
+        let requests = json!({"requests": {"cpu": cpu}});
+        pod(name, json!({"containers": [{"name": "app", "image": APP, "resources": requests}]}))
+    };
+    for number in 0..20 {
+        edge.meta.apply(&asking(&format!("large{number}"), "500")).await;
+        edge.meta.apply(&asking(&format!("small{number}"), "1m")).await;
+    }
+    for number in 0..20 {
+        edge.meta.until_ready(&format!("small{number}")).await;
+    }
+    let refused = |book: &crate::edged::testing::Book| {
+        let statuses = book.statuses.values();
+        statuses.filter(|status| status.reason.as_deref() == Some("OutOfcpu")).count()
+    };
+    assert_eq!(edge.meta.read(refused), 20);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_runs_already_is_not_refused() {
     let node = Node::new();

@@ -233,6 +233,23 @@ async fn a_volume_over_its_limit_costs_the_pod_and_no_other() {
     assert_eq!(node.runtime.running(), ["good/app#0"]);
 }
 
+/// What it has taken is free when its volumes are gone, and not when it has ended: nobody else goes for it.
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_fills_the_disk_goes_alone() {
+    let node = Node::new();
+    let mount = json!([{"name": "cache", "mountPath": "/cache"}]);
+    let container = json!([{"name": "app", "image": APP, "volumeMounts": mount}]);
+    let spec = json!({"volumes": [{"name": "cache", "emptyDir": {}}], "containers": container});
+    let edge = with(&node, &[pod("web", spec.clone()), pod("good", spec)]).await;
+    let file = node.disk.path().join("kubelet/pods/uid-web/volumes/kubernetes.io~empty-dir/cache/file");
+    std::fs::write(&file, vec![1; 48_000]).unwrap();
+    node.gauges.set(|dials| dials.file = Some((file, 48_000)));
+    let status = edge.meta.until_status("web", "failed", failed).await;
+    assert_eq!(status.reason.as_deref(), Some("Evicted"));
+    pass(ROUND * 6).await;
+    assert_eq!(node.runtime.running(), ["good/app#0"]);
+}
+
 /// <https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/#resource-emphemeralstorage-consumption>
 #[tokio::test(start_paused = true)]
 async fn what_a_container_writes_over_its_image_counts() {

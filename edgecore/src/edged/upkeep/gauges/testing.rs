@@ -1,7 +1,7 @@
 //! A machine that is as full as the test says.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{FileSystem, Gauges, Level};
@@ -24,6 +24,8 @@ pub struct Dials {
     pub processes: Option<Level>,
     /// What pods use, by UID: memory (all of it is its first container's) and processes.
     pub pods: BTreeMap<String, (u64, u64)>,
+    /// Takes so much of the disk as long as it is there.
+    pub file: Option<(PathBuf, u64)>,
     /// What runs and what images are here takes from what is left, if this is set.
     pub runtime: Option<FakeRuntime>,
 }
@@ -36,6 +38,7 @@ impl Default for Dials {
             memory: Some(half(1 << 30)),
             processes: Some(half(10_000)),
             pods: BTreeMap::new(),
+            file: None,
             runtime: None,
         }
     }
@@ -109,7 +112,8 @@ impl Gauges for FakeGauges {
         let dials = self.dials();
         let images = dials.runtime.as_ref().map_or(0, |runtime| runtime.images().len() as u64);
         dials.disk.map(|mut disk| {
-            disk.bytes = take(disk.bytes, images * 1000);
+            let file = dials.file.as_ref().filter(|(path, _)| path.exists()).map_or(0, |(_, bytes)| *bytes);
+            disk.bytes = take(disk.bytes, images * 1000 + file);
             disk
         })
     }
