@@ -11,6 +11,7 @@
 //! ```
 
 mod api;
+mod devices;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -43,10 +44,9 @@ use crate::cloudhub::bans::BanKeeper;
 use crate::cloudhub::httpserver::{HttpServer, Issuer, Lifetimes, router};
 use crate::cloudhub::secrets::KubeSecrets;
 use crate::cloudhub::{self, CloudHub, Door};
-use crate::devicecontroller::{self, DeviceController};
 use crate::edgecontroller::{self, EdgeController};
 use crate::embedded::{Controllers, EmbeddedApi, definitions};
-use crate::flow::{AnnotatedNodes, Bans, Devices, Sessions, SyncRecords};
+use crate::flow::{AnnotatedNodes, Bans, Sessions, SyncRecords};
 use crate::synccontroller::{self, SyncController};
 
 /// Time to finish what is under way when told to stop. The edges resend what was not acknowledged, so this need not be
@@ -55,8 +55,6 @@ const GRACE: Duration = Duration::from_secs(20);
 
 /// Sessions that wait for EdgeController: a fleet that comes back at once is taken in at its pace.
 const SESSIONS: usize = 64;
-/// Connections and reports that wait for DeviceController, which does not dwell on any: room for a burst of all nodes.
-const DEVICES: usize = 1024;
 /// A node may be on a slow line, and a fleet may come at once; the node itself gives up when it likes.
 const QUIC_HANDSHAKE: Duration = Duration::from_secs(10);
 /// Life of a node certificate is counted in days.
@@ -247,27 +245,6 @@ impl Builder {
             ready: Some(self.readiness.register(SyncController::NAME)),
         });
         records
-    }
-
-    fn start_devices(
-        &mut self,
-        api: &Api,
-        records: &SyncRecords,
-        channels: &ChannelMetrics,
-    ) -> Option<Devices> {
-        if !self.config.modules.device_controller.enable {
-            return None;
-        }
-        let (devices, inbox) = bounded_with("devicecontroller_reports", DEVICES, channels);
-        self.supervisor.start(DeviceController {
-            client: api.client.clone(),
-            clock: self.clock.clone(),
-            rng: self.rng.clone(),
-            inbox,
-            records: records.clone(),
-            metrics: self.registry.register(devicecontroller::Metrics::register),
-        });
-        Some(Devices::new(devices))
     }
 
     fn door(&self, bans: Bans) -> Door {

@@ -5,6 +5,8 @@
 //!              ▲                      │  ▲  │                    │
 //!              └───────Message────────┘  │  └──► store           │
 //!                                        └─────MetaRequest───────┘
+//!                           metamanager ──DeviceChange──► devicetwin ◄──DriverRequest── dmi ══ drivers
+//!                                        ◄──MetaRequest──
 //! ```
 //!
 //! Shutdown follows the flow: edgehub stops reading, MetaManager's downward loop ends, edged ends, MetaManager's upward
@@ -28,13 +30,15 @@ use chassis::rng::Rng;
 use chassis::supervisor::Supervisor;
 use chassis::telemetry::{self, LogHandle};
 
+use crate::devicetwin::DeviceTwin;
+use crate::dmi::DmiServer;
 use crate::edged::runtime::Runtime;
 use crate::edged::runtime::cri::CriRuntime;
 use crate::edged::server::Server;
 use crate::edged::{self, Edged, Machine};
 use crate::edgehub::bootstrap::{Credentials, Rotation, load_or_join};
 use crate::edgehub::{EdgeHub, Way};
-use crate::flow::{MetaClient, PodFeed};
+use crate::flow::{DeviceFeed, DriverClient, MetaClient, PodFeed};
 use crate::metamanager::{self, MetaManager, Wires};
 use crate::settings::{LinkSettings, Settings, TransportSettings};
 use crate::store;
@@ -48,6 +52,8 @@ const HUB_QUEUE: usize = 128;
 const META_QUEUE: usize = 128;
 /// Changes for edged; a full resync of a node is that many.
 const POD_QUEUE: usize = 128;
+/// Changes for DeviceTwin, and calls of drivers that wait for it: enough that nobody waits for a thread to wake up.
+const DEVICE_QUEUE: usize = 128;
 
 /// What the application takes from outside, so that a simulation can give its own.
 pub struct Environment {
@@ -146,7 +152,19 @@ impl App {
             .with_credentials(credentials);
         debug.show(EdgeHub::NAME, hub.board());
         supervisor.start(hub);
-        let wires = Wires { from_hub: hub_feed, to_hub, from_edged, to_edged: PodFeed::new(to_edged) };
+        let to_devices = match settings.devices {
+            Some(config) => {
+                let (to_devices, inbox) = bounded_with("devicetwin_changes", DEVICE_QUEUE, &metrics);
+                let (calls, drivers) = bounded_with("devicetwin_calls", DEVICE_QUEUE, &metrics);
+                supervisor.start(DmiServer::bind(&config.socket, DriverClient::new(calls))?);
+                let (meta, clock, rng) = (MetaClient::new(to_meta.clone()), clock.clone(), rng.clone());
+                supervisor.start(DeviceTwin { inbox, drivers, meta, clock, rng });
+                Some(DeviceFeed::new(to_devices))
+            }
+            None => None,
+        };
+        let wires =
+            Wires { from_hub: hub_feed, to_hub, from_edged, to_edged: PodFeed::new(to_edged), to_devices };
         let outbox = registry.register(metamanager::Metrics::register);
         supervisor.start(MetaManager::new(settings.meta, store, wires, clock.clone(), rng.clone(), outbox));
         if let Some(config) = settings.edged {

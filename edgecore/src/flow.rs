@@ -3,10 +3,15 @@
 //! ```text
 //!   edgehub  <- ToCloud -    metamanager  <- MetaRequest (MetaClient) -   edged
 //!   edgehub  - FromCloud ->  metamanager  - PodChange (PodFeed) ->        edged
+//!                            metamanager  - DeviceChange (DeviceFeed) ->  devicetwin  <- DriverRequest -  dmi
+//!                            metamanager  <- MetaRequest (MetaClient) -   devicetwin
 //! ```
+
 //!
 //! State goes up newest-wins (pod status, node status: the store keeps one row per object and MetaManager
 //! sends it until the cloud has accepted it); questions go up and are answered.
+
+mod devices;
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,6 +28,11 @@ use proto::hello::Held;
 use tokio::sync::oneshot;
 
 use chassis::channel::{Receiver, Sender};
+
+pub use devices::{
+    DeviceChange, DeviceFeed, DeviceInbox, DeviceKey, DriverClient, DriverError, DriverInbox, DriverRecord,
+    DriverReply, DriverRequest, StoredDevices,
+};
 
 /// What edgehub tells MetaManager. Waits when the queue is full: then the socket waits, and the cloud with it.
 #[derive(Debug)]
@@ -214,6 +224,17 @@ pub enum MetaRequest {
         /** Answer. */
         reply: Reply<Box<TokenRequest>>,
     },
+    /// The twin or the state of a device; newest wins, per device and kind.
+    DeviceReport {
+        /** Resource path that it goes to. */
+        key: String,
+        /** UID of the device. */
+        uid: String,
+        /** What is said, as JSON. */
+        value: Vec<u8>,
+    },
+    /// A driver, to be remembered over a restart.
+    Driver(Box<DriverRecord>),
     /// A Kubernetes event, durable in the outbox (bounded: the oldest go first).
     Event(Box<Event>),
 }

@@ -2,6 +2,8 @@
 
 pub mod app;
 pub mod args;
+pub mod devicetwin;
+pub mod dmi;
 pub mod edged;
 pub mod edgehub;
 pub mod flow;

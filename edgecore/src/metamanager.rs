@@ -30,13 +30,16 @@ use chassis::module::Module;
 use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use serde::de::DeserializeOwned;
 
 use self::cloud::Cloud;
 use self::intake::Intake;
 pub use self::metrics::Metrics;
 use self::outbox::Outbox;
 use self::requests::Requests;
-use crate::flow::{HubFeed, MetaInbox, PodChange, PodFeed, PodKey, ToCloud};
+use crate::flow::{
+    DeviceChange, DeviceFeed, HubFeed, MetaInbox, PodChange, PodFeed, PodKey, StoredDevices, ToCloud,
+};
 use crate::store::{Object, Removal, State, Store};
 
 /// How MetaManager behaves; from the config file.
@@ -53,6 +56,7 @@ pub struct Config {
 pub struct MetaManager {
     store: Store,
     feed: PodFeed,
+    devices: Option<DeviceFeed>,
     intake: Intake,
     requests: Requests,
     outbox: Outbox,
@@ -69,6 +73,8 @@ pub struct Wires {
     pub from_edged: MetaInbox,
     /// What edged is told.
     pub to_edged: PodFeed,
+    /// What DeviceTwin is told, where there is one.
+    pub to_devices: Option<DeviceFeed>,
 }
 
 impl MetaManager {
@@ -77,7 +83,8 @@ impl MetaManager {
         let cloud = Arc::new(Cloud::new(&config, wires.to_hub, clock.clone(), rng.clone()));
         let (wake, woken) = outbox::wake();
         Self {
-            intake: Intake::new(wires.from_hub, Arc::clone(&cloud), store.clone(), wires.to_edged.clone()),
+            intake: Intake::new(wires.from_hub, Arc::clone(&cloud), store.clone(), wires.to_edged.clone())
+                .with_devices(wires.to_devices.clone()),
             requests: Requests::new(
                 wires.from_edged,
                 Arc::clone(&cloud),
@@ -88,6 +95,7 @@ impl MetaManager {
             ),
             outbox: Outbox::new(cloud, store.clone(), woken, rng, metrics),
             feed: wires.to_edged,
+            devices: wires.to_devices,
             store,
         }
     }
@@ -123,6 +131,29 @@ impl MetaManager {
     }
 }
 
+/// Tells DeviceTwin what the store holds.
+async fn restore_devices(store: &Store, feed: &DeviceFeed) -> anyhow::Result<()> {
+    let stored = StoredDevices {
+        devices: read_all(store, "device").await?,
+        models: read_all(store, "devicemodel").await?,
+        drivers: read_all(store, "devicemapper").await?,
+        reported: store.reported().await.context("read what was reported of devices")?,
+    };
+    feed.tell(DeviceChange::Restore(Box::new(stored))).await.context("hand the stored devices to DeviceTwin")
+}
+
+/// A row that cannot be read is left out: it must not keep the others down.
+async fn read_all<T: DeserializeOwned>(store: &Store, kind: &str) -> anyhow::Result<Vec<T>> {
+    let stored =
+        store.objects(kind).await.with_context(|| format!("read the stored objects of kind {kind}"))?;
+    let read = stored.iter().filter_map(|object| {
+        serde_json::from_slice(&object.value)
+            .inspect_err(|error| tracing::error!(key = object.key, %error, "a stored object cannot be read"))
+            .ok()
+    });
+    Ok(read.collect())
+}
+
 fn read_pod(object: &Object) -> Option<Pod> {
     serde_json::from_slice(&object.value)
         .inspect_err(|error| tracing::error!(key = object.key, %error, "a stored pod cannot be read"))
@@ -139,9 +170,12 @@ impl Module for MetaManager {
     const NAME: &'static str = "metamanager";
 
     async fn run(self, _shutdown: Shutdown) -> anyhow::Result<()> {
-        let Self { store, feed, intake, requests, outbox } = self;
+        let Self { store, feed, devices, intake, requests, outbox } = self;
         Self::restore(&store, &feed).await?;
-        drop((store, feed));
+        if let Some(devices) = &devices {
+            restore_devices(&store, devices).await?;
+        }
+        drop((store, feed, devices));
         // The outbox ends when the requests loop lets go of its wake-up.
         let ((), requests, ()) = tokio::join!(intake.run(), requests.run(), outbox.run());
         requests

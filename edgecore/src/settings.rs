@@ -13,11 +13,11 @@ use chassis::link::websocket::WebSocketLimits;
 use chassis::telemetry::LogFormat;
 use http::{HeaderMap, HeaderValue};
 use proto::config::LogFormat as FileLogFormat;
-use proto::config::edgecore::{EdgeCore, EdgeHub, Transport};
+use proto::config::edgecore::{DeviceTwin, EdgeCore, EdgeHub, Transport};
 
 use crate::args::Args;
 use crate::edgehub::bootstrap;
-use crate::{edged, edgehub, metamanager};
+use crate::{devicetwin, edged, edgehub, metamanager};
 
 /// Where `keadm join` leaves the token of the first start; it counts for more than the one in the file.
 const BOOTSTRAP_TOKEN: &str = "/etc/kubeedge/bootstrap-edgecore.conf";
@@ -39,6 +39,8 @@ pub struct Settings {
     pub meta: metamanager::Config,
     /// edged; none when `modules.edged.enable` is false.
     pub edged: Option<edged::Config>,
+    /// DeviceTwin; none when `modules.deviceTwin.enable` is false.
+    pub devices: Option<devicetwin::Config>,
 }
 
 /// How the cloud is reached.
@@ -140,7 +142,16 @@ fn parse(file: &EdgeCore, token: Option<String>) -> Result<Settings, Vec<(String
             query_timeout: Duration::from_secs(number(file.modules.meta_manager.remote_query_timeout).into()),
         },
         edged,
+        devices: devices(&file.modules.device_twin),
     })
+}
+
+/// As stock reads it: a folder, or a socket whose folder counts.
+fn devices(file: &DeviceTwin) -> Option<devicetwin::Config> {
+    let path = Path::new(&file.dmi_sock_path);
+    let is_socket = path.extension().is_some_and(|extension| extension == "sock");
+    let folder = if is_socket { path.parent().unwrap_or(path) } else { path };
+    file.enable.then(|| devicetwin::Config { socket: folder.join("dmi.sock") })
 }
 
 fn link(file: &EdgeCore, node: &str, token: Option<String>) -> Result<LinkSettings, (String, String)> {

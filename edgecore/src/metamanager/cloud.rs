@@ -209,7 +209,12 @@ impl Cloud {
         if !self.is_connected() {
             return Err(CallError::Offline);
         }
-        let Posted { id, answer, .. } = self.post(self.request(operation, resource, content)).await?;
+        self.ask(self.request(operation, resource, content)).await
+    }
+
+    /// Sends a message and waits for its answer.
+    pub(super) async fn ask(&self, message: Message) -> Result<Message, CallError> {
+        let Posted { id, answer, .. } = self.post(message).await?;
         match tokio::time::timeout(self.timeout, answer).await {
             Ok(Ok(message)) => Ok(*message),
             Ok(Err(_)) => Err(CallError::Offline),

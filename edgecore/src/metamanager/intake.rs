@@ -1,10 +1,11 @@
 //! What comes down from the cloud: stored, then acknowledged, then told.
 
+mod notice;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Pod;
 use proto::codec::binary::{Acks, Push, Refused};
 use proto::hello::Held;
 use proto::message::ContentError;
@@ -12,8 +13,10 @@ use proto::{Content, Message, ObjectPath, Operation, Resource, ResourceKind, Sou
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
+use self::notice::Addressed;
+pub(super) use self::notice::Notice;
 use super::cloud::{CallError, Cloud};
-use crate::flow::{ConfigKind, FromCloud, HubFeed, PodChange, PodFeed, PodKey};
+use crate::flow::{ConfigKind, DeviceFeed, DeviceKey, FromCloud, HubFeed, PodFeed, PodKey};
 use crate::store::{Change, Object, Removal, Store};
 
 /// Messages in one transaction; the same reason as for the store's own batches.
@@ -28,6 +31,7 @@ pub(super) struct Intake {
     cloud: Arc<Cloud>,
     store: Store,
     feed: PodFeed,
+    devices: Option<DeviceFeed>,
 }
 
 /// What to do about one message, worked out before anything is done.
@@ -53,17 +57,6 @@ struct Answers {
     acks: Acks,
 }
 
-/// What edged is told.
-#[derive(Debug, PartialEq)]
-pub(super) enum Notice {
-    /// New or changed pod.
-    Pod(Box<Pod>),
-    /// The API object of the pod is gone.
-    PodDeleted(PodKey),
-    /// A config map or secret is new, changed or gone.
-    Config(ConfigKind, String, String),
-}
-
 /// Why a message cannot be stored. The cloud is told with operation `error` and nothing is acknowledged.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IntakeError {
@@ -87,7 +80,13 @@ struct Metadata {
 
 impl Intake {
     pub(super) fn new(inbox: HubFeed, cloud: Arc<Cloud>, store: Store, feed: PodFeed) -> Self {
-        Self { inbox, cloud, store, feed }
+        Self { inbox, cloud, store, feed, devices: None }
+    }
+
+    /// With somebody who is told of devices.
+    pub(super) fn with_devices(mut self, devices: Option<DeviceFeed>) -> Self {
+        self.devices = devices;
+        self
     }
 
     /// Ends when edgehub has ended, or edged has.
@@ -143,7 +142,8 @@ impl Intake {
     /// a bare acknowledgement.
     fn sort(&self, message: Box<Message>) -> Option<Box<Message>> {
         if message.header.parent_id.is_none() {
-            return Some(message);
+            // Which devices the node has is known from the devices themselves; nobody waits for an acknowledgement.
+            return Some(message).filter(|message| message.route.resource != Resource::Membership);
         }
         if let Err(late) = self.cloud.answered(message) {
             tracing::debug!(resource = %late.route.resource, "an answer that nobody waits for");
@@ -169,6 +169,11 @@ impl Intake {
         let uids = removed.clone().map(|pod| &pod.uid).filter(|uid| !uid.is_empty());
         changes.extend(uids.map(|uid| Change::ForgetPod { uid: uid.clone() }));
         changes.extend(removed.clone().filter(|pod| !pod.uid.is_empty()).map(removal));
+        let devices = planned.iter().filter_map(|(_, plan)| match &plan.notice {
+            Some(Notice::DeviceGone(_, uid)) if !uid.is_empty() => Some(uid),
+            _ => None,
+        });
+        changes.extend(devices.map(|uid| Change::ForgetPod { uid: uid.clone() }));
         changes.extend(unused_after(removed, self.cloud.is_native()));
         let stored = self.store.apply(changes).await;
         match &stored {
@@ -185,7 +190,14 @@ impl Intake {
             return Ok(());
         }
         for notice in planned.into_iter().filter_map(|(_, plan)| plan.notice) {
-            self.feed.tell(notice.into()).await.map_err(|_| ())?;
+            match notice.addressed() {
+                Addressed::Edged(change) => self.feed.tell(change).await.map_err(|_| ())?,
+                Addressed::DeviceTwin(change) => {
+                    if let Some(devices) = &self.devices {
+                        devices.tell(change).await.map_err(|_| ())?;
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -306,6 +318,8 @@ fn put(path: &ObjectPath, name: &str, content: &Content, digest: u64) -> Result<
     let filed: Filed = content.decode().map_err(malformed)?;
     let notice = match path.kind {
         ResourceKind::Pod => Some(Notice::Pod(content.decode().map_err(malformed)?)),
+        ResourceKind::Device => Some(Notice::Device(content.decode().map_err(malformed)?)),
+        ResourceKind::DeviceModel => Some(Notice::Model(content.decode().map_err(malformed)?)),
         _ => config_notice(path, name),
     };
     let object = Object {
@@ -325,6 +339,8 @@ fn remove(path: &ObjectPath, name: &str, uid: String) -> Plan {
             name: name.to_owned(),
             uid: uid.clone(),
         })),
+        ResourceKind::Device => Some(Notice::DeviceGone(device_key(path, name), uid.clone())),
+        ResourceKind::DeviceModel => Some(Notice::ModelGone(device_key(path, name))),
         _ => config_notice(path, name),
     };
     Plan { change: Change::DeleteObject { key: path.to_string(), uid }, notice }
@@ -345,12 +361,6 @@ fn config_notice(path: &ObjectPath, name: &str) -> Option<Notice> {
     Some(Notice::Config(kind, path.namespace.clone().unwrap_or_default(), name.to_owned()))
 }
 
-impl From<Notice> for PodChange {
-    fn from(notice: Notice) -> Self {
-        match notice {
-            Notice::Pod(pod) => Self::Upsert(Arc::new(*pod)),
-            Notice::PodDeleted(pod) => Self::Delete(pod),
-            Notice::Config(kind, namespace, name) => Self::ConfigChanged { kind, namespace, name },
-        }
-    }
+fn device_key(path: &ObjectPath, name: &str) -> DeviceKey {
+    (path.namespace.clone().unwrap_or_default(), name.to_owned())
 }

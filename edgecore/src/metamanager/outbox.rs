@@ -5,6 +5,8 @@
 //! pod is gone, another one has its name) is dropped; everything else is tried again with a back-off of its own, so
 //! that one object that fails does not hold up the others.
 
+mod devices;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -297,6 +299,14 @@ impl Outbox {
 async fn send_state(cloud: &Cloud, state: State) -> Attempt {
     let State { key, version, value, .. } = state;
     let resource = Resource::from(key.as_str());
+    if matches!(resource, Resource::DeviceTwin { .. } | Resource::DeviceState { .. }) {
+        let accepted = devices::report(cloud, resource, &value).await;
+        let done = match accepted {
+            Ok(()) => Change::AcceptState { key: key.clone(), version },
+            Err(_) => Change::ClearState { key: key.clone(), version },
+        };
+        return finish(&key, accepted, done);
+    }
     // Stock takes the patch as a string (spec cloud-and-wire 3.4, 3.6).
     let content = Content::Text(String::from_utf8_lossy(&value).into_owned());
     let is_pod = resource.kind() == Some(&ResourceKind::PodPatch);

@@ -16,7 +16,7 @@ use super::outbox::Wake;
 use super::patch;
 use super::unwritten::Unwritten;
 use crate::flow::{MetaInbox, MetaRequest, PodKey};
-use crate::store::{Change, QueueKind, Store};
+use crate::store::{Change, Object, QueueKind, Store};
 
 /// Questions to the cloud in flight at once. A full node (110 pods) asks a few each while it starts.
 const IN_FLIGHT: usize = 64;
@@ -114,6 +114,16 @@ impl Requests {
                 self.unwritten.put(format!("removed {}", pod.uid), change);
                 Ok(())
             }
+            MetaRequest::DeviceReport { key, uid, value } => {
+                self.unwritten.put(key.clone(), Change::PutState { key, uid, value });
+                Ok(())
+            }
+            MetaRequest::Driver(driver) => serde_json::to_vec(&*driver).map(|value| {
+                let key = Resource::object(None, ResourceKind::DeviceMapper, &driver.name).to_string();
+                let kind = ResourceKind::DeviceMapper.to_string();
+                let object = Object { key: key.clone(), kind, uid: String::new(), value, digest: 0 };
+                self.unwritten.put(key, Change::PutObject(object));
+            }),
             MetaRequest::Event(event) => self.file_event(&event),
             question => return Some(question),
         };

@@ -76,7 +76,8 @@ impl Rig {
         let (to_meta, from_edged) = bounded("requests", 64);
         let (to_edged, pods) = bounded("changes", 64);
         let config = Config { node: "edge-1".to_owned(), query_timeout: QUERY_TIMEOUT };
-        let wires = Wires { from_hub, to_hub, from_edged, to_edged: PodFeed::new(to_edged) };
+        let wires =
+            Wires { from_hub, to_hub, from_edged, to_edged: PodFeed::new(to_edged), to_devices: None };
         let (clock, rng) = (Clock::fixed(now()), Rng::seeded(1));
         let meta = MetaManager::new(config, store.clone(), wires, clock, rng, Metrics::default());
         let (_trigger, shutdown) = Shutdown::new();

@@ -49,7 +49,7 @@ impl Store {
                 .prepare_cached(
                     "SELECT key, uid, text ->> '$.metadata.resourceVersion', digest
                      FROM (SELECT *, CAST(value AS TEXT) AS text FROM objects
-                           WHERE kind IN ('pod', 'configmap', 'secret', 'node'))
+                           WHERE kind IN ('pod', 'configmap', 'secret', 'node', 'device', 'devicemodel'))
                      WHERE json_valid(text) ORDER BY key",
                 )?
                 .query_map([], held)?

@@ -100,7 +100,7 @@ pub enum Change {
         /// Its UID.
         uid: String,
     },
-    /// The tokens and the unsent state of a pod that is gone.
+    /// The tokens and the unsent states of a pod or a device that is gone.
     ForgetPod {
         /// Its UID.
         uid: String,

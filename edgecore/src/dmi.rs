@@ -1,0 +1,176 @@
+//! The DMI server: gRPC on a Unix socket for drivers (spec edge-keadm-mapper 4.5).
+//!
+//! It reads and answers calls, and hands what they say to DeviceTwin; it keeps nothing. It stops taking connections when
+//! shutdown is requested. There is no limit to calls per second as in stock: calls wait for their turn, and that is the limit.
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+use std::convert::Infallible;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chassis::module::Module;
+use chassis::shutdown::Shutdown;
+use chassis::task;
+use http::{Request as HttpRequest, Response as HttpResponse};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use proto::dmi;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
+use tonic::body::Body;
+use tonic::{Request, Response, Status};
+use tonic_prost::ProstCodec;
+
+use crate::flow::{DriverClient, DriverError, DriverRequest};
+
+/// Drivers connect once, stock ones for each report. Past this, new connections wait.
+const CONNECTIONS: usize = 64;
+/// Calls of one connection at a time.
+const STREAMS: u32 = 32;
+/// Largest call: every property of the largest device at its longest, some.
+const MAX_CALL: usize = 16 << 20;
+/// A connection that says nothing is asked whether it is still there.
+const PING_EVERY: Duration = Duration::from_secs(60);
+
+/// The module, with its socket open.
+#[derive(Debug)]
+pub struct DmiServer {
+    listener: UnixListener,
+    path: PathBuf,
+    drivers: DriverClient,
+}
+
+impl DmiServer {
+    /// Opens the socket at `path`; one that was left there is replaced.
+    ///
+    /// # Errors
+    /// When the folder or the socket cannot be made.
+    pub fn bind(path: &Path, drivers: DriverClient) -> anyhow::Result<Self> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+        }
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("remove the old {}", path.display()));
+            }
+            _ => {}
+        }
+        let listener = UnixListener::bind(path).with_context(|| format!("listen on {}", path.display()))?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+        Ok(Self { listener, path: path.to_owned(), drivers })
+    }
+}
+
+impl Module for DmiServer {
+    const NAME: &'static str = "dmi";
+
+    async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = shutdown.requested() => break,
+                accepted = self.listener.accept(), if connections.len() < CONNECTIONS => match accepted {
+                    Ok((stream, _)) => {
+                        let (drivers, shutdown) = (self.drivers.clone(), shutdown.clone());
+                        let span = tracing::info_span!("driver");
+                        task::spawn_in(&mut connections, span, serve(stream, drivers, shutdown));
+                    }
+                    // Out of file descriptors, most likely: it passes.
+                    Err(error) => {
+                        tracing::warn!(%error, "a driver could not be let in");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                },
+                Some(_) = connections.join_next() => {}
+            }
+        }
+        drop(std::fs::remove_file(&self.path));
+        drop(self.drivers);
+        while connections.join_next().await.is_some() {}
+        Ok(())
+    }
+}
+
+async fn serve(stream: UnixStream, drivers: DriverClient, shutdown: Shutdown) {
+    let service = service_fn(move |request| {
+        let drivers = drivers.clone();
+        async move { Ok::<_, Infallible>(dispatch(drivers, request).await) }
+    });
+    let mut server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    server.timer(TokioTimer::new()).max_concurrent_streams(STREAMS).keep_alive_interval(PING_EVERY);
+    let connection = server.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = shutdown.requested() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!("a driver's connection broke: {error}");
+    }
+}
+
+async fn dispatch(drivers: DriverClient, request: HttpRequest<Incoming>) -> HttpResponse<Body> {
+    let path = request.uri().path();
+    match path.strip_prefix('/').and_then(|path| path.strip_prefix(dmi::MANAGER)) {
+        Some("/MapperRegister") => {
+            answer(request, |call| async move { drivers.say(|to| DriverRequest::Register(call, to)).await })
+                .await
+        }
+        Some("/ReportDeviceStatus") => {
+            answer(request, |call| async move {
+                let taken = drivers.say(|to| DriverRequest::Status(call, to)).await;
+                taken.map(|()| dmi::ReportDeviceStatusResponse {})
+            })
+            .await
+        }
+        Some("/ReportDeviceStates") => {
+            answer(request, |call| async move {
+                let taken = drivers.say(|to| DriverRequest::State(call, to)).await;
+                taken.map(|()| dmi::ReportDeviceStatesResponse {})
+            })
+            .await
+        }
+        _ => Status::unimplemented(format!("there is no {path}")).into_http(),
+    }
+}
+
+/// Reads one call, does what it says, and writes the answer.
+async fn answer<Q, A, F>(request: HttpRequest<Incoming>, act: impl FnOnce(Q) -> F) -> HttpResponse<Body>
+where
+    Q: prost::Message + Default + Send + 'static,
+    A: prost::Message + Default + Send + 'static,
+    F: Future<Output = Result<A, DriverError>> + Send,
+{
+    let mut act = Some(act);
+    let service = tower::service_fn(move |call: Request<Q>| {
+        let acted = act.take().map(|act| act(call.into_inner()));
+        async move {
+            match acted {
+                Some(acted) => acted.await.map(Response::new).map_err(Status::from),
+                None => Err(Status::internal("asked twice")),
+            }
+        }
+    });
+    let codec = ProstCodec::<A, Q>::default();
+    tonic::server::Grpc::new(codec).max_decoding_message_size(MAX_CALL).unary(service, request).await
+}
+
+impl From<DriverError> for Status {
+    fn from(error: DriverError) -> Self {
+        let text = error.to_string();
+        match error {
+            DriverError::Invalid(_) => Self::invalid_argument(text),
+            DriverError::NotFound(_) => Self::not_found(text),
+            DriverError::TooMany(_) => Self::resource_exhausted(text),
+            DriverError::Closed => Self::unavailable(text),
+        }
+    }
+}

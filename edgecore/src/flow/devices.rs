@@ -1,0 +1,182 @@
+//! What is said about devices: MetaManager tells DeviceTwin what the cloud wants, the DMI server tells it what drivers say.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chassis::channel::{Receiver, Sender};
+use proto::api::device::{Device, DeviceModel};
+use proto::twin::{DeviceReport, TwinDoc};
+use proto::{Resource, dmi};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use super::{MetaClient, MetaError, MetaRequest};
+use crate::store::State;
+
+/// Namespace and name.
+pub type DeviceKey = (String, String);
+
+/// What MetaManager tells DeviceTwin.
+#[derive(Debug)]
+pub enum DeviceChange {
+    /// Everything that the store holds; once, first.
+    Restore(Box<StoredDevices>),
+    /// A device is new or has changed.
+    Device(Arc<Device>),
+    /// A device is gone.
+    DeviceGone(DeviceKey),
+    /// A model is new or has changed.
+    Model(Arc<DeviceModel>),
+    /// A model is gone.
+    ModelGone(DeviceKey),
+}
+
+/// What the store holds of devices.
+#[derive(Debug, Default)]
+pub struct StoredDevices {
+    /// As the cloud had them last.
+    pub devices: Vec<Device>,
+    /// As the cloud had them last.
+    pub models: Vec<DeviceModel>,
+    /// Drivers that had registered.
+    pub drivers: Vec<DriverRecord>,
+    /// What was reported of devices, whether the cloud has it or not.
+    pub reported: Vec<State>,
+}
+
+/// A driver as it is remembered over a restart.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DriverRecord {
+    /// Its name.
+    pub name: String,
+    /// The protocol that it speaks.
+    pub protocol: String,
+    /// Where it serves.
+    pub address: PathBuf,
+    /// What it was told last, by path, as digests.
+    #[serde(default)]
+    pub told: std::collections::BTreeMap<String, u64>,
+}
+
+/// MetaManager's way to DeviceTwin. Waits when the queue is full: the store already holds the object.
+#[derive(Debug, Clone)]
+pub struct DeviceFeed {
+    tx: Sender<DeviceChange>,
+}
+
+/// DeviceTwin's inbox from MetaManager.
+pub type DeviceInbox = Receiver<DeviceChange>;
+
+impl DeviceFeed {
+    /// Wraps the sending half of the queue.
+    #[must_use]
+    pub fn new(tx: Sender<DeviceChange>) -> Self {
+        Self { tx }
+    }
+
+    /// Tells DeviceTwin.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub async fn tell(&self, change: DeviceChange) -> Result<(), MetaError> {
+        self.tx.send(change).await.map_err(|_| MetaError::Closed)
+    }
+}
+
+/// Why DeviceTwin does not take what a driver says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DriverError {
+    /// It says something that makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// There is no such device on this node.
+    #[error("device {}/{} is not on this node", .0.0, .0.1)]
+    NotFound(DeviceKey),
+    /// There are too many of them.
+    #[error("{0}")]
+    TooMany(String),
+    /// EdgeCore ends.
+    #[error("EdgeCore is shutting down")]
+    Closed,
+}
+
+/// The answer to what a driver says.
+pub type DriverReply<T> = oneshot::Sender<Result<T, DriverError>>;
+
+/// What drivers say.
+#[derive(Debug)]
+pub enum DriverRequest {
+    /// A driver is there.
+    Register(dmi::MapperRegisterRequest, DriverReply<dmi::MapperRegisterResponse>),
+    /// Values of a device.
+    Status(dmi::ReportDeviceStatusRequest, DriverReply<()>),
+    /// How a device is.
+    State(dmi::ReportDeviceStatesRequest, DriverReply<()>),
+}
+
+/// The DMI server's way to DeviceTwin. Waits when the queue is full: drivers that report too much wait for their answers.
+#[derive(Debug, Clone)]
+pub struct DriverClient {
+    tx: Sender<DriverRequest>,
+}
+
+/// DeviceTwin's inbox from drivers.
+pub type DriverInbox = Receiver<DriverRequest>;
+
+impl DriverClient {
+    /// Wraps the sending half of the queue.
+    #[must_use]
+    pub fn new(tx: Sender<DriverRequest>) -> Self {
+        Self { tx }
+    }
+
+    /// Says something, and waits for the answer.
+    ///
+    /// # Errors
+    /// Why it was not taken.
+    pub async fn say<T>(
+        &self,
+        build: impl FnOnce(DriverReply<T>) -> DriverRequest,
+    ) -> Result<T, DriverError> {
+        let (reply, answer) = oneshot::channel();
+        self.tx.send(build(reply)).await.map_err(|_| DriverError::Closed)?;
+        answer.await.map_err(|_| DriverError::Closed)?
+    }
+}
+
+// === impl MetaClient ===
+
+impl MetaClient {
+    /// Reports the twin of a device; only the newest is kept until it has been delivered.
+    pub async fn report_twin(&self, device: &DeviceKey, uid: &str, twin: &TwinDoc) -> Result<(), MetaError> {
+        let (namespace, name) = device.clone();
+        let verb = "edge_updated".to_owned();
+        self.report_device(&Resource::DeviceTwin { namespace, name, verb }, uid, twin).await
+    }
+
+    /// Reports the state of a device; only the newest is kept until it has been delivered.
+    pub async fn report_device_state(
+        &self,
+        device: &DeviceKey,
+        uid: &str,
+        report: &DeviceReport,
+    ) -> Result<(), MetaError> {
+        let (namespace, name) = device.clone();
+        self.report_device(&Resource::DeviceState { namespace, name }, uid, report).await
+    }
+
+    async fn report_device<T: Serialize>(
+        &self,
+        resource: &Resource,
+        uid: &str,
+        report: &T,
+    ) -> Result<(), MetaError> {
+        let value = serde_json::to_vec(report).map_err(|error| MetaError::Store(error.to_string()))?;
+        self.tell(MetaRequest::DeviceReport { key: resource.to_string(), uid: uid.to_owned(), value }).await
+    }
+
+    /// Remembers a driver over a restart.
+    pub async fn keep_driver(&self, driver: &DriverRecord) -> Result<(), MetaError> {
+        self.tell(MetaRequest::Driver(Box::new(driver.clone()))).await
+    }
+}
