@@ -9,6 +9,7 @@
 
 pub mod admission;
 pub mod config;
+pub mod csi;
 pub mod downward;
 pub mod env;
 pub mod events;
@@ -35,7 +36,7 @@ pub mod testing;
 pub mod upkeep;
 pub mod volumes;
 
-use std::path::Path;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
@@ -50,11 +51,13 @@ use tokio::sync::watch;
 pub use config::Config;
 pub use machine::Machine;
 
+use self::csi::reporter::Reporter;
+use self::csi::{Driver, Drivers};
 use self::events::Recorder;
 use self::image::Images;
 use self::node::NodeAgent;
 use self::parts::Parts;
-use self::plugins::{Handlers, Registry};
+use self::plugins::{CSI_PLUGIN, Handlers, PluginHandler, Registry};
 use self::pod::context::PodContext;
 use self::pod::summary::PodSummary;
 use self::pods::Pods;
@@ -91,6 +94,8 @@ struct News {
     found: watch::Receiver<Found>,
     /// Pods that have to end for the node's sake.
     evictions: Receiver<EvictionOrder>,
+    /// Drivers of volumes come and go.
+    drivers: watch::Receiver<BTreeMap<String, Driver>>,
     /// Whether this loop turns is asked here.
     pulse: PulseInbox,
 }
@@ -114,7 +119,8 @@ impl Edged {
         let events = recorder(&config, &meta, &clock);
         let node_name = config.node.name.clone();
         let root = &config.root_directory;
-        let volumes = open_volumes(root, machine.mounter, &meta, &clock, &rng)?;
+        let Storage { drivers, volumes, plugins, reporter } =
+            Storage::new(&config, machine.mounter, &meta, &events, &clock, &rng)?;
         let cgroups = PodCgroups::new(config.cgroup_driver, &config.cgroup_root, machine.cgroups);
         let roster = Roster::default();
         let tools = Tools {
@@ -137,8 +143,7 @@ impl Edged {
         );
         let (static_pods, found) = StaticPods::new(config.static_pods, &node_name, clock.now());
         let (errands, clerk) = Clerk::new(meta.clone(), rng.clone());
-        let (relist, seen) = Relist::new(runtime.clone(), rng.clone());
-        let plugins = Registry::new(root, plugin_handlers(), events.clone(), &node_name, rng.clone());
+        let (relist, seen) = Relist::new(runtime.clone(), rng);
         let (pulse, inlet) = Pulse::new();
         let view = View {
             roster: roster.clone(),
@@ -169,8 +174,9 @@ impl Edged {
             runtime_name: OnceLock::new(),
         };
         let pods = Pods::new(Arc::new(context), errands);
-        let parts = Parts { relist, node, upkeep, static_pods, clerk, plugins };
-        Ok(Self { inbox, pods, parts, news: News { seen, found, evictions, pulse: inlet }, board, view })
+        let parts = Parts { relist, node, upkeep, static_pods, clerk, plugins, reporter };
+        let news = News { seen, found, evictions, drivers: drivers.follow(), pulse: inlet };
+        Ok(Self { inbox, pods, parts, news, board, view })
     }
 
     /// What the local server sees of it ([`server`]).
@@ -184,20 +190,35 @@ impl Edged {
     }
 }
 
-fn open_volumes(
-    root: &Path,
-    mounter: Arc<dyn Mounter>,
-    meta: &MetaClient,
-    clock: &Clock,
-    rng: &Rng,
-) -> anyhow::Result<Volumes<MetaClient>> {
-    let volumes = Volumes::open(root, mounter, meta.clone(), clock.clone(), rng.clone());
-    volumes.with_context(|| format!("modules.edged.rootDirectory {}", root.display()))
+/// Volumes, and the plugins of the node that they may need.
+struct Storage {
+    drivers: Arc<Drivers>,
+    volumes: Volumes<MetaClient>,
+    plugins: Registry,
+    reporter: Reporter,
 }
 
-/// Who takes in which type of plugin.
-fn plugin_handlers() -> Handlers {
-    Handlers::new()
+impl Storage {
+    fn new(
+        config: &Config,
+        mounter: Arc<dyn Mounter>,
+        meta: &MetaClient,
+        events: &Recorder,
+        clock: &Clock,
+        rng: &Rng,
+    ) -> anyhow::Result<Self> {
+        let (root, node) = (&config.root_directory, &config.node.name);
+        let drivers = Arc::new(Drivers::default());
+        let handlers: Handlers = [(CSI_PLUGIN, drivers.clone() as Arc<dyn PluginHandler>)].into();
+        let (source, clock) = (meta.clone(), clock.clone());
+        let volumes = Volumes::open(root, mounter, drivers.clone(), node, source, clock, rng.clone());
+        Ok(Self {
+            volumes: volumes.with_context(|| format!("modules.edged.rootDirectory {}", root.display()))?,
+            plugins: Registry::new(root, handlers, events.clone(), node, rng.clone()),
+            reporter: Reporter::new(meta.clone(), &drivers, rng.clone()),
+            drivers,
+        })
+    }
 }
 
 fn recorder(config: &Config, meta: &MetaClient, clock: &Clock) -> Recorder {
@@ -212,7 +233,7 @@ impl Module for Edged {
 
     async fn run(self, _shutdown: Shutdown) -> anyhow::Result<()> {
         let Self { mut inbox, mut pods, parts, news, board: _, view: _ } = self;
-        let News { mut seen, mut found, mut evictions, mut pulse } = news;
+        let News { mut seen, mut found, mut evictions, mut drivers, mut pulse } = news;
         // The node's part ends with this module, not with the process's shutdown: it speaks until the last pod has.
         let (_stop_node, node_shutdown) = Shutdown::new();
         let mut parts = parts.spawn(node_shutdown);
@@ -231,6 +252,10 @@ impl Module for Edged {
                     changed.context("static pods ended")?;
                     let now = found.borrow_and_update().clone();
                     pods.found(now);
+                }
+                changed = drivers.changed() => {
+                    changed.context("the drivers of volumes ended")?;
+                    pods.drivers_changed();
                 }
                 Some(order) = evictions.recv() => pods.evict(order),
                 forgotten = pods.forget_next() => forgotten?,

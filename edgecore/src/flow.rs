@@ -12,6 +12,7 @@
 //! sends it until the cloud has accepted it); questions go up and are answered.
 
 mod devices;
+mod storage;
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub use devices::{
     DeviceChange, DeviceFeed, DeviceInbox, DeviceKey, DriverClient, DriverError, DriverInbox, DriverRecord,
     DriverReply, DriverRequest, StoredDevices,
 };
+pub use storage::{DriverReport, StorageRequest};
 
 /// What edgehub tells MetaManager. Waits when the queue is full: then the socket waits, and the cloud with it.
 #[derive(Debug)]
@@ -213,6 +215,8 @@ pub enum MetaRequest {
         /** Answer. */
         reply: Reply<Box<RuntimeClass>>,
     },
+    /// About drivers of volumes.
+    Storage(StorageRequest),
     /// A token for a service account. Offline, the last token that was issued for the same request is served.
     Token {
         /** Namespace. */

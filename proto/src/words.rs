@@ -273,6 +273,10 @@ wire_words! {
         VolumeAttachment = "volumeattachment",
         /// `node.k8s.io/v1/RuntimeClass`; only Skerry peers ask for it.
         RuntimeClass = "runtimeclass",
+        /// `storage.k8s.io/v1/CSIDriver`; only Skerry peers ask for it.
+        CsiDriver = "csidriver",
+        /// `storage.k8s.io/v1/CSINode`; only Skerry peers write it: `update` and `delete` are of the drivers that it names.
+        CsiNode = "csinode",
         /// A CSI call.
         Volume = "volume",
         /// `v1/Service`

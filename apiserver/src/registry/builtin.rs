@@ -141,6 +141,11 @@ fn others() -> Vec<KindInfo> {
             .cluster()
             .with_generation()
             .hooked(kinds::priority_class::HOOKS),
+        KindInfo::new("storage.k8s.io", "v1", "CSIDriver", "csidrivers").cluster(),
+        KindInfo::new("storage.k8s.io", "v1", "CSINode", "csinodes").cluster(),
+        KindInfo::new("storage.k8s.io", "v1", "VolumeAttachment", "volumeattachments")
+            .cluster()
+            .with(&[Status]),
         KindInfo::new("storage.k8s.io", "v1", "StorageClass", "storageclasses")
             .short(&["sc"])
             .cluster()

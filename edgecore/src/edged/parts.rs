@@ -4,6 +4,7 @@ use chassis::shutdown::Shutdown;
 use chassis::task;
 use tokio::task::JoinSet;
 
+use super::csi::reporter::Reporter;
 use super::node::NodeAgent;
 use super::plugins::Registry;
 use super::relist::Relist;
@@ -20,12 +21,13 @@ pub(super) struct Parts {
     pub(super) static_pods: StaticPods,
     pub(super) clerk: Clerk,
     pub(super) plugins: Registry,
+    pub(super) reporter: Reporter,
 }
 
 impl Parts {
     /// Starts each; one that ends gives its name. The node's part ends with `shutdown`.
     pub(super) fn spawn(self, shutdown: Shutdown) -> JoinSet<&'static str> {
-        let Self { relist, node, upkeep, static_pods, clerk, plugins } = self;
+        let Self { relist, node, upkeep, static_pods, clerk, plugins, reporter } = self;
         let mut parts = JoinSet::new();
         task::spawn_in(&mut parts, tracing::info_span!("relist"), async move {
             relist.run().await;
@@ -44,6 +46,7 @@ impl Parts {
             tracing::info_span!("plugins"),
             async move { match plugins.run().await {} },
         );
+        task::spawn_in(&mut parts, tracing::info_span!("csi"), async move { match reporter.run().await {} });
         task::spawn_in(&mut parts, tracing::info_span!("upkeep"), async move { match upkeep.run().await {} });
         parts
     }

@@ -253,6 +253,21 @@ impl Pods {
         }
     }
 
+    /// A driver of volumes has come: pods that wait for it, to begin or to end, need not wait any longer.
+    pub fn drivers_changed(&self) {
+        for actor in self.actors.values() {
+            actor.wanted.send_if_modified(|wanted| {
+                let volumes = wanted.pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+                let mut volumes =
+                    volumes.filter(|one| one.csi.is_some() || one.persistent_volume_claim.is_some());
+                // Of one that is gone there may be nothing here but its name.
+                let is_concerned = wanted.gone || volumes.next().is_some();
+                wanted.configs += u64::from(is_concerned);
+                is_concerned
+            });
+        }
+    }
+
     /// Pods in the runtime whose name now belongs to another pod.
     fn remove_replaced(&mut self) {
         let names: Vec<&PodKey> = self.actors.values().map(|actor| &actor.key).collect();

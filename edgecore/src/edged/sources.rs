@@ -10,6 +10,7 @@ use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Node, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Volume,
 };
+use k8s_openapi::api::storage::v1::{CSIDriver, VolumeAttachment};
 
 use crate::flow::{ConfigKind, MetaClient, MetaError};
 
@@ -42,6 +43,19 @@ pub trait ConfigSource: Send + Sync {
     /// This node, as it is known here; `None` before it is.
     fn node(&self) -> impl Future<Output = Result<Option<Node>, MetaError>> + Send;
 
+    /// What the cluster knows of a CSI driver.
+    fn csi_driver(&self, name: &str) -> impl Future<Output = Result<CSIDriver, MetaError>> + Send;
+
+    /// Whether and how a volume is attached to this node.
+    fn attachment(&self, name: &str) -> impl Future<Output = Result<VolumeAttachment, MetaError>> + Send;
+
+    /// A secret that a persistent volume names.
+    fn volume_secret(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> impl Future<Output = Result<Secret, MetaError>> + Send;
+
     /// A token for a service account.
     fn token(
         &self,
@@ -70,6 +84,18 @@ impl ConfigSource for MetaClient {
 
     async fn node(&self) -> Result<Option<Node>, MetaError> {
         Self::node(self).await
+    }
+
+    async fn csi_driver(&self, name: &str) -> Result<CSIDriver, MetaError> {
+        Self::csi_driver(self, name).await
+    }
+
+    async fn attachment(&self, name: &str) -> Result<VolumeAttachment, MetaError> {
+        Self::attachment(self, name).await
+    }
+
+    async fn volume_secret(&self, namespace: &str, name: &str) -> Result<Secret, MetaError> {
+        Self::volume_secret(self, namespace, name).await
     }
 
     async fn token(

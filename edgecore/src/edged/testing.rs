@@ -7,11 +7,17 @@ use std::time::Duration;
 use chassis::channel::{self, ChannelMetrics};
 use chassis::task::{self, AbortOnDrop};
 use k8s_openapi::api::authentication::v1::TokenRequestStatus;
-use k8s_openapi::api::core::v1::{ConfigMap, ContainerStatus, NodeStatus, Pod, PodStatus, Secret};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, ContainerStatus, NodeStatus, PersistentVolume, PersistentVolumeClaim, Pod, PodStatus, Secret,
+};
 use k8s_openapi::api::node::v1::RuntimeClass;
+use k8s_openapi::api::storage::v1::{CSIDriver, VolumeAttachment};
 use tokio::sync::watch;
 
-use crate::flow::{MetaClient, MetaError, MetaInbox, MetaRequest, PodChange, PodFeed, PodInbox, PodKey};
+use crate::flow::{
+    DriverReport, MetaClient, MetaError, MetaInbox, MetaRequest, PodChange, PodFeed, PodInbox, PodKey,
+    StorageRequest,
+};
 
 /// As much as `app.rs` gives the real one.
 const QUEUE: usize = 64;
@@ -43,6 +49,16 @@ pub struct Book {
     pub secrets: BTreeMap<String, Arc<Secret>>,
     /// Answers, by name.
     pub runtime_classes: BTreeMap<String, RuntimeClass>,
+    /// Answers, by namespace and name.
+    pub claims: BTreeMap<String, PersistentVolumeClaim>,
+    /// Answers, by name.
+    pub volumes: BTreeMap<String, PersistentVolume>,
+    /// Answers, by name.
+    pub csi_drivers: BTreeMap<String, CSIDriver>,
+    /// Answers, by name.
+    pub attachments: BTreeMap<String, VolumeAttachment>,
+    /// What was told of the drivers of the node.
+    pub driver_reports: Vec<DriverReport>,
     /// What every request for a token gets; nobody can be asked when there is none.
     pub token: Option<TokenRequestStatus>,
 }
@@ -213,7 +229,9 @@ async fn serve(mut inbox: MetaInbox, book: watch::Sender<Book>) {
                 drop(reply.send(found.ok_or_else(|| not_found("secret", namespace, name))));
             }
             MetaRequest::Claim { namespace, name, reply } => {
-                drop(reply.send(Err(not_found("persistentvolumeclaim", namespace, name))));
+                let claim = book.borrow().claims.get(&format!("{namespace}/{name}")).cloned();
+                let found = claim.ok_or_else(|| not_found("persistentvolumeclaim", namespace, name));
+                drop(reply.send(found.map(Box::new)));
             }
             MetaRequest::RuntimeClass { name, reply } => {
                 let class = book.borrow().runtime_classes.get(&name).cloned();
@@ -221,8 +239,11 @@ async fn serve(mut inbox: MetaInbox, book: watch::Sender<Book>) {
                 drop(reply.send(found.map(Box::new)));
             }
             MetaRequest::Volume { name, reply } => {
-                drop(reply.send(Err(not_found("persistentvolume", String::new(), name))));
+                let volume = book.borrow().volumes.get(&name).cloned();
+                let found = volume.ok_or_else(|| not_found("persistentvolume", String::new(), name));
+                drop(reply.send(found.map(Box::new)));
             }
+            MetaRequest::Storage(question) => answer_storage(question, &book),
             MetaRequest::Token { mut request, reply, .. } => {
                 request.status = book.borrow().token.clone();
                 let offline = || MetaError::Offline { what: "a token".to_owned() };
@@ -233,6 +254,31 @@ async fn serve(mut inbox: MetaInbox, book: watch::Sender<Book>) {
             MetaRequest::Event(event) => book.send_modify(|book| {
                 book.events.push((event.reason.unwrap_or_default(), event.message.unwrap_or_default()));
             }),
+        }
+    }
+}
+
+fn answer_storage(question: StorageRequest, book: &watch::Sender<Book>) {
+    let not_found = |kind, namespace: String, name: String| MetaError::NotFound { kind, namespace, name };
+    match question {
+        StorageRequest::Driver { name, reply } => {
+            let driver = book.borrow().csi_drivers.get(&name).cloned();
+            let found = driver.ok_or_else(|| not_found("csidriver", String::new(), name));
+            drop(reply.send(found.map(Box::new)));
+        }
+        StorageRequest::Attachment { name, reply } => {
+            let attachment = book.borrow().attachments.get(&name).cloned();
+            let found = attachment.ok_or_else(|| not_found("volumeattachment", String::new(), name));
+            drop(reply.send(found.map(Box::new)));
+        }
+        StorageRequest::Secret { namespace, name, reply } => {
+            let secret = book.borrow().secrets.get(&name).cloned();
+            let found = secret.ok_or_else(|| not_found("secret", namespace, name));
+            drop(reply.send(found.map(|secret| Box::new((*secret).clone()))));
+        }
+        StorageRequest::NodeDrivers(report, reply) => {
+            book.send_modify(|book| book.driver_reports.push(*report));
+            drop(reply.send(Ok(())));
         }
     }
 }

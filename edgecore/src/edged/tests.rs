@@ -2,6 +2,7 @@
 
 mod adoption;
 mod config_objects;
+mod csi;
 mod endings;
 mod eviction;
 mod hooks;
@@ -45,6 +46,8 @@ struct Node {
     runtime: FakeRuntime,
     clock: Clock,
     gauges: FakeGauges,
+    /// What is mounted.
+    mounter: Arc<FakeMounter>,
     /// Changes edged's configuration.
     configure: fn(&mut KubeletConfig),
     disk: TempDir,
@@ -63,7 +66,8 @@ impl Node {
         let runtime = FakeRuntime::new(clock.clone()).with_image(APP, Behaviour::serves());
         let disk = tempfile::tempdir().unwrap();
         std::fs::create_dir(disk.path().join("cgroup")).unwrap();
-        Self { runtime, clock, gauges: FakeGauges::default(), configure: |_| {}, disk }
+        let (gauges, mounter) = (FakeGauges::default(), Arc::default());
+        Self { runtime, clock, gauges, mounter, configure: |_| {}, disk }
     }
 
     fn with_image(self, name: &str, behaviour: Behaviour) -> Self {
@@ -82,7 +86,7 @@ impl Node {
         let config = Config::from_file(&file, "edge-1").unwrap();
         let (meta, inbox, client) = FakeMeta::start();
         let machine = Machine {
-            mounter: Arc::new(FakeMounter::default()),
+            mounter: self.mounter.clone(),
             cgroups: self.disk.path().join("cgroup"),
             gauges: Arc::new(self.gauges.clone()),
             has_apparmor: false,

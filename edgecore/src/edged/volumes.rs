@@ -8,6 +8,7 @@
 mod atomic;
 mod claim;
 mod cleanup;
+mod csi;
 mod host_path;
 mod layout;
 pub mod mounter;
@@ -25,20 +26,30 @@ use std::sync::Arc;
 
 use chassis::clock::Clock;
 use chassis::rng::Rng;
-use jiff::Timestamp;
-use k8s_cri::v1::{Mount, MountPropagation};
+use jiff::{SignedDuration, Timestamp};
+use k8s_cri::v1::{Device, Mount, MountPropagation};
 use k8s_openapi::api::core::v1::{Container, Pod, VolumeMount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use self::csi::{Csi, CsiVolume};
 use self::layout::Layout;
 use self::mounter::Mounter;
 use self::payload::{Inputs, Tokens, payload};
 use self::plan::{Kind, Plan, Source, plans};
 use self::work::{Task, Work};
+use super::csi::Drivers;
 use super::downward::PodFacts;
 use super::env::Environment;
 use super::resources::{Amount, pod_limits};
 use super::sources::{ConfigSet, ConfigSource};
+
+/// How soon a volume is published again whose driver wants that (`requiresRepublish`): kubelet does it about once a minute.
+const REPUBLISH: SignedDuration = SignedDuration::from_secs(60);
+const MISSING: &str = "the pod has no volume of this name";
+const DEVICE: &str =
+    "it is a device (volumeMode: Block): containers name it in volumeDevices, not in volumeMounts";
+const NO_DEVICE: &str =
+    "it is no device (volumeMode: Block): containers name it in volumeMounts, not in volumeDevices";
 
 /// Why a pod's volumes are not there.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -49,6 +60,14 @@ pub enum VolumeError {
         /// Name of the volume.
         volume: String,
         /// What is missing, or what failed.
+        cause: String,
+    },
+    /// A driver's controller has not attached the volume to this node. Text of the pod's `FailedAttachVolume` event.
+    #[error("AttachVolume.Attach failed for volume {volume:?} : {cause}")]
+    NotAttached {
+        /// Name of the volume.
+        volume: String,
+        /// What is missing.
         cause: String,
     },
     /// The pod asks for what this node cannot do; only another pod can mend that.
@@ -75,6 +94,15 @@ impl VolumeError {
         !matches!(self, Self::Invalid { .. })
     }
 
+    /// Reason of the event about it, in kubelet's words.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotAttached { .. } => "FailedAttachVolume",
+            Self::NotReady { .. } | Self::Invalid { .. } => "FailedMount",
+            Self::TearDown { .. } => "FailedUnMount",
+        }
+    }
+
     fn not_ready(volume: &str, cause: impl ToString) -> Self {
         Self::NotReady { volume: volume.to_owned(), cause: cause.to_string() }
     }
@@ -89,6 +117,8 @@ impl VolumeError {
 pub struct PodVolumes {
     /// Where on the host, by name.
     paths: BTreeMap<String, PathBuf>,
+    /// Those that are devices: where on the host, by name.
+    devices: BTreeMap<String, PathBuf>,
     /// Those that no container may write.
     read_only: BTreeSet<String>,
     /// When [`Volumes::set_up`] has to be called again, because a token is then due.
@@ -100,24 +130,28 @@ pub struct PodVolumes {
 pub struct Volumes<S> {
     layout: Layout,
     mounter: Arc<dyn Mounter>,
+    csi: Csi,
     source: S,
     clock: Clock,
     rng: Rng,
 }
 
 impl<S: ConfigSource> Volumes<S> {
-    /// `root` is `rootDirectory` of the configuration; it is made when it is missing.
+    /// `root` is `rootDirectory` of the configuration; it is made when it is missing. `drivers` are those of this `node`.
     pub fn open(
         root: &Path,
         mounter: Arc<dyn Mounter>,
+        drivers: Arc<Drivers>,
+        node: &str,
         source: S,
         clock: Clock,
         rng: Rng,
     ) -> io::Result<Self> {
         std::fs::create_dir_all(root.join("pods"))?;
         // The mount table knows only the path behind the links.
-        let layout = Layout::new(&root.canonicalize()?);
-        Ok(Self { layout, mounter, source, clock, rng })
+        let root = root.canonicalize()?;
+        let (layout, csi) = (Layout::new(&root), Csi::new(&root, drivers, node));
+        Ok(Self { layout, mounter, csi, source, clock, rng })
     }
 
     /// Makes every volume that a container of `pod` mounts, or brings it up to date.
@@ -145,21 +179,53 @@ impl<S: ConfigSource> Volumes<S> {
                     done.read_only.extend(read_only.then(|| name.clone()));
                     self.behind(pod, &claim).await.map_err(|cause| VolumeError::not_ready(&name, cause))?
                 }
-                // They are made of objects: what a container wrote would be gone with their next version.
-                Kind::Files(files) => {
-                    done.read_only.insert(name.clone());
-                    Kind::Files(files)
-                }
                 other => other,
             };
-            let task = task(&name, kind, &pod_dir, &inputs)?;
-            done.paths.insert(name.clone(), task.path().to_owned());
-            tasks.push((name, task));
+            match kind {
+                Kind::Csi(volume) => self.set_up_csi(pod, &pod_dir, &name, *volume, &mut done).await?,
+                kind => {
+                    // They are made of objects: what a container wrote would be gone with their next version.
+                    done.read_only.extend(matches!(kind, Kind::Files(_)).then(|| name.clone()));
+                    let task = task(&name, kind, &pod_dir, &inputs)?;
+                    let is_device = matches!(task, Task::Device { .. });
+                    let places = if is_device { &mut done.devices } else { &mut done.paths };
+                    places.insert(name.clone(), task.path().to_owned());
+                    tasks.push((name, task));
+                }
+            }
         }
-        let on_root_mismatch = fs_group_change_policy(pod) == Some("OnRootMismatch");
-        let work = Work { mounter: self.mounter.clone(), group: fs_group(pod), on_root_mismatch, stamp };
+        let work = Work { stamp, ..self.work(pod) };
         blocking(move || work.perform(tasks)).await.map_err(|cause| VolumeError::not_ready("", cause))??;
         Ok(done)
+    }
+
+    async fn set_up_csi(
+        &self,
+        pod: &Pod,
+        pod_dir: &Path,
+        name: &str,
+        volume: CsiVolume,
+        done: &mut PodVolumes,
+    ) -> Result<(), VolumeError> {
+        let (uid, namespace) = (pod.metadata.uid.as_deref(), pod.metadata.namespace.as_deref());
+        let mut volume = volume.owned_by(uid.unwrap_or_default(), namespace.unwrap_or_default());
+        volume.read_only |= done.read_only.contains(name);
+        done.read_only.extend(volume.read_only.then(|| name.to_owned()));
+        let published = self.publish(pod, pod_dir, name, &volume).await?;
+        let places = if volume.is_block { &mut done.devices } else { &mut done.paths };
+        places.insert(name.to_owned(), published.path);
+        if published.again {
+            let due = self.clock.now().checked_add(REPUBLISH).unwrap_or(Timestamp::MAX);
+            done.refresh_at = Some(done.refresh_at.map_or(due, |earlier| earlier.min(due)));
+        }
+        Ok(())
+    }
+
+    /// What the work on all volumes of the pod needs.
+    fn work(&self, pod: &Pod) -> Work {
+        let on_root_mismatch = fs_group_change_policy(pod) == Some("OnRootMismatch");
+        let (mounter, group) = (self.mounter.clone(), fs_group(pod));
+        Work { mounter, group, on_root_mismatch, stamp: String::new() }
     }
 
     /// What the pod's claim leads to.
@@ -184,12 +250,12 @@ impl<S: ConfigSource> Volumes<S> {
         let uid = pod.metadata.uid.as_deref().unwrap_or_default();
         let pod_dir =
             self.layout.pod(uid).ok_or_else(|| VolumeError::invalid("", format!("bad pod uid {uid:?}")))?;
-        if let Some(device) = container.volume_devices.iter().flatten().next() {
-            return Err(VolumeError::invalid(&device.name, "block devices are not supported on this node"));
-        }
         let mut mounts = Vec::new();
         for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
-            let missing = || VolumeError::invalid(&mount.name, "the pod has no volume of this name");
+            let missing = || {
+                let is_device = volumes.devices.contains_key(&mount.name);
+                VolumeError::invalid(&mount.name, if is_device { DEVICE } else { MISSING })
+            };
             let volume = volumes.paths.get(&mount.name).ok_or_else(missing)?;
             let host_path = match subpath_of(mount, environment) {
                 None => volume.clone(),
@@ -203,6 +269,26 @@ impl<S: ConfigSource> Volumes<S> {
             mounts.push(made);
         }
         Ok(mounts)
+    }
+
+    /// The devices of `container`: volumes of `volumeMode: Block`.
+    pub fn devices(&self, container: &Container, volumes: &PodVolumes) -> Result<Vec<Device>, VolumeError> {
+        let devices = container.volume_devices.iter().flatten().map(|wanted| {
+            let missing = || {
+                let is_mount = volumes.paths.contains_key(&wanted.name);
+                VolumeError::invalid(&wanted.name, if is_mount { NO_DEVICE } else { MISSING })
+            };
+            let path = volumes.devices.get(&wanted.name).ok_or_else(missing)?;
+            let path =
+                path.to_str().ok_or_else(|| VolumeError::invalid(&wanted.name, "its path is not UTF-8"))?;
+            let is_read_only = volumes.read_only.contains(&wanted.name);
+            Ok(Device {
+                container_path: wanted.device_path.clone(),
+                host_path: path.to_owned(),
+                permissions: if is_read_only { "r" } else { "mrw" }.to_owned(),
+            })
+        });
+        devices.collect()
     }
 
     async fn bind_subpath(
@@ -226,6 +312,13 @@ impl<S: ConfigSource> Volumes<S> {
     pub async fn tear_down(&self, uid: &str) -> Result<(), VolumeError> {
         let fail = |cause: String| VolumeError::TearDown { uid: uid.to_owned(), cause };
         let pod = self.layout.pod(uid).ok_or_else(|| fail("not a uid".to_owned()))?;
+        // What lies on a volume goes before the driver takes the volume away.
+        let (mounter, subpaths) = (self.mounter.clone(), Layout::subpaths(&pod));
+        let unmounted = blocking(move || {
+            cleanup::unmount(mounter.as_ref(), &subpaths).map_err(|error| error.to_string())
+        });
+        unmounted.await.and_then(|unmounted| unmounted).map_err(fail)?;
+        self.csi.remove(&self.mounter, &pod).await.map_err(fail)?;
         let mounter = self.mounter.clone();
         let removed =
             blocking(move || cleanup::remove(mounter.as_ref(), &pod).map_err(|error| error.to_string()));
@@ -283,8 +376,9 @@ fn task(name: &str, kind: Kind, pod_dir: &Path, inputs: &Inputs<'_>) -> Result<T
     Ok(match kind {
         Kind::HostPath { path, check } => Task::HostPath { path, check },
         Kind::Local { path } => Task::Local { path },
-        Kind::Claim { name: claim, .. } => {
-            return Err(VolumeError::not_ready(name, format!("claim {claim:?} was not looked up")));
+        Kind::LocalDevice { path } => Task::Device { path },
+        Kind::Claim { .. } | Kind::Csi(_) => {
+            return Err(VolumeError::not_ready(name, "it was not looked up"));
         }
         Kind::EmptyDir { memory, size } => Task::EmptyDir {
             path: Layout::volume(pod_dir, "empty-dir", name),

@@ -1,5 +1,7 @@
 //! The answers to what edged asks: from the store, else from the cloud.
 
+mod storage;
+
 use std::sync::Arc;
 
 use chassis::clock::Clock;
@@ -60,6 +62,7 @@ impl Answers {
                 let token = self.token(&namespace, &service_account, *request).instrument(span).await;
                 reply(to, token.map(Box::new));
             }
+            MetaRequest::Storage(question) => self.storage(question).await,
             report => tracing::error!(?report, "a report was taken for a question"),
         }
     }
@@ -159,7 +162,7 @@ impl Answers {
         resource: Resource,
         keep: impl Fn(&T, Object) -> Option<Change>,
     ) -> Result<T, ObjectError> {
-        if let Some(stored) = self.stored(&resource).await? {
+        if let Some(stored) = self.stored(&resource.to_string()).await? {
             return Ok(stored);
         }
         let answer = self.cloud.call_patiently(Operation::Query, resource.clone(), Content::Null).await?;
@@ -223,12 +226,11 @@ impl Answers {
     }
 
     async fn stored_node(&self) -> Result<Option<Box<Node>>, MetaError> {
-        self.stored(&Resource::object(None, ResourceKind::Node, &self.node)).await
+        self.stored(&Resource::object(None, ResourceKind::Node, &self.node).to_string()).await
     }
 
-    async fn stored<T: DeserializeOwned>(&self, resource: &Resource) -> Result<Option<T>, MetaError> {
-        let key = resource.to_string();
-        let stored = self.store.object(&key).await.map_err(|error| MetaError::Store(error.to_string()))?;
+    async fn stored<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, MetaError> {
+        let stored = self.store.object(key).await.map_err(|error| MetaError::Store(error.to_string()))?;
         let Some(object) = stored else { return Ok(None) };
         serde_json::from_slice(&object.value)
             .map(Some)

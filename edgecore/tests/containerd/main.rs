@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod cgroups;
+mod csi;
 mod image;
 mod machine;
 mod probes;

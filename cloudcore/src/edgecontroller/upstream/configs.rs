@@ -9,9 +9,13 @@ use super::answer::Done;
 use super::{Caller, Outcomes, not_found, status_of};
 
 impl Caller {
-    /// A node sees what its pods use.
+    /// A node sees what its pods use, and what the drivers of their volumes need.
     pub(super) fn check_is_used(&self, path: &ObjectPath) -> Result<(), Box<Status>> {
-        if self.context.desired.read().uses(&self.node, path) {
+        let is_used = {
+            let desired = self.context.desired.read();
+            desired.uses(&self.node, path) || desired.uses_secret_of_volume(&self.node, path)
+        };
+        if is_used {
             return Ok(());
         }
         let what = match path.kind {

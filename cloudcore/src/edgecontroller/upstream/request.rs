@@ -1,18 +1,23 @@
 //! The requests that a node can make, as types (spec cloud-and-wire 3.0).
 
+mod reports;
+
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Event, Node, Pod};
+use k8s_openapi::api::storage::v1::CSINode;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta};
 use proto::message::ContentError;
 use proto::reply::{ObjectResp, QueryFailure, failure_status};
 use proto::{Content, Message, ObjectPath, Operation, Resource, ResourceKind, Stamp};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+pub(super) use self::reports::{NodeReport, PodReport, StatusFields, StatusPatch};
 use super::answer::Shape;
+use super::drivers::Drivers;
 use super::from_controller;
 
 /// What a kube-apiserver takes, in bytes. A node has no use for more, and as values a text takes up to sixteen times
@@ -44,55 +49,13 @@ pub(super) enum Request {
     ReportPodStatus { namespace: String, reports: Vec<PodReport> },
     GetConfig(ObjectPath),
     GetStorage(ObjectPath),
+    ReportDrivers { report: Box<CSINode>, what: Drivers },
     CreateToken { account: Named, request: Box<TokenRequest> },
     CreateCsr(Box<CertificateSigningRequest>),
     GetCsr { name: String },
     CreateEvent(Box<Event>),
     UpdateEvent(Box<Event>),
     PatchEvent { event: Box<Event>, patch: Value },
-}
-
-/// Fields of a status. None of them changes nothing: a stock edge sends the patch `{}` when it has nothing to say, and a
-/// `null` in the place of all of them would take away the status that is there.
-pub(super) type StatusFields = Map<String, Value>;
-
-/// A strategic merge patch of a status. What else stands in a patch is not ours to pass on: a node reports, it
-/// does not edit.
-#[derive(Debug, Deserialize)]
-pub(super) struct StatusPatch {
-    #[serde(default)]
-    pub(super) metadata: PatchMetadata,
-    #[serde(default)]
-    pub(super) status: StatusFields,
-}
-
-/// The part of the metadata in a status patch that says which object is meant.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct PatchMetadata {
-    #[serde(default)]
-    pub(super) uid: Option<String>,
-}
-
-/// Legacy report of a node. A first report is the whole Node, later ones have the status only; in both the key
-/// of the status is looked at, in either case.
-#[derive(Debug, Deserialize)]
-pub(super) struct NodeReport {
-    #[serde(default, alias = "Status")]
-    pub(super) status: StatusFields,
-    /// In a first report only.
-    #[serde(default)]
-    pub(super) metadata: Option<Box<ObjectMeta>>,
-}
-
-/// Legacy report of a pod.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct PodReport {
-    #[serde(rename = "UID", default)]
-    pub(super) uid: String,
-    #[serde(rename = "Name", default)]
-    pub(super) name: String,
-    #[serde(rename = "Status", default)]
-    pub(super) status: StatusFields,
 }
 
 /// Why a message is not a request.
@@ -139,6 +102,7 @@ impl Request {
             ResourceKind::Lease => about.lease(),
             ResourceKind::Event => about.event(),
             ResourceKind::CertificateSigningRequest => about.csr(),
+            ResourceKind::CsiNode => about.drivers(),
             _ => about.other(),
         }
     }
@@ -158,6 +122,7 @@ impl Request {
             Self::PatchPodStatus { .. } | Self::ReportPodStatus { .. } => "pod_status",
             Self::GetConfig(_) => "config_get",
             Self::GetStorage(_) => "storage_get",
+            Self::ReportDrivers { .. } => "csi_drivers",
             Self::CreateToken { .. } => "token",
             Self::CreateCsr(_) | Self::GetCsr { .. } => "csr",
             Self::CreateEvent(_) | Self::UpdateEvent(_) | Self::PatchEvent { .. } => "event",
@@ -279,6 +244,17 @@ impl About<'_> {
         }
     }
 
+    fn drivers(&self) -> Result<Request, Refusal> {
+        let what = match self.message.route.operation {
+            Operation::Update => Drivers::There,
+            Operation::Delete => Drivers::Gone,
+            _ => return Err(unsupported(self.message)),
+        };
+        let mut report: Box<CSINode> = self.content(Shape::Bare)?;
+        self.claim(&mut report.metadata, Shape::Bare)?;
+        Ok(Request::ReportDrivers { report, what })
+    }
+
     fn other(&self) -> Result<Request, Refusal> {
         if self.message.route.operation != Operation::Query {
             return Err(unsupported(self.message));
@@ -288,6 +264,7 @@ impl About<'_> {
             ResourceKind::ConfigMap | ResourceKind::Secret => Ok(Request::GetConfig(self.path.clone())),
             ResourceKind::PersistentVolume
             | ResourceKind::RuntimeClass
+            | ResourceKind::CsiDriver
             | ResourceKind::PersistentVolumeClaim
             | ResourceKind::VolumeAttachment => Ok(Request::GetStorage(self.path.clone())),
             ResourceKind::ServiceAccountToken => {

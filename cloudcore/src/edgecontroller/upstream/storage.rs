@@ -1,9 +1,9 @@
-//! Volumes, claims and attachments (spec cloud-and-wire 3.8): what belongs to the pods of the node. And the classes of runtimes,
-//! which belong to nobody.
+//! Volumes, claims and attachments (spec cloud-and-wire 3.8): what belongs to the pods of the node. And the classes of runtimes and
+//! what there is to know of CSI drivers, which belong to nobody.
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::node::v1::RuntimeClass;
-use k8s_openapi::api::storage::v1::VolumeAttachment;
+use k8s_openapi::api::storage::v1::{CSIDriver, VolumeAttachment};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::Api;
 use proto::{ObjectPath, ResourceKind};
@@ -19,6 +19,7 @@ impl Caller {
             ResourceKind::PersistentVolumeClaim => self.get_claim(path, name).await,
             ResourceKind::PersistentVolume => self.get_volume(name).await,
             ResourceKind::RuntimeClass => self.get_runtime_class(name).await,
+            ResourceKind::CsiDriver => self.get_driver(name).await,
             _ => self.get_attachment(name).await,
         }
     }
@@ -28,6 +29,13 @@ impl Caller {
         let classes = Api::<RuntimeClass>::all(self.context.client.clone());
         let found = classes.get_opt(name).await.map_err(status_of)?;
         found.map(Done::object).ok_or_else(|| not_found("runtimeclasses.node.k8s.io", name))
+    }
+
+    /// Every kubelet may read all of them, too.
+    async fn get_driver(&self, name: &str) -> Outcomes {
+        let drivers = Api::<CSIDriver>::all(self.context.client.clone());
+        let found = drivers.get_opt(name).await.map_err(status_of)?;
+        found.map(Done::object).ok_or_else(|| not_found("csidrivers.storage.k8s.io", name))
     }
 
     async fn get_claim(&self, path: &ObjectPath, name: &str) -> Outcomes {

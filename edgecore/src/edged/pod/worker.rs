@@ -110,7 +110,7 @@ impl Worker {
         let config = ConfigSet::load(&self.key.namespace, &references(pod), &context.meta).await;
         let facts = context.facts(&view.observed.ips);
         let volumes = context.volumes.set_up(pod, &facts, &config).await;
-        let volumes = volumes.map_err(|error| ("FailedMount", error.to_string()))?;
+        let volumes = volumes.map_err(|error| (error.reason(), error.to_string()))?;
         self.make_cgroup(pod).await.map_err(|error| ("FailedCreatePodContainer", error))?;
         let logs = self.log_directory();
         let made = tokio::fs::create_dir_all(&logs).await;
@@ -204,7 +204,11 @@ impl Worker {
 
     async fn clean_up(&self, view: &View) -> Result<(), Failure> {
         let uid = self.key.uid.clone();
-        let torn_down = self.context.volumes.tear_down(&uid).await.map_err(|error| error.to_string());
+        let torn_down = self.context.volumes.tear_down(&uid).await;
+        if let Err(error) = &torn_down {
+            self.event(view, Severity::Warning, error.reason(), &error.to_string()).await;
+        }
+        let torn_down = torn_down.map_err(|error| error.to_string());
         let context = self.context.clone();
         let removed = blocking(move || {
             // The class of a pod that only the runtime remembers is not known.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestStatus};
 use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolume, PersistentVolumeClaim, Secret};
+use k8s_openapi::api::storage::v1::{CSIDriver, VolumeAttachment};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::ConfigSource;
@@ -17,9 +18,22 @@ pub struct FakeSource {
     config_maps: BTreeMap<String, Arc<ConfigMap>>,
     secrets: BTreeMap<String, Arc<Secret>>,
     claims: BTreeMap<String, (PersistentVolumeClaim, PersistentVolume)>,
+    /// What the cluster knows of drivers and attachments; changed while it is used.
+    pub storage: Mutex<FakeStorage>,
     token_expires: Option<jiff::Timestamp>,
     requests: Mutex<Vec<TokenRequest>>,
     offline: bool,
+}
+
+/// Drivers of volumes and attachments, by name.
+#[derive(Debug, Default)]
+pub struct FakeStorage {
+    /// `CSIDriver`
+    pub drivers: BTreeMap<String, CSIDriver>,
+    /// `VolumeAttachment`
+    pub attachments: BTreeMap<String, VolumeAttachment>,
+    /// Nobody can be asked.
+    pub is_offline: bool,
 }
 
 impl FakeSource {
@@ -96,6 +110,23 @@ impl ConfigSource for FakeSource {
 
     async fn node(&self) -> Result<Option<Node>, MetaError> {
         Ok(None)
+    }
+
+    async fn csi_driver(&self, name: &str) -> Result<CSIDriver, MetaError> {
+        let storage = self.storage.lock().unwrap_or_else(PoisonError::into_inner);
+        if storage.is_offline {
+            return Err(MetaError::Offline { what: format!("csidriver {name}") });
+        }
+        storage.drivers.get(name).cloned().ok_or_else(|| self.missing("csidriver", "", name))
+    }
+
+    async fn attachment(&self, name: &str) -> Result<VolumeAttachment, MetaError> {
+        let storage = self.storage.lock().unwrap_or_else(PoisonError::into_inner);
+        storage.attachments.get(name).cloned().ok_or_else(|| self.missing("volumeattachment", "", name))
+    }
+
+    async fn volume_secret(&self, namespace: &str, name: &str) -> Result<Secret, MetaError> {
+        self.secret(namespace, name).await.map(|secret| (*secret).clone())
     }
 
     async fn token(

@@ -1,13 +1,14 @@
 //! `persistentVolumeClaim`: from the claim that a pod names to the volume behind it.
 //!
-//! <https://kubernetes.io/docs/concepts/storage/persistent-volumes/>. Volumes of this node itself are mounted: `hostPath` and
-//! `local` (<https://kubernetes.io/docs/concepts/storage/volumes/#local>).
+//! <https://kubernetes.io/docs/concepts/storage/persistent-volumes/>. Volumes of this node itself are mounted, `hostPath` and
+//! `local` (<https://kubernetes.io/docs/concepts/storage/volumes/#local>), and those of CSI drivers.
 
 use std::path::{Component, PathBuf};
 
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, PersistentVolumeSpec};
 use proto::placement::is_one_of;
 
+use super::csi::persistent;
 use super::plan::{HostPathType, Kind, host_path};
 
 /// Fields of a persistent volume that do not say what it is.
@@ -24,6 +25,8 @@ const ABOUT: [&str; 9] = [
 ];
 /// A local volume is a directory that somebody has made.
 pub(super) const LOCAL: HostPathType = HostPathType::Directory;
+/// ... or a device.
+pub(super) const LOCAL_DEVICE: HostPathType = HostPathType::BlockDevice;
 
 /// Name of the volume that the claim is bound to.
 ///
@@ -61,6 +64,9 @@ pub(super) fn mount_of(claim: &PersistentVolumeClaim, volume: &PersistentVolume)
         let claim = claim.metadata.name.as_deref().unwrap_or_default();
         return Err(format!("persistentvolume {name:?} is not bound to claim {claim:?}"));
     }
+    if let Some(source) = &spec.csi {
+        return Ok(Kind::Csi(Box::new(persistent(volume, source))));
+    }
     source(spec).map_err(|reason| format!("persistentvolume {name:?}: {reason}"))
 }
 
@@ -81,10 +87,11 @@ pub(super) fn is_reachable(volume: &PersistentVolume, node: Option<&Node>) -> Re
 }
 
 fn source(spec: &PersistentVolumeSpec) -> Result<Kind, String> {
-    if spec.volume_mode.as_deref() == Some("Block") {
-        return Err("block devices are not supported on this node".to_owned());
-    }
+    let is_block = spec.volume_mode.as_deref() == Some("Block");
     if let Some(source) = &spec.host_path {
+        if is_block {
+            return Err("a hostPath is no device (volumeMode: Block): a local volume may be one".to_owned());
+        }
         return host_path(source);
     }
     if let Some(source) = &spec.local {
@@ -92,7 +99,7 @@ fn source(spec: &PersistentVolumeSpec) -> Result<Kind, String> {
         if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
             return Err(format!("local path {:?} must be absolute and without \"..\"", source.path));
         }
-        return Ok(Kind::Local { path });
+        return Ok(if is_block { Kind::LocalDevice { path } } else { Kind::Local { path } });
     }
     Err(format!("volume type {:?} is not supported on this node", type_name(spec)))
 }
@@ -143,6 +150,8 @@ mod tests {
             mounted(json!({"local": {"path": "/mnt/disk"}}), owner()),
             Ok(Kind::Local { path: path.clone() })
         );
+        let device = json!({"local": {"path": "/dev/sda"}, "volumeMode": "Block"});
+        assert_eq!(mounted(device, owner()), Ok(Kind::LocalDevice { path: PathBuf::from("/dev/sda") }));
         let kind = mounted(json!({"hostPath": {"path": "/mnt/disk"}}), owner());
         assert_eq!(kind, Ok(Kind::HostPath { path, check: HostPathType::Unchecked }));
     }
@@ -175,7 +184,7 @@ mod tests {
         let other = json!({"name": "other", "namespace": "shop"});
         assert!(reason(json!({"local": {"path": "/mnt"}}), other).contains("not bound to claim"));
         assert!(reason(json!({"local": {"path": "mnt/../etc"}}), owner()).contains("absolute"));
-        let block = json!({"local": {"path": "/dev/sda"}, "volumeMode": "Block"});
-        assert!(reason(block, owner()).contains("block devices"));
+        let block = json!({"hostPath": {"path": "/dev/sda"}, "volumeMode": "Block"});
+        assert!(reason(block, owner()).contains("no device"));
     }
 }

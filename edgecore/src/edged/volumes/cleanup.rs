@@ -12,10 +12,16 @@ const PASSES: usize = 8;
 /// Unmounts everything at and below `pod`, then removes it. When something cannot be unmounted, nothing is removed:
 /// the files behind a mount may be the host's own. May be tried again.
 pub(super) fn remove(mounter: &dyn Mounter, pod: &Path) -> io::Result<()> {
+    unmount(mounter, pod)?;
+    remove_files(pod)
+}
+
+/// Unmounts everything at and below `path`.
+pub(super) fn unmount(mounter: &dyn Mounter, path: &Path) -> io::Result<()> {
     for _ in 0..PASSES {
-        let mounts = mounter.mounts_at_or_below(pod)?;
+        let mounts = mounter.mounts_at_or_below(path)?;
         if mounts.is_empty() {
-            return remove_files(pod);
+            return Ok(());
         }
         for mount in mounts {
             mounter.unmount(&mount).map_err(|error| {
@@ -23,7 +29,7 @@ pub(super) fn remove(mounter: &dyn Mounter, pod: &Path) -> io::Result<()> {
             })?;
         }
     }
-    Err(io::Error::new(io::ErrorKind::ResourceBusy, format!("{} is mounted again and again", pod.display())))
+    Err(io::Error::new(io::ErrorKind::ResourceBusy, format!("{} is mounted again and again", path.display())))
 }
 
 fn remove_files(pod: &Path) -> io::Result<()> {

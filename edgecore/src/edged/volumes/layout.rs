@@ -29,9 +29,14 @@ impl Layout {
         pod.join("volumes").join(format!("kubernetes.io~{plugin}")).join(volume)
     }
 
+    /// `volume-subpaths` of a pod: what lies on its volumes.
+    pub(super) fn subpaths(pod: &Path) -> PathBuf {
+        pod.join("volume-subpaths")
+    }
+
     /// `volume-subpaths/<volume>/<container>/<index of the mount>` of a pod.
     pub(super) fn subpath(pod: &Path, volume: &str, container: &str, index: usize) -> PathBuf {
-        pod.join("volume-subpaths").join(volume).join(container).join(index.to_string())
+        Self::subpaths(pod).join(volume).join(container).join(index.to_string())
     }
 }
 

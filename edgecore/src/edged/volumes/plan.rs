@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::{
     ServiceAccountTokenProjection, Volume, VolumeProjection,
 };
 
+use super::csi::{CsiVolume, inline};
 use super::layout::is_one_component;
 use crate::edged::resources::Amount;
 
@@ -38,6 +39,10 @@ pub(super) enum Kind {
     Claim { name: String, read_only: bool },
     /// A directory of the node that somebody has made for a persistent volume.
     Local { path: PathBuf },
+    /// A device of the node.
+    LocalDevice { path: PathBuf },
+    /// Of a CSI driver.
+    Csi(Box<CsiVolume>),
 }
 
 /// Files made from objects and refreshed when these change.
@@ -88,15 +93,20 @@ pub(super) enum HostPathType {
     BlockDevice,
 }
 
-/// The volumes that a container of the pod mounts; kubelet, too, leaves the others alone. The error is a sentence
+/// The volumes that a container of the pod mounts, or has as a device; kubelet, too, leaves the others alone. The error is a sentence
 /// about the named volume.
 pub(super) fn plans(pod: &Pod) -> Result<Vec<Plan>, (String, String)> {
     let Some(spec) = &pod.spec else { return Ok(Vec::new()) };
     let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
     let ephemeral = spec.ephemeral_containers.iter().flatten();
-    let mounts = containers.map(|container| &container.volume_mounts);
-    let mounts = mounts.chain(ephemeral.map(|container| &container.volume_mounts));
-    let used: BTreeSet<&str> = mounts.flatten().flatten().map(|mount| mount.name.as_str()).collect();
+    let containers = containers.map(|container| (&container.volume_mounts, &container.volume_devices));
+    let all =
+        containers.chain(ephemeral.map(|container| (&container.volume_mounts, &container.volume_devices)));
+    let mut used: BTreeSet<&str> = BTreeSet::new();
+    for (mounts, devices) in all {
+        used.extend(mounts.iter().flatten().map(|mount| mount.name.as_str()));
+        used.extend(devices.iter().flatten().map(|device| device.name.as_str()));
+    }
     let volumes = spec.volumes.iter().flatten().filter(|volume| used.contains(volume.name.as_str()));
     let mut plans = Vec::new();
     for volume in volumes {
@@ -135,6 +145,9 @@ fn kind(volume: &Volume) -> Result<Kind, String> {
     if let Some(source) = &volume.persistent_volume_claim {
         let read_only = source.read_only == Some(true);
         return Ok(Kind::Claim { name: source.claim_name.clone(), read_only });
+    }
+    if let Some(source) = &volume.csi {
+        return Ok(Kind::Csi(Box::new(inline(&volume.name, source))));
     }
     Err(format!("volume type {} is not supported on this node", type_name(volume)))
 }

@@ -22,7 +22,8 @@ impl Node {
     fn new(source: FakeSource, mounter: Arc<dyn Mounter>) -> Self {
         let root = tempfile::tempdir().unwrap();
         let clock = Clock::fixed("2026-01-01T00:00:00Z".parse().unwrap());
-        let volumes = Volumes::open(root.path(), mounter, source, clock, Rng::seeded(1)).unwrap();
+        let (drivers, rng) = (Arc::default(), Rng::seeded(1));
+        let volumes = Volumes::open(root.path(), mounter, drivers, "edge-1", source, clock, rng).unwrap();
         Self { root, volumes }
     }
 

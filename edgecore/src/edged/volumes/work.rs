@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::VolumeError;
 use super::atomic;
-use super::claim::LOCAL;
+use super::claim::{LOCAL, LOCAL_DEVICE};
 use super::host_path;
 use super::mounter::Mounter;
 use super::ownership::Ownership;
@@ -26,6 +26,7 @@ pub(super) enum Task {
     EmptyDir { path: PathBuf, tmpfs: Option<Option<i64>> },
     HostPath { path: PathBuf, check: HostPathType },
     Local { path: PathBuf },
+    Device { path: PathBuf },
     Files { path: PathBuf, tmpfs: Option<Option<i64>>, payload: Payload },
 }
 
@@ -36,6 +37,7 @@ impl Task {
             Self::EmptyDir { path, .. }
             | Self::HostPath { path, .. }
             | Self::Local { path }
+            | Self::Device { path }
             | Self::Files { path, .. } => path,
         }
     }
@@ -64,6 +66,10 @@ impl Work {
                     host_path::check(&path, LOCAL).map_err(|error| VolumeError::not_ready(&name, error))?;
                     self.give(&path).map_err(fail)?;
                 }
+                Task::Device { path } => {
+                    host_path::check(&path, LOCAL_DEVICE)
+                        .map_err(|error| VolumeError::not_ready(&name, error))?;
+                }
                 Task::EmptyDir { path, tmpfs } => {
                     self.make(&path, tmpfs, self.ownership(false)).map_err(fail)?;
                 }
@@ -81,7 +87,7 @@ impl Work {
 
     /// Gives a volume that outlives the pod to its group. All of it each time, unless the pod wants that only where the top is
     /// not given yet: a large disk takes long.
-    fn give(&self, path: &Path) -> io::Result<()> {
+    pub(super) fn give(&self, path: &Path) -> io::Result<()> {
         let ownership = self.ownership(false);
         if self.on_root_mismatch && ownership.is_applied(&fs::symlink_metadata(path)?) {
             return Ok(());

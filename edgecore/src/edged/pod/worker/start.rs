@@ -156,6 +156,7 @@ impl Worker {
         let volumes = &context.volumes;
         let mut mounts =
             volumes.mounts(&view.pod, container, &environment, &view.prepared.volumes).await.map_err(text)?;
+        let devices = volumes.devices(container, &view.prepared.volumes).map_err(text)?;
         let pod_dir = volumes.pod_dir(&self.key.uid).ok_or("the pod's uid cannot be a directory's name")?;
         let domain = pod_domain(spec, &self.key.namespace, &settings.dns.domain);
         let names = HostNames { ips: &facts.pod_ips, domain };
@@ -167,7 +168,7 @@ impl Worker {
         let defaults =
             SecurityDefaults { seccomp: settings.seccomp_default, seccomp_root: &settings.seccomp_root };
         let security = container_security(spec, container, image, &defaults).map_err(text)?;
-        Ok(container_config(ContainerInput {
+        let config = container_config(ContainerInput {
             pod: &view.pod,
             key: &self.key,
             container,
@@ -177,7 +178,8 @@ impl Worker {
             mounts,
             resources,
             security,
-        }))
+        });
+        Ok(ContainerConfig { devices, ..config })
     }
 
     /// A pod on the node's network has the node's addresses.

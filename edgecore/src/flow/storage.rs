@@ -1,0 +1,79 @@
+//! What edged asks and tells about drivers of volumes (CSI).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::storage::v1::{CSIDriver, CSINodeDriver, VolumeAttachment};
+
+use super::{MetaClient, MetaError, MetaRequest, Reply};
+
+/// A question about volumes.
+#[derive(Debug)]
+pub enum StorageRequest {
+    /// From the cloud, else from the local store. `Refused` where the cloud tells no edge of such objects (stock).
+    Driver {
+        /** Name. */
+        name: String,
+        /** Answer. */
+        reply: Reply<Box<CSIDriver>>,
+    },
+    /// From the cloud, else from the local store.
+    Attachment {
+        /** Name. */
+        name: String,
+        /** Answer. */
+        reply: Reply<Box<VolumeAttachment>>,
+    },
+    /// A secret that a persistent volume names: from the cloud, else from the local store.
+    Secret {
+        /** Namespace. */
+        namespace: String,
+        /** Name. */
+        name: String,
+        /** Answer. */
+        reply: Reply<Box<Secret>>,
+    },
+    /// Which drivers there are. Waits for a link as long as it takes.
+    NodeDrivers(Box<DriverReport>, Reply<()>),
+}
+
+/// Drivers of this node that are new, and that are gone.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DriverReport {
+    /// Entries of `CSINode` to be written in place of those of the same name.
+    pub drivers: Vec<CSINodeDriver>,
+    /// Entries to be removed.
+    pub gone: BTreeSet<String>,
+    /// What each driver that is here calls the node, for the Node's annotation.
+    pub node_ids: BTreeMap<String, String>,
+    /// Where the drivers say that the node is, for the Node's labels.
+    pub topology: BTreeMap<String, String>,
+}
+
+impl MetaClient {
+    /// What the cluster knows of a CSI driver.
+    pub async fn csi_driver(&self, name: &str) -> Result<CSIDriver, MetaError> {
+        let name = name.to_owned();
+        let ask = |reply| MetaRequest::Storage(StorageRequest::Driver { name, reply });
+        self.ask(ask).await.map(|driver| *driver)
+    }
+
+    /// Whether and how a volume is attached to this node.
+    pub async fn attachment(&self, name: &str) -> Result<VolumeAttachment, MetaError> {
+        let name = name.to_owned();
+        let ask = |reply| MetaRequest::Storage(StorageRequest::Attachment { name, reply });
+        self.ask(ask).await.map(|attachment| *attachment)
+    }
+
+    /// A secret that a persistent volume of a pod names.
+    pub async fn volume_secret(&self, namespace: &str, name: &str) -> Result<Secret, MetaError> {
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        let ask = |reply| MetaRequest::Storage(StorageRequest::Secret { namespace, name, reply });
+        self.ask(ask).await.map(|secret| *secret)
+    }
+
+    /// Tells the cloud which CSI drivers are on this node.
+    pub async fn csi_drivers(&self, report: DriverReport) -> Result<(), MetaError> {
+        self.ask(|reply| MetaRequest::Storage(StorageRequest::NodeDrivers(Box::new(report), reply))).await
+    }
+}
