@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use certs::{NodeIdentity, PrivateKey, csr};
 use k8s_openapi::api::core::v1::{Event, PersistentVolume};
+use k8s_openapi::api::storage::v1::{CSIDriver, CSINode};
 use kube::Api;
 use kube::api::PostParams;
 use proto::config::cloudcore::{Authorization, CloudHub};
@@ -250,4 +251,65 @@ async fn a_request_with_more_than_the_api_would_take_is_refused_unread() {
     // The session goes on.
     let answer = edge.ask(Operation::Query, "null/node/edge-1", &Value::Null).await;
     assert_eq!(json(&answer)["metadata"]["name"], "edge-1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_sees_the_secrets_of_its_volumes_drivers_and_no_others() {
+    let cloud = Cloud::start().await;
+    for (name, mine) in [("stage", "mine"), ("theirs", "other")] {
+        cloud.create_secret(name).await;
+        let volume = json!({"metadata": {"name": mine}, "spec": {
+            "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
+            "claimRef": {"namespace": "default", "name": mine},
+            "csi": {"driver": "d", "volumeHandle": "v",
+                "nodeStageSecretRef": {"namespace": "default", "name": name},
+                "controllerPublishSecretRef": {"namespace": "default", "name": "controllers"}}}});
+        let volume: PersistentVolume = serde_json::from_value(volume).unwrap();
+        Api::all(cloud.client.clone()).create(&PostParams::default(), &volume).await.unwrap();
+    }
+    cloud.create_secret("controllers").await;
+    let mut edge = Edge::join(&cloud, "edge-1").await;
+    let mut pod = objects::pod("web", "edge-1");
+    let volume = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "mine"}}]);
+    pod.spec.as_mut().unwrap().volumes = serde_json::from_value(volume).unwrap();
+    cloud.pods().create(&PostParams::default(), &pod).await.unwrap();
+    cloud.settle().await;
+    edge.take().await;
+    let answer = edge.ask_with(Operation::Query, "default/secret/stage", Content::Null).await;
+    assert_eq!(json(&answer)["metadata"]["name"], "stage");
+    for name in ["theirs", "controllers"] {
+        let answer = edge.ask_with(Operation::Query, &format!("default/secret/{name}"), Content::Null).await;
+        assert!(error_text(&answer).starts_with("Forbidden: "), "{name}: {answer:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_tells_of_its_own_drivers_one_by_one() {
+    let cloud = Cloud::start().await;
+    let driver: CSIDriver =
+        serde_json::from_value(json!({"metadata": {"name": "a"}, "spec": {"attachRequired": false}}))
+            .unwrap();
+    Api::all(cloud.client.clone()).create(&PostParams::default(), &driver).await.unwrap();
+    let mut edge = Edge::join(&cloud, "edge-1").await;
+    let answer = edge.ask_with(Operation::Query, "null/csidriver/a", Content::Null).await;
+    assert_eq!(json(&answer)["spec"]["attachRequired"], false);
+    let answer = edge.ask_with(Operation::Query, "null/csidriver/b", Content::Null).await;
+    assert!(error_text(&answer).starts_with("NotFound: "));
+
+    let nodes: Api<CSINode> = Api::all(cloud.client.clone());
+    let mut tell = async |operation: Operation, node: &str, name: &str| {
+        let content = json!({"spec": {"drivers": [{"name": name, "nodeID": "n"}]}});
+        edge.ask(operation, &format!("null/csinode/{node}"), &content).await
+    };
+    for name in ["b", "a"] {
+        assert!(tell(Operation::Update, "edge-1", name).await.content.is_ok());
+    }
+    let names = async || {
+        let node = nodes.get("edge-1").await.unwrap();
+        node.spec.drivers.into_iter().map(|driver| driver.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names().await, ["a", "b"]);
+    assert!(tell(Operation::Delete, "edge-1", "b").await.content.is_ok());
+    assert_eq!(names().await, ["a"]);
+    assert!(error_text(&tell(Operation::Update, "edge-2", "a").await).starts_with("Forbidden: "));
 }

@@ -9,7 +9,7 @@ use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::node::v1::RuntimeClass;
-use proto::{Content, Operation, Resource, ResourceKind};
+use proto::{Content, Message, Operation, Resource, ResourceKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::Instrument as _;
@@ -179,11 +179,15 @@ impl Answers {
             tracing::error!(%error, %resource, "used, and not in the store: a restart offline will not have it");
             return Ok(object);
         }
-        // The answer to this question is acknowledged like anything else that is kept (spec cloud-and-wire 2.5).
+        self.acknowledge(&answer, &resource).await;
+        Ok(object)
+    }
+
+    /// The answer to a question is acknowledged like anything else that is kept (spec cloud-and-wire 2.5).
+    async fn acknowledge(&self, answer: &Message, resource: &Resource) {
         if !self.cloud.is_native() && self.cloud.send(answer.ack(self.cloud.stamp())).await.is_err() {
             tracing::debug!(%resource, "ack not sent");
         }
-        Ok(object)
     }
 
     /// A fresh token from the store, else a new one, else (offline) the last one.

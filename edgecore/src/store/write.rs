@@ -43,7 +43,8 @@ pub enum Change {
         /// Its UID; empty for whichever is there.
         uid: String,
     },
-    /// Forget the objects of these kinds in a namespace that no pod here names, and persistent volumes that no claim does.
+    /// Forget the objects of these kinds in a namespace that no pod here names, persistent volumes that no claim does, and what
+    /// belongs to those.
     DropUnused {
         /// The namespace.
         namespace: String,
@@ -319,7 +320,29 @@ fn drop_unused(connection: &Connection, namespace: &str, kinds: &[&str]) -> rusq
                AND CAST(value AS TEXT) ->> '$.spec.volumeName' = replace(volume.key, ?1, ''))",
         )?
         .execute(["null/persistentvolume/"])?;
-    Ok(dropped + volumes)
+    Ok(dropped + volumes + drop_of_volumes(connection)?)
+}
+
+/// Attachments and secrets of volumes that are not here any more.
+fn drop_of_volumes(connection: &Connection) -> rusqlite::Result<usize> {
+    let attachments = connection
+        .prepare_cached(
+            "DELETE FROM objects AS attachment WHERE kind = 'volumeattachment' AND NOT EXISTS (
+               SELECT 1 FROM objects WHERE kind = 'persistentvolume' AND key = 'null/persistentvolume/' ||
+               (CAST(attachment.value AS TEXT) ->> '$.spec.source.persistentVolumeName'))",
+        )?
+        .execute([])?;
+    let secrets = connection
+        .prepare_cached(
+            "DELETE FROM objects AS secret WHERE kind = 'volumesecret' AND NOT EXISTS (
+               SELECT 1 FROM (SELECT CAST(value AS TEXT) ->> '$.spec.csi.nodeStageSecretRef' AS stage,
+                                     CAST(value AS TEXT) ->> '$.spec.csi.nodePublishSecretRef' AS publish
+                              FROM objects WHERE kind = 'persistentvolume')
+               WHERE secret.key IN ((stage ->> 'namespace') || '/volumesecret/' || (stage ->> 'name'),
+                                    (publish ->> 'namespace') || '/volumesecret/' || (publish ->> 'name')))",
+        )?
+        .execute([])?;
+    Ok(attachments + secrets)
 }
 
 fn enqueue(connection: &Connection, kind: QueueKind, key: &str, value: &[u8]) -> rusqlite::Result<usize> {

@@ -57,8 +57,8 @@ impl Answers {
             true => self.cloud.call(query.0, query.1, query.2).await,
             false => self.cloud.call_patiently(query.0, query.1, query.2).await,
         };
-        match (asked.and_then(|answer| queried(&answer)), stored) {
-            (Ok(object), _) => {
+        match (asked.and_then(|answer| Ok((queried(&answer)?, answer))), stored) {
+            (Ok((object, answer)), _) => {
                 let kept = match filing(resource, &object, None) {
                     Ok(filed) => {
                         let kind = key.split('/').nth(1).unwrap_or_default().to_owned();
@@ -66,8 +66,11 @@ impl Answers {
                     }
                     Err(error) => Err(error),
                 };
-                if let Err(error) = kept {
-                    tracing::error!(%error, %resource, "used, and not in the store: a restart offline will not have it");
+                match kept {
+                    Ok(()) => self.acknowledge(&answer, resource).await,
+                    Err(error) => {
+                        tracing::error!(%error, %resource, "used, and not in the store: a restart offline will not have it");
+                    }
                 }
                 Ok(object)
             }

@@ -110,3 +110,60 @@ async fn a_claim_is_kept_once_it_is_bound_and_goes_with_its_pod() {
         assert_eq!(rig.store.object(key).await.unwrap(), None);
     }
 }
+
+/// What a driver needs is asked for each time, and told from the store when the cloud cannot be asked.
+#[tokio::test(start_paused = true)]
+async fn what_drivers_need_is_kept_as_long_as_their_volume() {
+    let mut rig = Rig::start(vec![stored_pod()]).await;
+    rig.restored().await;
+    rig.connect().await;
+    let edged = rig.edged.clone();
+    let refused = edged.csi_driver("d").await.unwrap_err();
+    assert!(matches!(refused, MetaError::Refused { .. }), "a stock cloud would not answer: {refused}");
+    for (kind, answer) in [
+        (
+            "persistentvolume",
+            json!({"metadata": {"name": "pv1"}, "spec": {"csi": {"driver": "d", "volumeHandle": "v",
+            "nodeStageSecretRef": {"namespace": "system", "name": "key"}}}}),
+        ),
+        (
+            "volumeattachment",
+            json!({"metadata": {"name": "csi-1"}, "spec": {"attacher": "d", "nodeName": "edge-1",
+            "source": {"persistentVolumeName": "pv1"}}, "status": {"attached": true}}),
+        ),
+        ("secret", json!({"metadata": {"name": "key"}})),
+        (
+            "persistentvolumeclaim",
+            json!({"metadata": {"name": "web"}, "spec": {"volumeName": "pv1"}, "status": {"phase": "Bound"}}),
+        ),
+    ] {
+        let edged = rig.edged.clone();
+        let asking = task::spawn(tracing::Span::none(), async move {
+            match kind {
+                "persistentvolume" => edged.volume("pv1").await.map(drop),
+                "volumeattachment" => edged.attachment("csi-1").await.map(drop),
+                "secret" => edged.volume_secret("system", "key").await.map(drop),
+                _ => edged.claim("default", "web").await.map(drop),
+            }
+        });
+        let path = match kind {
+            "persistentvolume" => "null/persistentvolume/pv1",
+            "volumeattachment" => "default/volumeattachment/csi-1",
+            "secret" => "system/secret/key",
+            _ => "default/persistentvolumeclaim/web",
+        };
+        let question = rig.asked(Operation::Query, path).await;
+        rig.answer(&question, content(&answer)).await;
+        asking.await.unwrap().unwrap();
+        assert!(rig.said().await.is_ack());
+    }
+    rig.disconnect().await;
+    assert!(rig.edged.attachment("csi-1").await.unwrap().status.unwrap().attached);
+    rig.edged.volume_secret("system", "key").await.unwrap();
+    assert!(rig.edged.secret("system", "key").await.is_err(), "it is not a secret of a pod");
+    rig.send(from_controller("m1", Operation::Delete, "default/pod/web", &Value::Null)).await;
+    assert!(matches!(rig.next_change().await, PodChange::Delete(_)));
+    for key in ["default/volumeattachment/csi-1", "system/volumesecret/key", "null/persistentvolume/pv1"] {
+        assert_eq!(rig.store.object(key).await.unwrap(), None, "{key}");
+    }
+}
