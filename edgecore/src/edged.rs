@@ -10,6 +10,7 @@
 pub mod admission;
 pub mod config;
 pub mod csi;
+pub mod devices;
 pub mod downward;
 pub mod env;
 pub mod events;
@@ -37,6 +38,7 @@ pub mod upkeep;
 pub mod volumes;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
@@ -53,11 +55,12 @@ pub use machine::Machine;
 
 use self::csi::reporter::Reporter;
 use self::csi::{Driver, Drivers};
+use self::devices::{Counts, Devices, Reception};
 use self::events::Recorder;
 use self::image::Images;
-use self::node::NodeAgent;
+use self::node::{NodeAgent, Signals};
 use self::parts::Parts;
-use self::plugins::{CSI_PLUGIN, Handlers, PluginHandler, Registry};
+use self::plugins::{CSI_PLUGIN, DEVICE_PLUGIN, Handlers, PluginHandler, Registry};
 use self::pod::context::PodContext;
 use self::pod::summary::PodSummary;
 use self::pods::Pods;
@@ -92,6 +95,8 @@ struct News {
     seen: watch::Receiver<Seen>,
     /// Pods of the node's files.
     found: watch::Receiver<Found>,
+    /// The devices of plugins.
+    devices: watch::Receiver<Counts>,
     /// Pods that have to end for the node's sake.
     evictions: Receiver<EvictionOrder>,
     /// Drivers of volumes come and go.
@@ -119,7 +124,7 @@ impl Edged {
         let events = recorder(&config, &meta, &clock);
         let node_name = config.node.name.clone();
         let root = &config.root_directory;
-        let Storage { drivers, volumes, plugins, reporter } =
+        let Storage { drivers, devices, volumes, plugins, reporter, reception } =
             Storage::new(&config, machine.mounter, &meta, &events, &clock, &rng)?;
         let cgroups = PodCgroups::new(config.cgroup_driver, &config.cgroup_root, machine.cgroups);
         let roster = Roster::default();
@@ -132,6 +137,8 @@ impl Edged {
             clock: clock.clone(),
         };
         let (upkeep, Told { pressures, evictions }) = Upkeep::new(config.upkeep, tools);
+        let signals = Signals { pressures: pressures.clone(), devices: devices.counts() };
+        let counts = devices.counts();
         let (node, facts) = NodeAgent::new(
             config.node,
             meta.clone(),
@@ -139,29 +146,19 @@ impl Edged {
             events.clone(),
             clock.clone(),
             rng.clone(),
-            pressures.clone(),
+            signals,
         );
         let (static_pods, found) = StaticPods::new(config.static_pods, &node_name, clock.now());
         let (errands, clerk) = Clerk::new(meta.clone(), rng.clone());
         let (relist, seen) = Relist::new(runtime.clone(), rng);
         let (pulse, inlet) = Pulse::new();
-        let view = View {
-            roster: roster.clone(),
-            runtime: runtime.clone(),
-            seen: seen.clone(),
-            pulse,
-            node: facts.clone(),
-            cgroups: cgroups.clone(),
-            logs: config.pods.logs.clone(),
-            root: root.clone(),
-            clock: clock.clone(),
-        };
         let board = Board::default();
         let context = PodContext {
             images: Images::new(runtime.clone()),
             runtime,
             volumes,
             cgroups,
+            devices,
             meta,
             events,
             board: board.clone(),
@@ -173,9 +170,11 @@ impl Edged {
             clock,
             runtime_name: OnceLock::new(),
         };
+        let view = view(&context, root, seen.clone(), pulse);
         let pods = Pods::new(Arc::new(context), errands);
-        let parts = Parts { relist, node, upkeep, static_pods, clerk, plugins, reporter };
-        let news = News { seen, found, evictions, drivers: drivers.follow(), pulse: inlet };
+        let parts = Parts { relist, node, upkeep, static_pods, clerk, plugins, reporter, reception };
+        let drivers = drivers.follow();
+        let news = News { seen, found, devices: counts, evictions, drivers, pulse: inlet };
         Ok(Self { inbox, pods, parts, news, board, view })
     }
 
@@ -190,12 +189,14 @@ impl Edged {
     }
 }
 
-/// Volumes, and the plugins of the node that they may need.
+/// Volumes, devices, and the plugins of the node that may bring them.
 struct Storage {
     drivers: Arc<Drivers>,
+    devices: Devices,
     volumes: Volumes<MetaClient>,
     plugins: Registry,
     reporter: Reporter,
+    reception: Reception,
 }
 
 impl Storage {
@@ -209,15 +210,36 @@ impl Storage {
     ) -> anyhow::Result<Self> {
         let (root, node) = (&config.root_directory, &config.node.name);
         let drivers = Arc::new(Drivers::default());
-        let handlers: Handlers = [(CSI_PLUGIN, drivers.clone() as Arc<dyn PluginHandler>)].into();
+        let devices = Devices::new(root, meta.clone());
+        let handlers: Handlers = [
+            (CSI_PLUGIN, drivers.clone() as Arc<dyn PluginHandler>),
+            (DEVICE_PLUGIN, Arc::new(devices.clone())),
+        ]
+        .into();
         let (source, clock) = (meta.clone(), clock.clone());
         let volumes = Volumes::open(root, mounter, drivers.clone(), node, source, clock, rng.clone());
         Ok(Self {
             volumes: volumes.with_context(|| format!("modules.edged.rootDirectory {}", root.display()))?,
             plugins: Registry::new(root, handlers, events.clone(), node, rng.clone()),
             reporter: Reporter::new(meta.clone(), &drivers, rng.clone()),
+            reception: Reception::new(devices.clone(), rng.clone()),
+            devices,
             drivers,
         })
+    }
+}
+
+fn view(context: &PodContext, root: &Path, seen: watch::Receiver<Seen>, pulse: Pulse) -> View {
+    View {
+        roster: context.roster.clone(),
+        runtime: context.runtime.clone(),
+        seen,
+        pulse,
+        node: context.node.clone(),
+        cgroups: context.cgroups.clone(),
+        logs: context.settings.logs.clone(),
+        root: root.to_owned(),
+        clock: context.clock.clone(),
     }
 }
 
@@ -233,9 +255,10 @@ impl Module for Edged {
 
     async fn run(self, _shutdown: Shutdown) -> anyhow::Result<()> {
         let Self { mut inbox, mut pods, parts, news, board: _, view: _ } = self;
-        let News { mut seen, mut found, mut evictions, mut drivers, mut pulse } = news;
+        let News { mut seen, mut found, mut devices, mut evictions, mut drivers, mut pulse } = news;
         // The node's part ends with this module, not with the process's shutdown: it speaks until the last pod has.
         let (_stop_node, node_shutdown) = Shutdown::new();
+        pods.restore_devices().await;
         let mut parts = parts.spawn(node_shutdown);
         loop {
             tokio::select! {
@@ -257,6 +280,10 @@ impl Module for Edged {
                     changed.context("the drivers of volumes ended")?;
                     pods.drivers_changed();
                 }
+                changed = devices.changed() => {
+                    changed.context("nobody counts devices")?;
+                    pods.devices_changed(&devices.borrow_and_update());
+                }
                 Some(order) = evictions.recv() => pods.evict(order),
                 forgotten = pods.forget_next() => forgotten?,
                 () = pulse.answer() => {}
@@ -265,6 +292,7 @@ impl Module for Edged {
                     anyhow::bail!("{part} ended early");
                 }
             }
+            pods.settle().await;
         }
     }
 }

@@ -239,6 +239,17 @@ pub enum MetaRequest {
     },
     /// A driver, to be remembered over a restart.
     Driver(Box<DriverRecord>),
+    /// Everything that was kept about devices of plugins, by owner.
+    Devices(Reply<Vec<(String, Vec<u8>)>>),
+    /// Keeps what an owner has of them, or that it has none any more; answered when it is on disk.
+    KeepDevices {
+        /// UID of a pod; empty for the names of the resources.
+        owner: String,
+        /// What it has.
+        value: Option<Vec<u8>>,
+        /// Answer.
+        reply: Reply<()>,
+    },
     /// A Kubernetes event, durable in the outbox (bounded: the oldest go first).
     Event(Box<Event>),
 }
@@ -347,6 +358,16 @@ impl MetaClient {
         self.ask(|reply| MetaRequest::Token { namespace, service_account, request, reply })
             .await
             .map(|token| *token)
+    }
+
+    /// Everything that was kept about devices of plugins, by owner.
+    pub async fn devices(&self) -> Result<Vec<(String, Vec<u8>)>, MetaError> {
+        self.ask(MetaRequest::Devices).await
+    }
+
+    /// Keeps what `owner` has of the devices of plugins, or that it has none any more. On disk when this returns.
+    pub async fn keep_devices(&self, owner: String, value: Option<Vec<u8>>) -> Result<(), MetaError> {
+        self.ask(|reply| MetaRequest::KeepDevices { owner, value, reply }).await
     }
 
     /// Records a Kubernetes event.

@@ -6,6 +6,7 @@
 //! | `states` | what was reported last, one row per object: pod status, node status | newest wins, sent until the cloud has accepted it |
 //! | `queue` | what the cloud must hear in order: pods that are gone, events | durable; events are bounded, the oldest go |
 //! | `removals` | pods that the cloud has removed | until nothing is left of the pod on this node |
+//! | `devices` | which pod has which devices of plugins | until nothing of the pod runs |
 //! | `tokens` | service account tokens by request | the last one, until its pod is gone |
 //!
 //! [`Store`] is a cheap handle. All writes go to one [`Writer`] module, which puts what is waiting into one

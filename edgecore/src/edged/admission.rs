@@ -47,6 +47,11 @@ impl Claim {
         Self { amounts: requests(spec), ports: ports.collect() }
     }
 
+    /// Whether it takes something of a resource of this kind.
+    pub fn wants(&self, is_of_kind: impl Fn(&str) -> bool) -> bool {
+        self.amounts.iter().any(|(resource, amount)| amount.is_positive() && is_of_kind(resource))
+    }
+
     /// Whether there is room for it beside `others`. What the node does not know of (`room` has no such resource) is not
     /// counted.
     ///

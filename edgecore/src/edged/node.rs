@@ -31,6 +31,7 @@ pub use self::config::{NodeConfig, Threshold};
 use self::lease::{Comebacks, Identity, LeaseKeeper};
 use self::monitor::Monitor;
 use self::status::{node, says_the_same};
+use super::devices::Counts;
 use super::events::{Recorder, Severity, about_node};
 use super::resources::{Amount, NodeResources};
 use super::runtime::Runtime;
@@ -61,6 +62,15 @@ pub struct NodeFacts {
     pub memory: Amount,
 }
 
+/// What else of edged the node's status tells.
+#[derive(Debug, Clone)]
+pub struct Signals {
+    /// What the node is short of.
+    pub pressures: watch::Receiver<Pressures>,
+    /// The devices of plugins.
+    pub devices: watch::Receiver<Counts>,
+}
+
 /// Speaks for the node.
 #[derive(Debug)]
 pub struct NodeAgent {
@@ -81,9 +91,9 @@ impl NodeAgent {
         recorder: Recorder,
         clock: Clock,
         rng: Rng,
-        pressures: watch::Receiver<Pressures>,
+        signals: Signals,
     ) -> (Self, watch::Receiver<NodeFacts>) {
-        Self::on_machine("/".into(), config, meta, runtime, recorder, clock, rng, pressures)
+        Self::on_machine("/".into(), config, meta, runtime, recorder, clock, rng, signals)
     }
 
     #[expect(clippy::too_many_arguments, reason = "those of `new`, and the machine")]
@@ -95,9 +105,9 @@ impl NodeAgent {
         recorder: Recorder,
         clock: Clock,
         rng: Rng,
-        pressures: watch::Receiver<Pressures>,
+        signals: Signals,
     ) -> (Self, watch::Receiver<NodeFacts>) {
-        let (monitor, facts) = Monitor::new(root, config.clone(), runtime, clock.clone(), pressures);
+        let (monitor, facts) = Monitor::new(root, config.clone(), runtime, clock.clone(), signals);
         (Self { config, meta, recorder, clock, rng, monitor }, facts)
     }
 
@@ -184,7 +194,7 @@ impl NodeAgent {
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.monitor.pressures_changed() => {}
+                () = self.monitor.signalled() => {}
                 Ok(()) = came_back.changed() => insist_until = Instant::now() + self.config.lease,
             }
         }

@@ -5,6 +5,7 @@ use chassis::task;
 use tokio::task::JoinSet;
 
 use super::csi::reporter::Reporter;
+use super::devices::Reception;
 use super::node::NodeAgent;
 use super::plugins::Registry;
 use super::relist::Relist;
@@ -22,12 +23,13 @@ pub(super) struct Parts {
     pub(super) clerk: Clerk,
     pub(super) plugins: Registry,
     pub(super) reporter: Reporter,
+    pub(super) reception: Reception,
 }
 
 impl Parts {
     /// Starts each; one that ends gives its name. The node's part ends with `shutdown`.
     pub(super) fn spawn(self, shutdown: Shutdown) -> JoinSet<&'static str> {
-        let Self { relist, node, upkeep, static_pods, clerk, plugins, reporter } = self;
+        let Self { relist, node, upkeep, static_pods, clerk, plugins, reporter, reception } = self;
         let mut parts = JoinSet::new();
         task::spawn_in(&mut parts, tracing::info_span!("relist"), async move {
             relist.run().await;
@@ -48,6 +50,11 @@ impl Parts {
         );
         task::spawn_in(&mut parts, tracing::info_span!("csi"), async move { match reporter.run().await {} });
         task::spawn_in(&mut parts, tracing::info_span!("upkeep"), async move { match upkeep.run().await {} });
+        task::spawn_in(
+            &mut parts,
+            tracing::info_span!("devices"),
+            async move { match reception.run().await {} },
+        );
         parts
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::admission::Claim;
+use super::devices::Counts;
 use super::labels::CONFIG_SOURCE;
 use super::pod::actor::PodActor;
 use super::pod::context::PodContext;
@@ -39,6 +40,10 @@ pub struct Pods {
     seen: Seen,
     /// What the files of this node describe; `None` before they were read.
     found: Found,
+    /// What the store holds is in.
+    is_restored: bool,
+    /// Devices were taken back from pods that are no more.
+    is_settled: bool,
     mirrors: Mirrors,
     errands: watch::Sender<Vec<Errand>>,
 }
@@ -72,6 +77,8 @@ impl Pods {
             started: 0,
             seen: Seen::default(),
             found: None,
+            is_restored: false,
+            is_settled: false,
             mirrors: Mirrors::default(),
             errands,
         }
@@ -86,6 +93,7 @@ impl Pods {
                     self.upsert(from_the_api(pod));
                 }
                 self.context.roster.restored();
+                self.is_restored = true;
             }
             PodChange::Upsert(pod) => self.upsert(from_the_api(pod)),
             PodChange::Delete(key) if self.mirrors.deleted(&key) => {}
@@ -208,6 +216,32 @@ impl Pods {
         self.remove_replaced();
     }
 
+    /// Reads which pod has which devices. Nothing is given before that has succeeded, so it is tried again when something is to be.
+    pub async fn restore_devices(&self) {
+        if let Err(error) = self.context.devices.restore().await {
+            tracing::error!(%error, "no pod gets devices of plugins");
+        }
+    }
+
+    /// Once everything is known that may be here, takes the devices back of pods that have gone while edged was down.
+    pub async fn settle(&mut self) {
+        let is_known = self.is_restored && self.found.is_some() && self.seen.outage.is_none();
+        if self.is_settled || !is_known || self.seen.runtime_name.is_none() {
+            return;
+        }
+        self.is_settled = true;
+        let is_here = |uid: &str| self.actors.contains_key(uid) || self.seen.pods.contains_key(uid);
+        self.context.devices.release_all_but(is_here).await;
+    }
+
+    /// Pods that may have waited for a device plugin go on.
+    pub fn devices_changed(&self, counts: &Counts) {
+        for actor in self.actors.values().filter(|actor| actor.claim.wants(|name| counts.contains_key(name)))
+        {
+            actor.wanted.send_modify(|wanted| wanted.configs += 1);
+        }
+    }
+
     /// Ends a pod for the node's sake.
     pub fn evict(&self, order: EvictionOrder) {
         let EvictionOrder { uid, ending } = order;
@@ -223,14 +257,18 @@ impl Pods {
     /// Whether there is room for a pod. One that was taken on before is taken on again.
     fn admit(&self, pod: &Pod, key: &PodKey, claim: &Claim) -> Result<(), Ending> {
         let has_started = pod.status.as_ref().is_some_and(|status| status.start_time.is_some());
-        if has_started || self.seen.pods.contains_key(&key.uid) {
+        let devices = &self.context.devices;
+        if has_started || self.seen.pods.contains_key(&key.uid) || devices.has_given(&key.uid) {
             return Ok(());
         }
         if let Some(ending) = refusal(pod, *self.context.pressures.borrow()) {
             return Err(ending);
         }
         let others = self.actors.values().filter(|other| !other.is_over.load(Ordering::Relaxed));
-        claim.fits(others.map(|other| &other.claim), &self.context.node.borrow().room)
+        let mut room = self.context.node.borrow().room.clone();
+        // What the node has told last may be older.
+        room.extend(devices.room());
+        claim.fits(others.map(|other| &other.claim), &room)
     }
 
     fn delete(&mut self, key: PodKey) {

@@ -43,6 +43,8 @@ pub struct Book {
     pub events: Vec<(String, String)>,
     /// The node's newest status.
     pub node: Option<NodeStatus>,
+    /// What was kept about devices, by owner.
+    pub devices: BTreeMap<String, Vec<u8>>,
     /// Answers, by name.
     pub config_maps: BTreeMap<String, Arc<ConfigMap>>,
     /// Answers, by name.
@@ -61,6 +63,19 @@ pub struct Book {
     pub driver_reports: Vec<DriverReport>,
     /// What every request for a token gets; nobody can be asked when there is none.
     pub token: Option<TokenRequestStatus>,
+}
+
+impl Book {
+    fn keep_devices(&mut self, owner: String, value: Option<Vec<u8>>) {
+        match value {
+            Some(value) => drop(self.devices.insert(owner, value)),
+            None => drop(self.devices.remove(&owner)),
+        }
+    }
+
+    fn kept_devices(&self) -> Vec<(String, Vec<u8>)> {
+        self.devices.clone().into_iter().collect()
+    }
 }
 
 /// A MetaManager for tests. It ends when it is dropped, and edged with it.
@@ -251,6 +266,11 @@ async fn serve(mut inbox: MetaInbox, book: watch::Sender<Book>) {
             }
             // edged says nothing of devices.
             MetaRequest::DeviceReport { .. } | MetaRequest::Driver(_) => {}
+            MetaRequest::Devices(reply) => drop(reply.send(Ok(book.borrow().kept_devices()))),
+            MetaRequest::KeepDevices { owner, value, reply } => {
+                book.send_modify(|book| book.keep_devices(owner, value));
+                drop(reply.send(Ok(())));
+            }
             MetaRequest::Event(event) => book.send_modify(|book| {
                 book.events.push((event.reason.unwrap_or_default(), event.message.unwrap_or_default()));
             }),

@@ -3,6 +3,7 @@
 mod adoption;
 mod config_objects;
 mod csi;
+mod devices;
 mod endings;
 mod eviction;
 mod hooks;
@@ -32,7 +33,7 @@ use tokio::time::Instant;
 
 use super::runtime::fake::{Behaviour, ExecAnswer, FakeRuntime};
 use super::server::View;
-use super::testing::FakeMeta;
+use super::testing::{Book, FakeMeta};
 use super::upkeep::gauges::testing::FakeGauges;
 use super::volumes::mounter::testing::FakeMounter;
 use super::{Config, Edged, Machine};
@@ -77,6 +78,11 @@ impl Node {
 
     /// Starts edged, with what its store holds.
     async fn start(&self, stored: &[Pod]) -> Edge {
+        self.start_knowing(stored, |_| {}).await
+    }
+
+    /// As [`Node::start`], with what else the store holds.
+    async fn start_knowing(&self, stored: &[Pod], known: impl FnOnce(&mut Book)) -> Edge {
         let at = |name: &str| self.disk.path().join(name).to_str().unwrap().to_owned();
         let mut file = File { root_directory: at("kubelet"), ..File::default() };
         file.tailored_kubelet_config.pod_logs_dir = at("logs");
@@ -85,6 +91,7 @@ impl Node {
         (self.configure)(&mut file.tailored_kubelet_config);
         let config = Config::from_file(&file, "edge-1").unwrap();
         let (meta, inbox, client) = FakeMeta::start();
+        meta.edit(known);
         let machine = Machine {
             mounter: self.mounter.clone(),
             cgroups: self.disk.path().join("cgroup"),

@@ -104,6 +104,20 @@ impl Store {
         .await
     }
 
+    /// What each owner has of the devices of plugins.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn devices(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached("SELECT owner, value FROM devices ORDER BY owner")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })
+        .await
+    }
+
     /// The oldest `limit` entries of the queue.
     ///
     /// # Errors

@@ -4,7 +4,8 @@ use rusqlite::{Connection, Transaction};
 
 /// One step per version: `STEPS[n]` takes a file from version `n` to `n + 1` (`PRAGMA user_version`). Steps are
 /// never changed once released, only added.
-const STEPS: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] = &[first, digests, accepted_states, removals];
+const STEPS: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] =
+    &[first, digests, accepted_states, removals, devices];
 
 /// The version that this EdgeCore writes.
 pub(super) const VERSION: i64 = STEPS.len() as i64;
@@ -74,6 +75,16 @@ fn removals(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
              uid       TEXT PRIMARY KEY,
              namespace TEXT NOT NULL,
              name      TEXT NOT NULL
+         ) WITHOUT ROWID;",
+    )
+}
+
+/// Which pod has which devices of plugins, and the names of the resources of plugins (owner: empty).
+fn devices(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(
+        "CREATE TABLE devices (
+             owner TEXT PRIMARY KEY,
+             value BLOB NOT NULL
          ) WITHOUT ROWID;",
     )
 }

@@ -101,6 +101,18 @@ pub enum Change {
         /// Its UID.
         uid: String,
     },
+    /// What a pod (by UID) has of the devices of plugins; newest wins.
+    PutDevices {
+        /// Its UID; empty for the names of the resources.
+        owner: String,
+        /// What it has.
+        value: Vec<u8>,
+    },
+    /// The pod has no devices any more.
+    DropDevices {
+        /// Its UID.
+        owner: String,
+    },
     /// The tokens and the unsent states of a pod or a device that is gone.
     ForgetPod {
         /// Its UID.
@@ -228,6 +240,7 @@ fn touches_objects(changes: &[Change], outcomes: &[Outcome]) -> bool {
                     | Change::DeleteObject { .. }
                     | Change::DropUnused { .. }
                     | Change::PutToken { .. }
+                    | Change::PutDevices { .. }
             )
     })
 }
@@ -266,6 +279,15 @@ fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<Outcome> 
             .execute(params![uid, namespace, name])?,
         Change::PodRemoved { uid } => {
             connection.prepare_cached("DELETE FROM removals WHERE uid = ?1")?.execute([uid])?
+        }
+        Change::PutDevices { owner, value } => connection
+            .prepare_cached(
+                "INSERT INTO devices (owner, value) VALUES (?1, ?2)
+                 ON CONFLICT (owner) DO UPDATE SET value = ?2 WHERE value <> ?2",
+            )?
+            .execute(params![owner, value])?,
+        Change::DropDevices { owner } => {
+            connection.prepare_cached("DELETE FROM devices WHERE owner = ?1")?.execute([owner])?
         }
         Change::ForgetPod { uid } => {
             connection.prepare_cached("DELETE FROM tokens WHERE pod_uid = ?1")?.execute([uid])?

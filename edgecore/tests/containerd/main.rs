@@ -4,6 +4,7 @@
 
 mod cgroups;
 mod csi;
+mod devices;
 mod image;
 mod machine;
 mod probes;
@@ -22,7 +23,7 @@ use chassis::shutdown::Shutdown;
 use chassis::task::{self, AbortOnDrop};
 use edgecore::edged::runtime::cri::CriRuntime;
 use edgecore::edged::server::View;
-use edgecore::edged::testing::{FakeMeta, container, waiting_reason};
+use edgecore::edged::testing::{Book, FakeMeta, container, waiting_reason};
 use edgecore::edged::{Config, Edged, Machine};
 use edgecore::flow::{PodChange, PodKey};
 use k8s_openapi::api::core::v1::{NodeStatus, Pod};
@@ -48,6 +49,20 @@ impl Edge {
         restored: &[Pod],
         configure: impl FnOnce(&mut KubeletConfig),
     ) -> Self {
+        Self::start_as(containerd, restored, configure, |_| {}).await
+    }
+
+    /// With what else its store holds.
+    async fn start_knowing(containerd: &Containerd, restored: &[Pod], known: impl FnOnce(&mut Book)) -> Self {
+        Self::start_as(containerd, restored, |_| {}, known).await
+    }
+
+    async fn start_as(
+        containerd: &Containerd,
+        restored: &[Pod],
+        configure: impl FnOnce(&mut KubeletConfig),
+        known: impl FnOnce(&mut Book),
+    ) -> Self {
         let root_directory = text(containerd.path("kubelet"));
         let mut file = File { root_directory, ..File::default() };
         file.tailored_kubelet_config.cgroup_root = containerd.cgroup_root();
@@ -61,6 +76,7 @@ impl Edge {
         configure(&mut file.tailored_kubelet_config);
         let config = Config::from_file(&file, "edge-1").unwrap();
         let (meta, inbox, client) = FakeMeta::start();
+        meta.edit(known);
         let runtime = CriRuntime::new(&config.runtime, &config.images, config.runtime_limit);
         let rng = Rng::seeded(1);
         let (clock, machine) = (Clock::system(), Machine::real());

@@ -9,16 +9,15 @@ use k8s_openapi::api::core::v1::{Node, NodeCondition, NodeStatus};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::NodeFacts;
 use super::addresses::node_addresses;
 use super::conditions::{conditions, transitions};
 use super::config::NodeConfig;
 use super::health::Health;
 use super::machine::{Disk, Machine, Reader, disk};
 use super::status::Facts;
+use super::{NodeFacts, Signals};
 use crate::edged::resources::Amount;
 use crate::edged::runtime::{Image, Runtime, RuntimeError, RuntimeStatus, RuntimeVersion};
-use crate::edged::upkeep::eviction::decide::Pressures;
 
 /// A runtime that takes longer to say how it is counts as down: the node's status must not wait for it.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
@@ -30,7 +29,7 @@ pub(super) struct Monitor {
     clock: Clock,
     machine: Machine,
     facts: watch::Sender<NodeFacts>,
-    pressures: watch::Receiver<Pressures>,
+    signals: Signals,
     health: Health,
     version: Option<RuntimeVersion>,
     images: Option<(Vec<Image>, Instant)>,
@@ -45,7 +44,7 @@ impl Monitor {
         config: NodeConfig,
         runtime: Runtime,
         clock: Clock,
-        pressures: watch::Receiver<Pressures>,
+        signals: Signals,
     ) -> (Self, watch::Receiver<NodeFacts>) {
         let reader = Reader::new(root);
         let (facts, receiver) = watch::channel(NodeFacts::default());
@@ -55,7 +54,7 @@ impl Monitor {
             runtime,
             clock,
             facts,
-            pressures,
+            signals,
             health: Health::default(),
             version: None,
             images: None,
@@ -82,10 +81,13 @@ impl Monitor {
         self.is_ready
     }
 
-    /// Waits until the node comes under pressure or out of it; for ever when nobody looks after that any more.
-    pub(super) async fn pressures_changed(&mut self) {
-        if self.pressures.changed().await.is_err() {
-            std::future::pending().await
+    /// Waits until the node comes under pressure or out of it, or its devices change.
+    pub(super) async fn signalled(&mut self) {
+        // When nobody looks after it any more it does not change.
+        tokio::select! {
+            Ok(()) = self.signals.pressures.changed() => {}
+            Ok(()) = self.signals.devices.changed() => {}
+            else => std::future::pending().await,
         }
     }
 
@@ -98,11 +100,12 @@ impl Monitor {
     pub(super) async fn look(&mut self) -> NodeStatus {
         let disk = disk(&self.config.root_directory);
         let addresses = node_addresses(&self.config);
+        self.signals.devices.mark_unchanged();
         self.publish(disk, &addresses);
         let answer = self.probe().await;
         let problem = self.health.observe(answer);
         self.is_ready = problem.is_none();
-        let pressures = *self.pressures.borrow_and_update();
+        let pressures = *self.signals.pressures.borrow_and_update();
         let conditions = conditions(pressures, problem.as_deref(), &self.conditions, self.clock.now());
         self.transitions.extend(transitions(&self.conditions, &conditions));
         self.conditions.clone_from(&conditions);
@@ -115,6 +118,7 @@ impl Monitor {
             config: &self.config,
             machine: &self.machine,
             disk,
+            devices: self.signals.devices.borrow().clone(),
             addresses,
             runtime: self.version.as_ref(),
             images: self.images.as_ref().map(|(images, _)| images.as_slice()),

@@ -14,6 +14,7 @@ use proto::placement::{Amounts, amounts};
 
 use super::config::NodeConfig;
 use super::machine::{Disk, Machine, architecture};
+use crate::edged::devices::{Count, Counts};
 use crate::edged::resources::{Amount, NodeResources};
 use crate::edged::runtime::{Image, RuntimeVersion};
 
@@ -35,6 +36,8 @@ pub(super) struct Facts<'a> {
     pub(super) config: &'a NodeConfig,
     pub(super) machine: &'a Machine,
     pub(super) disk: Disk,
+    /// Those of plugins.
+    pub(super) devices: Counts,
     pub(super) addresses: &'a [IpAddr],
     pub(super) runtime: Option<&'a RuntimeVersion>,
     pub(super) images: Option<&'a [Image]>,
@@ -44,8 +47,8 @@ impl Facts<'_> {
     /// The status with these conditions.
     pub(super) fn status(&self, conditions: Vec<NodeCondition>) -> NodeStatus {
         NodeStatus {
-            capacity: Some(self.resources(self.capacity())),
-            allocatable: Some(self.resources(self.allocatable())),
+            capacity: Some(self.resources(self.capacity(), |count| count.capacity)),
+            allocatable: Some(self.resources(self.allocatable(), |count| count.allocatable)),
             conditions: Some(conditions),
             addresses: Some(self.addresses()),
             daemon_endpoints: Some(NodeDaemonEndpoints {
@@ -82,10 +85,10 @@ impl Facts<'_> {
 
     /// What pods may ask for, by name.
     pub(super) fn room(&self) -> Amounts {
-        amounts(Some(&self.resources(self.allocatable())))
+        amounts(Some(&self.resources(self.allocatable(), |count| count.allocatable)))
     }
 
-    fn resources(&self, amounts: NodeResources) -> Resources {
+    fn resources(&self, amounts: NodeResources, of: impl Fn(&Count) -> usize) -> Resources {
         let fixed = [
             ("cpu".to_owned(), cores(amounts.cpu)),
             ("memory".to_owned(), binary(amounts.memory.value())),
@@ -97,7 +100,8 @@ impl Facts<'_> {
             .hugepages
             .iter()
             .map(|(size, amount)| (format!("hugepages-{}", short(*size)), short(*amount)));
-        fixed.into_iter().chain(hugepages).map(|(name, text)| (name, Quantity(text))).collect()
+        let devices = self.devices.iter().map(|(name, count)| (name.clone(), of(count).to_string()));
+        fixed.into_iter().chain(hugepages).chain(devices).map(|(name, text)| (name, Quantity(text))).collect()
     }
 
     fn pods(&self) -> i64 {
@@ -246,6 +250,7 @@ mod tests {
             config,
             machine,
             disk: Disk { size: 1000 << 10, ..Disk::default() },
+            devices: [("vendor.example/gpu".to_owned(), Count { capacity: 3, allocatable: 2 })].into(),
             addresses: &addresses,
             runtime: Some(&runtime),
             images: None,
@@ -272,6 +277,8 @@ mod tests {
         }
         assert_eq!(text(status.allocatable.as_ref(), "memory"), format!("{}Ki", 24_684_092 - 102_400));
         assert_eq!(text(status.allocatable.as_ref(), "ephemeral-storage"), "900Ki");
+        assert_eq!(text(status.capacity.as_ref(), "vendor.example/gpu"), "3", "one is broken");
+        assert_eq!(text(status.allocatable.as_ref(), "vendor.example/gpu"), "2");
     }
 
     #[test]

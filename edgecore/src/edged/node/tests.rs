@@ -176,7 +176,10 @@ impl Fixture {
             recorder,
             clock.clone(),
             Rng::seeded(1),
-            watch::channel(Pressures::default()).1,
+            Signals {
+                pressures: watch::channel(Pressures::default()).1,
+                devices: watch::channel(Counts::new()).1,
+            },
         );
         assert_eq!(facts.borrow().memory.value(), 2 << 30, "known before anything runs");
         let (trigger, shutdown) = Shutdown::new();

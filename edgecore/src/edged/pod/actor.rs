@@ -18,7 +18,7 @@ use super::context::PodContext;
 use super::files;
 use super::keeper::{Keeper, Verdicts};
 use super::observed::Observed;
-use super::state::{Next, PodState, Step};
+use super::state::{Ending, Next, PodState, Step};
 use super::status::{StatusInput, next_attempt, pod_status};
 use super::summary::PodSummary;
 use super::wanted::{ReportAs, Wanted};
@@ -118,6 +118,7 @@ impl PodActor {
                     // Whoever has ended it to gain room looks how much there is now.
                     let is_left = self.observed.alive().next().is_none() && self.state.is_cleaned();
                     if self.state.is_finished() && is_left {
+                        self.worker.context.devices.release(&self.worker.key.uid).await;
                         self.worker.context.roster.over(&self.worker.key.uid);
                     }
                     self.report().await;
@@ -133,6 +134,7 @@ impl PodActor {
                 return;
             }
         }
+        self.worker.context.devices.release(&self.worker.key.uid).await;
         self.say_gone().await;
     }
 
@@ -154,7 +156,10 @@ impl PodActor {
         let is_new = !std::mem::replace(&mut self.is_judged, true);
         let has_started = self.seen.pod.status.as_ref().is_some_and(|status| status.start_time.is_some());
         let pod = self.state.pod().clone();
-        let Some(spec) = pod.spec.as_ref().filter(|_| is_new && !has_started && self.observed.is_empty())
+        let Some(spec) = pod
+            .spec
+            .as_ref()
+            .filter(|_| is_new && !has_started && self.observed.is_empty() && self.state.is_running())
         else {
             return;
         };
@@ -166,7 +171,11 @@ impl PodActor {
         let able =
             Able { unsafe_sysctls: &context.settings.unsafe_sysctls, has_apparmor: context.has_apparmor };
         if let Err(ending) = suits(spec, node.as_ref(), able) {
-            self.state.fail(ending);
+            return self.state.fail(ending);
+        }
+        if let Err(error) = context.devices.give(&self.worker.key.uid, spec).await {
+            let message = format!("Pod was rejected: Allocate failed due to {error}, which is unexpected");
+            self.state.fail(Ending::rejected("UnexpectedAdmissionError", message));
         }
     }
 

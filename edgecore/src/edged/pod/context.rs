@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::dns::{DnsSettings, HostResolver};
 use super::summary::PodSummary;
+use crate::edged::devices::Devices;
 use crate::edged::downward::PodFacts;
 use crate::edged::events::Recorder;
 use crate::edged::image::Images;
@@ -57,6 +58,8 @@ pub struct PodContext {
     pub volumes: Volumes<MetaClient>,
     /// Makes the pods' cgroups.
     pub cgroups: PodCgroups,
+    /// Hands out what device plugins have.
+    pub devices: Devices,
     /// The way to MetaManager.
     pub meta: MetaClient,
     /// The pods' events.

@@ -130,6 +130,11 @@ impl PodState {
         matches!(self.goal, Goal::Stop { .. })
     }
 
+    /// Should it run?
+    pub fn is_running(&self) -> bool {
+        self.goal == Goal::Run && !self.finished
+    }
+
     /// Has the pod done all that it will ever do?
     pub fn is_finished(&self) -> bool {
         self.finished

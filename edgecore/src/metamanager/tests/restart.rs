@@ -59,3 +59,18 @@ async fn a_removal_is_told_again_until_nothing_is_left() {
     let told = after_a_restart(&rig.store).await;
     assert!(told.is_empty(), "{told:?}");
 }
+
+/// Who has which device must outlive everything: on disk when it is answered.
+#[tokio::test(start_paused = true)]
+async fn what_pods_have_of_devices_is_in_the_store() {
+    let mut rig = Rig::start(vec![stored_pod()]).await;
+    rig.restored().await;
+    for (owner, value) in [("", "names"), ("uid-1", "old"), ("uid-1", "new"), ("uid-2", "other")] {
+        rig.edged.keep_devices(owner.to_owned(), Some(value.into())).await.unwrap();
+    }
+    rig.edged.keep_devices("uid-2".to_owned(), None).await.unwrap();
+    let kept: Vec<_> =
+        [("", "names"), ("uid-1", "new")].map(|(owner, value)| (owner.to_owned(), value.into())).into();
+    assert_eq!(rig.store.devices().await.unwrap(), kept);
+    assert_eq!(rig.edged.devices().await.unwrap(), kept);
+}

@@ -168,6 +168,7 @@ impl Worker {
         let defaults =
             SecurityDefaults { seccomp: settings.seccomp_default, seccomp_root: &settings.seccomp_root };
         let security = container_security(spec, container, image, &defaults).map_err(text)?;
+        let granted = context.devices.equip(&self.key.uid, spec, container).await.map_err(text)?;
         let config = container_config(ContainerInput {
             pod: &view.pod,
             key: &self.key,
@@ -179,7 +180,9 @@ impl Worker {
             resources,
             security,
         });
-        Ok(ContainerConfig { devices, ..config })
+        let mut config = ContainerConfig { devices, ..config };
+        granted.put_into(&mut config);
+        Ok(config)
     }
 
     /// A pod on the node's network has the node's addresses.
