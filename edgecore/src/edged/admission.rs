@@ -8,6 +8,7 @@ use proto::placement::{Amounts, host_ports, is_selected, requests, tolerates};
 use proto::quantity::Amount;
 
 use super::pod::state::Ending;
+use super::resources::hugepages;
 
 /// Namespaced, and harmless to other pods:
 /// <https://kubernetes.io/docs/tasks/administer-cluster/sysctl-cluster/#safe-and-unsafe-sysctls>.
@@ -105,6 +106,9 @@ pub fn suits(spec: &PodSpec, node: Option<&Node>, able: Able<'_>) -> Result<(), 
         return Err(Ending::rejected("PodOSNotSupported", message));
     }
     sysctls(spec, able.unsafe_sysctls)?;
+    hugepages::check(spec).map_err(|problem| {
+        Ending::rejected("UnexpectedAdmissionError", format!("Pod was rejected: {problem}"))
+    })?;
     if !able.has_apparmor && wants_apparmor(spec) {
         let message = "Cannot enforce AppArmor: AppArmor is not enabled on the host";
         return Err(Ending::rejected("AppArmor", message));

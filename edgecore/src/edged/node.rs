@@ -58,6 +58,8 @@ pub struct NodeFacts {
     pub allocatable: NodeResources,
     /// The same and what else pods may ask for (their number, huge pages), by name.
     pub room: Amounts,
+    /// Sizes of huge pages that the kernel has, in bytes.
+    pub page_sizes: Vec<u64>,
     /// All memory, bytes: base of the memory requests' share in OOM scores.
     pub memory: Amount,
 }

@@ -4,6 +4,7 @@
 //! <https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/>.
 
 pub mod cgroup;
+pub mod hugepages;
 mod linux;
 mod qos;
 

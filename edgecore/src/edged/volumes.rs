@@ -38,10 +38,11 @@ use self::layout::Layout;
 use self::mounter::Mounter;
 use self::payload::{Inputs, Tokens, payload};
 use self::plan::{Kind, Plan, Source, plans};
-use self::work::{Task, Work};
+use self::work::{FileSystem, Task, Work};
 use super::csi::Drivers;
 use super::downward::PodFacts;
 use super::env::Environment;
+use super::resources::hugepages::medium_size;
 use super::resources::{Amount, pod_limits};
 use super::sources::{ConfigSet, ConfigSource};
 
@@ -323,8 +324,13 @@ fn task(name: &str, kind: Kind, pod_dir: &Path, inputs: &Inputs<'_>) -> Result<T
         }
         Kind::EmptyDir { memory, size } => Task::EmptyDir {
             path: Layout::volume(pod_dir, "empty-dir", name),
-            tmpfs: memory.then(|| tmpfs_size(inputs, size)),
+            mount: memory.then(|| FileSystem::Tmpfs(tmpfs_size(inputs, size))),
         },
+        Kind::HugePages { size } => {
+            let size = medium_size(inputs.pod, size).map_err(|reason| VolumeError::invalid(name, reason))?;
+            let path = Layout::volume(pod_dir, "empty-dir", name);
+            Task::EmptyDir { path, mount: Some(FileSystem::HugePages(size)) }
+        }
         Kind::Files(files) => Task::Files {
             path: Layout::volume(pod_dir, files.plugin, name),
             tmpfs: files.memory.then(|| tmpfs_size(inputs, None)),

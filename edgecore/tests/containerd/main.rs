@@ -5,6 +5,7 @@
 mod cgroups;
 mod csi;
 mod devices;
+mod hugepages;
 mod image;
 mod machine;
 mod probes;

@@ -131,6 +131,7 @@ impl Monitor {
             addresses: addresses.to_vec(),
             allocatable: facts.allocatable(),
             room: facts.room(),
+            page_sizes: self.machine.hugepages.keys().copied().collect(),
             memory: Amount::whole(i64::try_from(self.machine.memory).unwrap_or(i64::MAX)),
         };
         self.facts.send_if_modified(|current| {

@@ -111,7 +111,7 @@ impl PodCgroups {
             // Only where a limit of ours lives: the runtime makes the others when it needs them.
             let limited =
                 ["cpu.shares", "memory.limit_in_bytes"].iter().any(|file| hierarchy.join(file).exists());
-            if !limited {
+            if !limited && page_limits(&hierarchy).is_empty() {
                 continue;
             }
             let mut group = hierarchy;
@@ -127,6 +127,7 @@ impl PodCgroups {
             write(&group, "cpu.cfs_period_us", &period.to_string())?;
             write(&group, "cpu.cfs_quota_us", &quota.to_string())?;
             write(&group, "memory.limit_in_bytes", &limits.memory.unwrap_or(-1).to_string())?;
+            limit_pages(&group, limits)?;
         }
         Ok(())
     }
@@ -150,7 +151,8 @@ impl PodCgroups {
         write(&group, "cpu.weight", &weight(limits.cpu_shares).to_string())?;
         let max = limits.cpu_quota.map_or("max".to_owned(), |(period, quota)| format!("{quota} {period}"));
         write(&group, "cpu.max", &max)?;
-        write(&group, "memory.max", &limits.memory.map_or("max".to_owned(), |memory| memory.to_string()))
+        write(&group, "memory.max", &limits.memory.map_or("max".to_owned(), |memory| memory.to_string()))?;
+        limit_pages(&group, limits)
     }
 
     /// Removes the pod's cgroup from every hierarchy, empty groups inside it included. Fails with "busy" while a
@@ -186,6 +188,25 @@ impl PodCgroups {
         }
         Ok(found)
     }
+}
+
+/// The control files of a group that limit huge pages, with the size of the pages: `hugetlb.2MB.max`, or `hugetlb.2MB.limit_in_bytes` (v1).
+fn page_limits(group: &Path) -> Vec<(String, String)> {
+    let entries = group.read_dir().into_iter().flatten().filter_map(Result::ok);
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let read = |name: String| {
+        let (size, limit) = name.strip_prefix("hugetlb.")?.split_once('.')?;
+        ["max", "limit_in_bytes"].contains(&limit).then(|| (size.to_owned(), name.clone()))
+    };
+    names.filter_map(read).collect()
+}
+
+fn limit_pages(group: &Path, limits: &PodLimits) -> Result<(), CgroupError> {
+    for (size, file) in page_limits(group) {
+        let limit = limits.hugepages.get(&size).copied().unwrap_or_default();
+        write(group, &file, &limit.to_string())?;
+    }
+    Ok(())
 }
 
 /// cgroup v2's weight (1..=10000) for v1's shares (2..=262144), linear as runc maps it.
@@ -254,11 +275,17 @@ fn kill_all(group: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     const UID: &str = "b4c19cf8-52c6-4358-b5cd-48b78fb0f58e";
-    const LIMITS: PodLimits =
-        PodLimits { cpu_shares: 512, cpu_quota: Some((100_000, 50_000)), memory: Some(64 << 20) };
+    const LIMITS: PodLimits = PodLimits {
+        cpu_shares: 512,
+        cpu_quota: Some((100_000, 50_000)),
+        memory: Some(64 << 20),
+        hugepages: BTreeMap::new(),
+    };
 
     fn named(driver: CgroupDriver, root: &str, class: QosClass) -> String {
         PodCgroups::new(driver, root, "/nowhere").parent(class, UID)
@@ -317,6 +344,37 @@ mod tests {
         assert_eq!(std::fs::read_to_string(pod.join("cpu.weight")).unwrap(), "20");
         assert_eq!(std::fs::read_to_string(pod.join("cpu.max")).unwrap(), "50000 100000");
         assert_eq!(std::fs::read_to_string(pod.join("memory.max")).unwrap(), "67108864");
+    }
+
+    /// "set the limit for each page size that is not asked for to 0": a pod must not take what another one has asked for.
+    #[test]
+    fn huge_pages_are_limited_where_the_controller_is() {
+        let mount = tempfile::tempdir().unwrap();
+        let limits = PodLimits { hugepages: [("2MB".to_owned(), 4 << 20)].into(), ..LIMITS };
+        files(&mount.path().join("hugetlb"), &["hugetlb.2MB.limit_in_bytes"]);
+        let v1 = mount.path().join(format!("hugetlb/kubepods/pod{UID}"));
+        files(
+            &v1,
+            &["hugetlb.2MB.limit_in_bytes", "hugetlb.1GB.limit_in_bytes", "hugetlb.2MB.usage_in_bytes"],
+        );
+        let create = |limits: &PodLimits| {
+            let cgroups = PodCgroups::new(CgroupDriver::Cgroupfs, "", mount.path());
+            cgroups.create(QosClass::Guaranteed, UID, limits).unwrap();
+        };
+        create(&limits);
+        let read = |group: &Path, file: &str| std::fs::read_to_string(group.join(file)).unwrap();
+        assert_eq!(read(&v1, "hugetlb.2MB.limit_in_bytes"), "4194304");
+        assert_eq!(read(&v1, "hugetlb.1GB.limit_in_bytes"), "0");
+        assert_eq!(read(&v1, "hugetlb.2MB.usage_in_bytes"), "");
+        files(mount.path(), &["cgroup.controllers"]);
+        let v2 = mount.path().join(format!("kubepods/pod{UID}"));
+        files(&v2, &["hugetlb.2MB.max", "hugetlb.2MB.rsvd.max", "hugetlb.1GB.max"]);
+        create(&limits);
+        assert_eq!(
+            (read(&v2, "hugetlb.2MB.max"), read(&v2, "hugetlb.1GB.max")),
+            ("4194304".into(), "0".into())
+        );
+        assert_eq!(read(&v2, "hugetlb.2MB.rsvd.max"), "");
     }
 
     #[test]

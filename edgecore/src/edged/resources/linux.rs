@@ -3,10 +3,13 @@
 //! Sources: <https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/#how-pods-with-resource-limits-are-run>
 //! and <https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#node-out-of-memory-behavior>.
 
+use std::collections::BTreeMap;
+
 use k8s_cri::v1::LinuxContainerResources;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use proto::placement::{amounts, is_sidecar, requests};
 
+use super::hugepages;
 use super::{Amount, QosClass, ResourceError, limit, request};
 
 /// Weight of one whole core in `cpu.shares`; the kernel's default for a group.
@@ -48,7 +51,7 @@ pub fn container_resources(
 }
 
 /// Limits of a pod's own cgroup, the parent of its containers' cgroups. 0 or `None`: not limited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodLimits {
     /// Weight against the other pods of the same class.
     pub cpu_shares: i64,
@@ -56,6 +59,8 @@ pub struct PodLimits {
     pub cpu_quota: Option<(i64, i64)>,
     /// Bytes.
     pub memory: Option<i64>,
+    /// Bytes of huge pages by size, `2MB`; of other sizes the pod may use none.
+    pub hugepages: BTreeMap<String, i64>,
 }
 
 /// The limits of the pod as a whole: sums, and a limit only where every container has one.
@@ -82,6 +87,7 @@ pub fn pod_limits(pod: &Pod, quota_period: Option<i64>) -> Result<PodLimits, Res
         },
         cpu_quota: (quota > 0).then_some((period, quota)),
         memory: whole("memory", memory.complete()).map(Amount::value),
+        hugepages: hugepages::pod_limits(pod.spec.as_ref().unwrap_or(&PodSpec::default())),
     })
 }
 

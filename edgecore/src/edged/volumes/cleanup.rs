@@ -69,6 +69,9 @@ mod tests {
         fn mount_tmpfs(&self, _: &Path, _: Option<i64>) -> io::Result<()> {
             Err(io::ErrorKind::Unsupported.into())
         }
+        fn mount_hugetlbfs(&self, _: &Path, _: u64) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
         fn bind(&self, _: BorrowedFd<'_>, _: &Path) -> io::Result<()> {
             Err(io::ErrorKind::Unsupported.into())
         }

@@ -17,6 +17,8 @@ const MOUNT_INFO: &str = "/proc/self/mountinfo";
 pub trait Mounter: Debug + Send + Sync + 'static {
     /// A new tmpfs on the directory `target`, of at most `bytes` or of the kernel's default (half of the memory).
     fn mount_tmpfs(&self, target: &Path, bytes: Option<i64>) -> io::Result<()>;
+    /// A new file system of huge pages of `page_size` bytes on the directory `target`.
+    fn mount_hugetlbfs(&self, target: &Path, page_size: u64) -> io::Result<()>;
     /// What is open as `source` becomes visible as `target`, too: both are files, or both are directories.
     fn bind(&self, source: BorrowedFd<'_>, target: &Path) -> io::Result<()>;
     /// Takes the topmost mount off `target`.
@@ -39,6 +41,11 @@ impl Mounter for LinuxMounter {
         let size = bytes.map_or(String::new(), |bytes| format!("size={bytes},"));
         let options = format!("{size}mode=0777");
         Ok(mount(Some("tmpfs"), target, Some("tmpfs"), MsFlags::empty(), Some(options.as_str()))?)
+    }
+
+    fn mount_hugetlbfs(&self, target: &Path, page_size: u64) -> io::Result<()> {
+        let options = format!("pagesize={page_size},mode=0777");
+        Ok(mount(Some("nodev"), target, Some("hugetlbfs"), MsFlags::empty(), Some(options.as_str()))?)
     }
 
     fn bind(&self, source: BorrowedFd<'_>, target: &Path) -> io::Result<()> {

@@ -14,6 +14,7 @@ use k8s_openapi::api::core::v1::{
 use super::csi::{CsiVolume, inline};
 use super::layout::is_one_component;
 use crate::edged::resources::Amount;
+use crate::edged::resources::hugepages::page_size;
 
 /// Kubernetes' default for `defaultMode`.
 const DEFAULT_MODE: u32 = 0o644;
@@ -31,6 +32,8 @@ pub(super) struct Plan {
 pub(super) enum Kind {
     /// A directory that lives as long as the pod.
     EmptyDir { memory: bool, size: Option<Amount> },
+    /// The same on huge pages of this many bytes, or of the only size that the pod asks for.
+    HugePages { size: Option<u64> },
     /// Something of the host.
     HostPath { path: PathBuf, check: HostPathType },
     /// Files made from objects.
@@ -161,7 +164,14 @@ fn empty_dir(source: &EmptyDirVolumeSource) -> Result<Kind, String> {
     let memory = match source.medium.as_deref().unwrap_or_default() {
         "" => false,
         "Memory" => true,
-        other => return Err(format!("emptyDir medium {other:?} is not supported on this node")),
+        "HugePages" => return Ok(Kind::HugePages { size: None }),
+        other => {
+            // `HugePages-2Mi` is on what `hugepages-2Mi` are.
+            let size =
+                other.strip_prefix("HugePages-").and_then(|size| page_size(&format!("hugepages-{size}")));
+            let unknown = || format!("emptyDir medium {other:?} is not supported on this node");
+            return size.map(|size| Kind::HugePages { size: Some(size) }).ok_or_else(unknown);
+        }
     };
     let size = source.size_limit.as_ref().map(Amount::try_from).transpose();
     Ok(Kind::EmptyDir { memory, size: size.map_err(|error| format!("sizeLimit: {error}"))? })
@@ -298,6 +308,13 @@ mod tests {
     }
 
     #[test]
+    fn a_volume_may_be_on_huge_pages() {
+        let on = |medium: &str| plan(json!({"emptyDir": {"medium": medium}})).unwrap();
+        assert_eq!(on("HugePages"), Kind::HugePages { size: None });
+        assert_eq!(on("HugePages-1Gi"), Kind::HugePages { size: Some(1 << 30) });
+    }
+
+    #[test]
     fn what_cannot_be_done_is_named() {
         for (volume, reason) in [
             (
@@ -306,8 +323,8 @@ mod tests {
             ),
             (json!({}), "volume type (none) is not supported on this node"),
             (
-                json!({"emptyDir": {"medium": "HugePages"}}),
-                "emptyDir medium \"HugePages\" is not supported on this node",
+                json!({"emptyDir": {"medium": "HugePages-x"}}),
+                "emptyDir medium \"HugePages-x\" is not supported on this node",
             ),
             (json!({"hostPath": {"path": "etc"}}), "hostPath \"etc\" must be absolute and without \"..\""),
             (

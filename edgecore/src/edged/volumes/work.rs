@@ -20,10 +20,19 @@ const PARENT_MODE: u32 = 0o750;
 /// The top of a volume: any user of the pod may write, as with kubelet.
 const VOLUME_MODE: u32 = 0o777;
 
+/// What is mounted on a volume's directory.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum FileSystem {
+    /// In memory, of at most so many bytes.
+    Tmpfs(Option<i64>),
+    /// On huge pages of so many bytes each.
+    HugePages(u64),
+}
+
 /// One volume to be made. `tmpfs`: on memory, with this size.
 #[derive(Debug)]
 pub(super) enum Task {
-    EmptyDir { path: PathBuf, tmpfs: Option<Option<i64>> },
+    EmptyDir { path: PathBuf, mount: Option<FileSystem> },
     HostPath { path: PathBuf, check: HostPathType },
     Local { path: PathBuf },
     Device { path: PathBuf },
@@ -70,12 +79,12 @@ impl Work {
                     host_path::check(&path, LOCAL_DEVICE)
                         .map_err(|error| VolumeError::not_ready(&name, error))?;
                 }
-                Task::EmptyDir { path, tmpfs } => {
-                    self.make(&path, tmpfs, self.ownership(false)).map_err(fail)?;
+                Task::EmptyDir { path, mount } => {
+                    self.make(&path, mount, self.ownership(false)).map_err(fail)?;
                 }
                 Task::Files { path, tmpfs, payload } => {
                     let ownership = self.ownership(true);
-                    self.make(&path, tmpfs, ownership).map_err(fail)?;
+                    self.make(&path, tmpfs.map(FileSystem::Tmpfs), ownership).map_err(fail)?;
                     if atomic::switch(&path, &payload, ownership, &self.stamp).map_err(fail)? {
                         tracing::debug!(volume = name, path = %path.display(), "volume has new content");
                     }
@@ -99,9 +108,9 @@ impl Work {
         Ownership { group: self.group, read_only }
     }
 
-    /// The directory of a volume, with its tmpfs when it lives there. What containers have made of an existing one
+    /// The directory of a volume, with its file system when it lives on one of its own. What containers have made of an existing one
     /// (other modes, other owners below it) is left as it is.
-    fn make(&self, path: &Path, tmpfs: Option<Option<i64>>, ownership: Ownership) -> io::Result<()> {
+    fn make(&self, path: &Path, mount: Option<FileSystem>, ownership: Ownership) -> io::Result<()> {
         if let Some(parent) = path.parent() {
             fs::DirBuilder::new().recursive(true).mode(PARENT_MODE).create(parent)?;
         }
@@ -110,10 +119,13 @@ impl Work {
             other => other.map(|()| true)?,
         };
         let mut is_fresh = is_new;
-        if let Some(size) = tmpfs
+        if let Some(mount) = mount
             && !self.mounter.is_mounted(path)?
         {
-            self.mounter.mount_tmpfs(path, size)?;
+            match mount {
+                FileSystem::Tmpfs(size) => self.mounter.mount_tmpfs(path, size)?,
+                FileSystem::HugePages(size) => self.mounter.mount_hugetlbfs(path, size)?,
+            }
             is_fresh = true;
         }
         if is_fresh {

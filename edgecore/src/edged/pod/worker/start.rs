@@ -17,7 +17,7 @@ use crate::edged::pod::observed::{Observed, is_broken_off};
 use crate::edged::pod::sandbox_config::pod_domain;
 use crate::edged::pod::security::{SecurityDefaults, container_security};
 use crate::edged::pod::state::{Failure, Waiting, WaitingReason};
-use crate::edged::resources::container_resources;
+use crate::edged::resources::{container_resources, hugepages};
 use crate::edged::runtime::{Image, RuntimeError, SandboxId};
 
 impl Worker {
@@ -163,8 +163,9 @@ impl Worker {
         let files = container_files(&pod_dir, &view.pod, container, attempt, &names).await;
         mounts.extend(files.map_err(|error| format!("{}: {error}", pod_dir.display()))?);
         let memory = context.node.borrow().memory;
-        let resources =
+        let mut resources =
             container_resources(&view.pod, container, memory, settings.quota_period).map_err(text)?;
+        resources.hugepage_limits = hugepages::container_limits(container, &context.node.borrow().page_sizes);
         let defaults =
             SecurityDefaults { seccomp: settings.seccomp_default, seccomp_root: &settings.seccomp_root };
         let security = container_security(spec, container, image, &defaults).map_err(text)?;

@@ -25,6 +25,11 @@ impl Mounter for FakeMounter {
         Ok(())
     }
 
+    fn mount_hugetlbfs(&self, target: &Path, _page_size: u64) -> io::Result<()> {
+        self.add(target);
+        Ok(())
+    }
+
     fn bind(&self, _source: BorrowedFd<'_>, target: &Path) -> io::Result<()> {
         self.add(target);
         Ok(())
