@@ -20,6 +20,7 @@ pub mod image;
 pub mod labels;
 mod machine;
 pub mod node;
+pub mod node_shutdown;
 mod parts;
 pub mod plugins;
 pub mod pod;
@@ -59,6 +60,7 @@ use self::devices::{Counts, Devices, Reception};
 use self::events::Recorder;
 use self::image::Images;
 use self::node::{NodeAgent, Signals};
+use self::node_shutdown::NodeShutdown;
 use self::parts::Parts;
 use self::plugins::{CSI_PLUGIN, DEVICE_PLUGIN, Handlers, PluginHandler, Registry};
 use self::pod::context::PodContext;
@@ -101,6 +103,8 @@ struct News {
     evictions: Receiver<EvictionOrder>,
     /// Drivers of volumes come and go.
     drivers: watch::Receiver<BTreeMap<String, Driver>>,
+    /// The same, because the machine is shut down.
+    terminations: Receiver<EvictionOrder>,
     /// Whether this loop turns is asked here.
     pulse: PulseInbox,
 }
@@ -137,8 +141,10 @@ impl Edged {
             clock: clock.clone(),
         };
         let (upkeep, Told { pressures, evictions }) = Upkeep::new(config.upkeep, tools);
-        let signals = Signals { pressures: pressures.clone(), devices: devices.counts() };
-        let counts = devices.counts();
+        let (shutdown, is_shutting_down, terminations) =
+            NodeShutdown::new(config.shutdown, machine.logind, roster.clone(), rng.clone());
+        let signals = Signals::new(&pressures, &devices, &is_shutting_down);
+        let (counts, drivers) = (devices.counts(), drivers.follow());
         let (node, facts) = NodeAgent::new(
             config.node,
             meta.clone(),
@@ -164,6 +170,7 @@ impl Edged {
             board: board.clone(),
             roster,
             pressures,
+            is_shutting_down,
             node: facts,
             has_apparmor: machine.has_apparmor,
             settings: config.pods,
@@ -172,9 +179,9 @@ impl Edged {
         };
         let view = view(&context, root, seen.clone(), pulse);
         let pods = Pods::new(Arc::new(context), errands);
-        let parts = Parts { relist, node, upkeep, static_pods, clerk, plugins, reporter, reception };
-        let drivers = drivers.follow();
-        let news = News { seen, found, devices: counts, evictions, drivers, pulse: inlet };
+        let parts =
+            Parts { relist, node, upkeep, static_pods, clerk, plugins, reporter, reception, shutdown };
+        let news = News { seen, found, devices: counts, evictions, terminations, drivers, pulse: inlet };
         Ok(Self { inbox, pods, parts, news, board, view })
     }
 
@@ -255,7 +262,15 @@ impl Module for Edged {
 
     async fn run(self, _shutdown: Shutdown) -> anyhow::Result<()> {
         let Self { mut inbox, mut pods, parts, news, board: _, view: _ } = self;
-        let News { mut seen, mut found, mut devices, mut evictions, mut drivers, mut pulse } = news;
+        let News {
+            mut seen,
+            mut found,
+            mut devices,
+            mut evictions,
+            mut terminations,
+            mut drivers,
+            mut pulse,
+        } = news;
         // The node's part ends with this module, not with the process's shutdown: it speaks until the last pod has.
         let (_stop_node, node_shutdown) = Shutdown::new();
         pods.restore_devices().await;
@@ -285,6 +300,7 @@ impl Module for Edged {
                     pods.devices_changed(&devices.borrow_and_update());
                 }
                 Some(order) = evictions.recv() => pods.evict(order),
+                Some(order) = terminations.recv() => pods.evict(order),
                 forgotten = pods.forget_next() => forgotten?,
                 () = pulse.answer() => {}
                 Some(part) = parts.join_next() => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use proto::config::edgecore::Edged as File;
 
 use super::node::NodeConfig;
+use super::node_shutdown::ShutdownConfig;
 use super::pod::context::PodSettings;
 use super::pod::dns::DnsSettings;
 use super::resources::cgroup::CgroupDriver;
@@ -43,6 +44,8 @@ pub struct Config {
     pub cgroup_root: String,
     /// `reportEvent`
     pub report_events: bool,
+    /// What happens when the machine is shut down.
+    pub shutdown: ShutdownConfig,
     /// The local server's own.
     pub server: server::Config,
 }
@@ -66,6 +69,8 @@ impl Config {
         let upkeep = UpkeepConfig::from_file(file, name).map_err(|more| problems.extend(more)).ok();
         let pods = pod_settings(file, &mut problems);
         let server = server::Config::from_file(file, name).map_err(|more| problems.extend(more)).ok();
+        let shutdown =
+            ShutdownConfig::from_file(file).map_err(|more| problems.extend(more)).unwrap_or_default();
         match (runtime, images, node, upkeep, server) {
             (Some(runtime), Some(images), Some(node), Some(upkeep), Some(server)) if problems.is_empty() => {
                 Ok(Self {
@@ -86,6 +91,7 @@ impl Config {
                     },
                     cgroup_root: kubelet.cgroup_root.clone(),
                     report_events: file.report_event,
+                    shutdown,
                     server,
                 })
             }

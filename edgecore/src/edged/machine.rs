@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::node_shutdown::logind::{Logind, SystemLogind};
 use super::upkeep::gauges::Gauges;
 use super::upkeep::gauges::linux::LinuxGauges;
 use super::volumes::mounter::{LinuxMounter, Mounter};
@@ -23,6 +24,8 @@ pub struct Machine {
     pub gauges: Arc<dyn Gauges>,
     /// The kernel enforces AppArmor profiles.
     pub has_apparmor: bool,
+    /// Shuts it down.
+    pub logind: Arc<dyn Logind>,
 }
 
 // === impl Machine ===
@@ -35,6 +38,7 @@ impl Machine {
             cgroups: Path::new(CGROUPS).to_owned(),
             gauges: Arc::new(LinuxGauges::new("/proc", CGROUPS)),
             has_apparmor: std::fs::read_to_string(APPARMOR).is_ok_and(|text| text.trim() == "Y"),
+            logind: Arc::new(SystemLogind::default()),
         }
     }
 }

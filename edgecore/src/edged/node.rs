@@ -31,7 +31,7 @@ pub use self::config::{NodeConfig, Threshold};
 use self::lease::{Comebacks, Identity, LeaseKeeper};
 use self::monitor::Monitor;
 use self::status::{node, says_the_same};
-use super::devices::Counts;
+use super::devices::{Counts, Devices};
 use super::events::{Recorder, Severity, about_node};
 use super::resources::{Amount, NodeResources};
 use super::runtime::Runtime;
@@ -71,6 +71,23 @@ pub struct Signals {
     pub pressures: watch::Receiver<Pressures>,
     /// The devices of plugins.
     pub devices: watch::Receiver<Counts>,
+    /// Whether the machine is being shut down.
+    pub is_shutting_down: watch::Receiver<bool>,
+}
+
+impl Signals {
+    /// Of those who tell.
+    pub fn new(
+        pressures: &watch::Receiver<Pressures>,
+        devices: &Devices,
+        is_shutting_down: &watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            pressures: pressures.clone(),
+            devices: devices.counts(),
+            is_shutting_down: is_shutting_down.clone(),
+        }
+    }
 }
 
 /// Speaks for the node.

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use super::csi::reporter::Reporter;
 use super::devices::Reception;
 use super::node::NodeAgent;
+use super::node_shutdown::NodeShutdown;
 use super::plugins::Registry;
 use super::relist::Relist;
 use super::static_pods::StaticPods;
@@ -24,12 +25,23 @@ pub(super) struct Parts {
     pub(super) plugins: Registry,
     pub(super) reporter: Reporter,
     pub(super) reception: Reception,
+    pub(super) shutdown: NodeShutdown,
 }
 
 impl Parts {
     /// Starts each; one that ends gives its name. The node's part ends with `shutdown`.
     pub(super) fn spawn(self, shutdown: Shutdown) -> JoinSet<&'static str> {
-        let Self { relist, node, upkeep, static_pods, clerk, plugins, reporter, reception } = self;
+        let Self {
+            relist,
+            node,
+            upkeep,
+            static_pods,
+            clerk,
+            plugins,
+            reporter,
+            reception,
+            shutdown: machine,
+        } = self;
         let mut parts = JoinSet::new();
         task::spawn_in(&mut parts, tracing::info_span!("relist"), async move {
             relist.run().await;
@@ -55,6 +67,9 @@ impl Parts {
             tracing::info_span!("devices"),
             async move { match reception.run().await {} },
         );
+        task::spawn_in(&mut parts, tracing::info_span!("node_shutdown"), async move {
+            match machine.run().await {}
+        });
         parts
     }
 }

@@ -261,6 +261,9 @@ impl Pods {
         if has_started || self.seen.pods.contains_key(&key.uid) || devices.has_given(&key.uid) {
             return Ok(());
         }
+        if *self.context.is_shutting_down.borrow() {
+            return Err(Ending::rejected("NodeShutdown", "Pod was rejected as the node is shutting down."));
+        }
         if let Some(ending) = refusal(pod, *self.context.pressures.borrow()) {
             return Err(ending);
         }

@@ -11,6 +11,7 @@ mod image_gc;
 mod images;
 mod lifecycle;
 mod logs;
+mod node_shutdown;
 mod probes;
 mod restarts;
 mod server;
@@ -31,6 +32,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+use super::node_shutdown::testing::FakeLogind;
 use super::runtime::fake::{Behaviour, ExecAnswer, FakeRuntime};
 use super::server::View;
 use super::testing::{Book, FakeMeta};
@@ -49,6 +51,7 @@ struct Node {
     gauges: FakeGauges,
     /// What is mounted.
     mounter: Arc<FakeMounter>,
+    logind: FakeLogind,
     /// Changes edged's configuration.
     configure: fn(&mut KubeletConfig),
     disk: TempDir,
@@ -67,8 +70,8 @@ impl Node {
         let runtime = FakeRuntime::new(clock.clone()).with_image(APP, Behaviour::serves());
         let disk = tempfile::tempdir().unwrap();
         std::fs::create_dir(disk.path().join("cgroup")).unwrap();
-        let (gauges, mounter) = (FakeGauges::default(), Arc::default());
-        Self { runtime, clock, gauges, mounter, configure: |_| {}, disk }
+        let (gauges, mounter, logind) = (FakeGauges::default(), Arc::default(), FakeLogind::default());
+        Self { runtime, clock, gauges, mounter, logind, configure: |_| {}, disk }
     }
 
     fn with_image(self, name: &str, behaviour: Behaviour) -> Self {
@@ -97,6 +100,7 @@ impl Node {
             cgroups: self.disk.path().join("cgroup"),
             gauges: Arc::new(self.gauges.clone()),
             has_apparmor: false,
+            logind: Arc::new(self.logind.clone()),
         };
         let (runtime, clock) = (self.runtime.client(), self.clock.clone());
         let edged = Edged::new(config, inbox, client, runtime, machine, clock, Rng::seeded(7)).unwrap();

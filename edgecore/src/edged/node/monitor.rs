@@ -16,6 +16,7 @@ use super::health::Health;
 use super::machine::{Disk, Machine, Reader, disk};
 use super::status::Facts;
 use super::{NodeFacts, Signals};
+use crate::edged::node_shutdown::NOT_READY;
 use crate::edged::resources::Amount;
 use crate::edged::runtime::{Image, Runtime, RuntimeError, RuntimeStatus, RuntimeVersion};
 
@@ -36,6 +37,14 @@ pub(super) struct Monitor {
     conditions: Vec<NodeCondition>,
     transitions: Vec<&'static str>,
     is_ready: bool,
+}
+
+/// As kubelet writes several problems.
+fn together(first: Option<String>, second: Option<String>) -> Option<String> {
+    match (first, second) {
+        (Some(first), Some(second)) => Some(format!("[{first}, {second}]")),
+        (first, second) => first.or(second),
+    }
 }
 
 impl Monitor {
@@ -87,6 +96,7 @@ impl Monitor {
         tokio::select! {
             Ok(()) = self.signals.pressures.changed() => {}
             Ok(()) = self.signals.devices.changed() => {}
+            Ok(()) = self.signals.is_shutting_down.changed() => {}
             else => std::future::pending().await,
         }
     }
@@ -103,7 +113,8 @@ impl Monitor {
         self.signals.devices.mark_unchanged();
         self.publish(disk, &addresses);
         let answer = self.probe().await;
-        let problem = self.health.observe(answer);
+        let shutdown = self.signals.is_shutting_down.borrow_and_update().then(|| NOT_READY.to_owned());
+        let problem = together(self.health.observe(answer), shutdown);
         self.is_ready = problem.is_none();
         let pressures = *self.signals.pressures.borrow_and_update();
         let conditions = conditions(pressures, problem.as_deref(), &self.conditions, self.clock.now());

@@ -179,6 +179,7 @@ impl Fixture {
             Signals {
                 pressures: watch::channel(Pressures::default()).1,
                 devices: watch::channel(Counts::new()).1,
+                is_shutting_down: watch::channel(false).1,
             },
         );
         assert_eq!(facts.borrow().memory.value(), 2 << 30, "known before anything runs");

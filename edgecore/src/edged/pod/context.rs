@@ -70,6 +70,8 @@ pub struct PodContext {
     pub roster: Roster,
     /// What the node is short of.
     pub pressures: watch::Receiver<Pressures>,
+    /// Whether the machine is being shut down.
+    pub is_shutting_down: watch::Receiver<bool>,
     /// About the node.
     pub node: watch::Receiver<NodeFacts>,
     /// The kernel enforces AppArmor profiles.

@@ -11,6 +11,7 @@ use chassis::link::{Dialect, Peer};
 use chassis::rng::Rng;
 use edgecore::app::{App, Environment};
 use edgecore::edged::Machine;
+use edgecore::edged::node_shutdown::testing::FakeLogind;
 use edgecore::edged::runtime::fake::{Behaviour, FakeRuntime};
 use edgecore::edged::upkeep::gauges::testing::FakeGauges;
 use edgecore::edged::volumes::mounter::testing::FakeMounter;
@@ -60,6 +61,7 @@ impl Edge {
             runtime,
             // The mount table lives as long as the machine, not as long as EdgeCore.
             machine: Machine {
+                logind: Arc::new(FakeLogind::default()),
                 mounter: Arc::new(FakeMounter::default()),
                 cgroups,
                 gauges: Arc::new(FakeGauges::default()),
