@@ -179,39 +179,66 @@ async fn serve(listener: UnixListener, known: watch::Sender<Known>) {
 
 async fn act(request: http::Request<Incoming>, known: watch::Sender<Known>) -> http::Response<Body> {
     let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
-    let book = Book { known, method: method.clone() };
-    match method.as_str() {
+    note_call(request, Book { known, method }).await
+}
+
+async fn note_call(request: http::Request<Incoming>, book: Book) -> http::Response<Body> {
+    match book.method.as_str() {
         "RegisterDevice" => {
             let done = |call: dmi::RegisterDeviceRequest| book.put_device(call.device);
-            answer(request, |call| ready(done(call), dmi::RegisterDeviceResponse::default())).await
+            answer(request, |call| {
+                done(call);
+                ready(dmi::RegisterDeviceResponse::default())
+            })
+            .await
         }
         "UpdateDevice" => {
             let done = |call: dmi::UpdateDeviceRequest| book.put_device(call.device);
-            answer(request, |call| ready(done(call), dmi::UpdateDeviceResponse {})).await
+            answer(request, |call| {
+                done(call);
+                ready(dmi::UpdateDeviceResponse {})
+            })
+            .await
         }
         "CreateDeviceModel" => {
             let done = |call: dmi::CreateDeviceModelRequest| book.put_model(call.model);
-            answer(request, |call| ready(done(call), dmi::CreateDeviceModelResponse::default())).await
+            answer(request, |call| {
+                done(call);
+                ready(dmi::CreateDeviceModelResponse::default())
+            })
+            .await
         }
         "UpdateDeviceModel" => {
             let done = |call: dmi::UpdateDeviceModelRequest| book.put_model(call.model);
-            answer(request, |call| ready(done(call), dmi::UpdateDeviceModelResponse {})).await
+            answer(request, |call| {
+                done(call);
+                ready(dmi::UpdateDeviceModelResponse {})
+            })
+            .await
         }
         "RemoveDevice" => {
             let done = |call: dmi::RemoveDeviceRequest| {
                 let id = id(&call.device_namespace, &call.device_name);
                 book.note(&id, |known| drop(known.devices.remove(&id)));
             };
-            answer(request, |call| ready(done(call), dmi::RemoveDeviceResponse {})).await
+            answer(request, |call| {
+                done(call);
+                ready(dmi::RemoveDeviceResponse {})
+            })
+            .await
         }
         "RemoveDeviceModel" => {
             let done = |call: dmi::RemoveDeviceModelRequest| {
                 let id = id(&call.model_namespace, &call.model_name);
                 book.note(&id, |known| drop(known.models.remove(&id)));
             };
-            answer(request, |call| ready(done(call), dmi::RemoveDeviceModelResponse {})).await
+            answer(request, |call| {
+                done(call);
+                ready(dmi::RemoveDeviceModelResponse {})
+            })
+            .await
         }
-        _ => Status::unimplemented(method).into_http(),
+        _ => Status::unimplemented(&book.method).into_http(),
     }
 }
 
@@ -242,6 +269,6 @@ impl Book {
     }
 }
 
-fn ready<A>((): (), answer: A) -> std::future::Ready<Result<A, crate::flow::DriverError>> {
+fn ready<A>(answer: A) -> std::future::Ready<Result<A, crate::flow::DriverError>> {
     std::future::ready(Ok(answer))
 }

@@ -73,6 +73,10 @@ impl Book {
         }
     }
 
+    fn claim(&self, namespace: &str, name: &str) -> Option<Box<PersistentVolumeClaim>> {
+        self.claims.get(&format!("{namespace}/{name}")).cloned().map(Box::new)
+    }
+
     fn kept_devices(&self) -> Vec<(String, Vec<u8>)> {
         self.devices.clone().into_iter().collect()
     }
@@ -244,19 +248,16 @@ async fn serve(mut inbox: MetaInbox, book: watch::Sender<Book>) {
                 drop(reply.send(found.ok_or_else(|| not_found("secret", namespace, name))));
             }
             MetaRequest::Claim { namespace, name, reply } => {
-                let claim = book.borrow().claims.get(&format!("{namespace}/{name}")).cloned();
-                let found = claim.ok_or_else(|| not_found("persistentvolumeclaim", namespace, name));
-                drop(reply.send(found.map(Box::new)));
+                let found = book.borrow().claim(&namespace, &name);
+                drop(reply.send(found.ok_or_else(|| not_found("persistentvolumeclaim", namespace, name))));
             }
             MetaRequest::RuntimeClass { name, reply } => {
-                let class = book.borrow().runtime_classes.get(&name).cloned();
-                let found = class.ok_or_else(|| not_found("runtimeclass", String::new(), name));
-                drop(reply.send(found.map(Box::new)));
+                let found = book.borrow().runtime_classes.get(&name).cloned().map(Box::new);
+                drop(reply.send(found.ok_or_else(|| not_found("runtimeclass", String::new(), name))));
             }
             MetaRequest::Volume { name, reply } => {
-                let volume = book.borrow().volumes.get(&name).cloned();
-                let found = volume.ok_or_else(|| not_found("persistentvolume", String::new(), name));
-                drop(reply.send(found.map(Box::new)));
+                let found = book.borrow().volumes.get(&name).cloned().map(Box::new);
+                drop(reply.send(found.ok_or_else(|| not_found("persistentvolume", String::new(), name))));
             }
             MetaRequest::Storage(question) => answer_storage(question, &book),
             MetaRequest::Token { mut request, reply, .. } => {

@@ -17,6 +17,7 @@ mod over;
 mod plan;
 mod restart;
 mod running;
+mod shown;
 mod step;
 mod stopping;
 
@@ -93,6 +94,8 @@ pub struct PodState {
     /// Something of a pod that goes was removed: what is left no longer tells how the pod ended.
     dismantled: bool,
     cleaned: bool,
+    /// The clean-up that was begun last takes the logs, too.
+    cleans_all: bool,
 }
 
 // === impl PodState ===
@@ -115,6 +118,7 @@ impl PodState {
             stopped: BTreeSet::new(),
             dismantled: false,
             cleaned: false,
+            cleans_all: false,
         };
         state.set_pod(pod, now);
         state
@@ -168,6 +172,9 @@ impl PodState {
 
     /// A step is about to be performed.
     pub fn begin(&mut self, step: &Step, now: Instant) {
+        if *step == Step::CleanUp {
+            self.cleans_all = self.is_stopping();
+        }
         let Step::Start { container: name, attempt, .. } = step else { return };
         let pod = self.pod.clone();
         if let Some(container) = pod.spec.as_ref().and_then(|spec| cared_for(spec, name)) {
@@ -302,21 +309,6 @@ impl PodState {
         }
     }
 
-    /// What the status of container `name` shows while it waits.
-    pub fn waiting(&self, name: &str, observed: &Observed, now: Instant) -> Option<Waiting> {
-        if self.is_stopping() || self.finished {
-            return None;
-        }
-        let memory = self.containers.get(name)?;
-        let newest = observed.newest(name);
-        let restarts = newest.is_none_or(|newest| plan::will_restart(&self.pod, name, newest, &self.health));
-        let waiting = restarts.then(|| memory.waiting(newest, &self.pod, name, now)).flatten();
-        // Between its end and its next start it counts as neither done nor failed.
-        let given_up = |newest: &&ObservedContainer| newest.is_exited() && self.health.was_given_up(newest);
-        let restarting = newest.filter(given_up).filter(|_| restarts);
-        waiting.or_else(|| restarting.map(|_| Waiting::new(WaitingReason::ContainerCreating, "")))
-    }
-
     fn prepared(&mut self, result: Result<Success, Failure>, now: Instant) {
         let preparation = &mut self.preparation;
         match result {
@@ -357,7 +349,8 @@ impl PodState {
                 }
             }
             Step::CleanUp => {
-                self.cleaned = true;
+                // What was begun for a pod that has only finished keeps the logs; it may have been deleted meanwhile.
+                self.cleaned = self.cleans_all || !self.is_stopping();
                 self.preparation.ready = false;
             }
             Step::Prepare | Step::RunSandbox { .. } | Step::Stop { .. } => {}

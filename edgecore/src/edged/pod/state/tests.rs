@@ -348,3 +348,17 @@ fn a_step_is_broken_off_when_it_makes_no_sense_any_more() {
     let run = Step::RunSandbox { attempt: 0 };
     assert!(!simulation.state.is_overtaken(&run, &begun_with), "a sandbox half made is not left behind");
 }
+
+/// A pod that has succeeded gives back what it had and keeps its logs; when it is deleted at that moment, they go, too.
+#[test]
+fn what_is_cleaned_up_for_a_pod_that_is_deleted_meanwhile_is_cleaned_up_once_more() {
+    let mut simulation = Simulation::new(spec("Never"));
+    let (now, nothing) = (simulation.now, Observed::default());
+    simulation.state.begin(&Step::CleanUp, now);
+    simulation.state.stop_within(Duration::from_secs(30), now);
+    simulation.state.done(&Step::CleanUp, Ok(Success::Done), &nothing, now);
+    assert_eq!(simulation.state.next(&nothing, now), Next::Do(Step::CleanUp));
+    simulation.state.begin(&Step::CleanUp, now);
+    simulation.state.done(&Step::CleanUp, Ok(Success::Done), &nothing, now);
+    assert_eq!(simulation.state.next(&nothing, now), Next::Ended);
+}
