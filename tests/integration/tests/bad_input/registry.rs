@@ -50,7 +50,9 @@ impl Registry {
                     entry["platform"] = json!({"architecture": architecture, "os": "linux"});
                     let kind = "application/vnd.oci.image.index.v1+json";
                     let index = json!({"schemaVersion": 2, "mediaType": kind, "manifests": [entry]});
-                    (kind.to_owned(), Bytes::from(index.to_string()))
+                    let shown = (kind.to_owned(), Bytes::from(index.to_string()));
+                    content.insert(digest(dir.path(), &shown.1), shown.clone());
+                    shown
                 }
                 None => content[entry["digest"].as_str().unwrap()].clone(),
             };
@@ -66,6 +68,14 @@ impl Registry {
     pub(crate) fn image(&self, tag: &str) -> String {
         format!("127.0.0.1:{}/app:{tag}", self.port)
     }
+}
+
+fn digest(dir: &Path, bytes: &[u8]) -> String {
+    let file = dir.join("index");
+    std::fs::write(&file, bytes).unwrap();
+    let output = Command::new("sha256sum").arg(&file).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    format!("sha256:{}", text.split(' ').next().unwrap())
 }
 
 async fn serve(listener: TcpListener, content: Content) {
