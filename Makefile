@@ -64,9 +64,9 @@ restarts: deps app ## EdgeCore and containerd are killed a hundred times among t
 	$(CARGO) build --workspace --locked --bins
 	POINTS=$(POINTS) START=$(START) $(CARGO) test --locked -p integration --test restarts -- --ignored --nocapture --test-threads=1
 
-crowd: deps app ## five hundred pods at once on one node: how long it takes, EdgeCore's memory and open files
+crowd: deps app ## five hundred pods (PODS=100: fewer) at once on one node: how long it takes, EdgeCore's memory and open files
 	$(CARGO) build --workspace --locked --bins
-	$(CARGO) test --locked -p integration --test bad_input -- --ignored --nocapture five_hundred
+	PODS=$(PODS) $(CARGO) test --locked -p integration --test bad_input -- --ignored --nocapture five_hundred
 
 fuzz: ## every fuzz target for a minute (needs cargo-fuzz)
 	@for folder in proto certs; do for target in $$(cd $$folder && $(CARGO) fuzz list); do \
