@@ -105,6 +105,7 @@ async fn five_hundred_pods_at_once() {
     };
     let mut node = Node::start_as(plan).await;
     let count = std::env::var("PODS").ok().and_then(|count| count.parse().ok()).unwrap_or(500);
+    node.until_ready("True", "").await;
     let before = figures(&mut node);
     let begun = Instant::now();
     gather(&node, count).await;
