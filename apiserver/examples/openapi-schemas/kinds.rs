@@ -14,7 +14,7 @@ use k8s_openapi::api::{
     node::v1::RuntimeClass,
     policy::v1::Eviction,
     scheduling::v1::PriorityClass,
-    storage::v1::StorageClass,
+    storage::v1::{CSIDriver, CSINode, StorageClass, VolumeAttachment},
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, Status};
@@ -59,7 +59,10 @@ kinds! {
     "io.k8s.api.node.v1.RuntimeClass" "node.k8s.io" "v1" "RuntimeClass": RuntimeClass,
     "io.k8s.api.policy.v1.Eviction" "policy" "v1" "Eviction": Eviction,
     "io.k8s.api.scheduling.v1.PriorityClass" "scheduling.k8s.io" "v1" "PriorityClass": PriorityClass,
+    "io.k8s.api.storage.v1.CSIDriver" "storage.k8s.io" "v1" "CSIDriver": CSIDriver,
+    "io.k8s.api.storage.v1.CSINode" "storage.k8s.io" "v1" "CSINode": CSINode,
     "io.k8s.api.storage.v1.StorageClass" "storage.k8s.io" "v1" "StorageClass": StorageClass,
+    "io.k8s.api.storage.v1.VolumeAttachment" "storage.k8s.io" "v1" "VolumeAttachment": VolumeAttachment,
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition" "apiextensions.k8s.io" "v1" "CustomResourceDefinition": CustomResourceDefinition,
     "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions" "" "v1" "DeleteOptions": DeleteOptions,
     "io.k8s.apimachinery.pkg.apis.meta.v1.Status" "" "v1" "Status": Status,

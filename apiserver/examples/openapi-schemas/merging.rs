@@ -29,6 +29,7 @@ enum Rule {
 }
 
 const CORE: &str = "io.k8s.api.core.v1.";
+const STORAGE: &str = "io.k8s.api.storage.v1.";
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 
 #[rustfmt::skip]
@@ -37,6 +38,8 @@ const TABLE: &[(&str, &str, &str, Rule)] = &[
     (META, "ObjectMeta", "finalizers", SetPatch),
     (META, "ObjectMeta", "ownerReferences", Keyed(&["uid"])),
     (META, "OwnerReference", "", Atomic),
+
+    (STORAGE, "CSINodeSpec", "drivers", Keyed(&["name"])),
 
     (CORE, "PodSpec", "containers", Keyed(&["name"])),
     (CORE, "PodSpec", "ephemeralContainers", Keyed(&["name"])),
