@@ -295,3 +295,18 @@ async fn what_cannot_be_measured_costs_nobody_anything() {
     assert_eq!(node.runtime.running(), ["web/app#0"]);
     assert_eq!(node_condition(&edge, "MemoryPressure", "False").await, "KubeletHasSufficientMemory");
 }
+
+/// A small board is full within seconds: nobody waits for the next round when the kernel says so.
+#[tokio::test(start_paused = true)]
+async fn a_stall_is_answered_at_once() {
+    let node = Node::new();
+    let edge = with(&node, &[sized("over", "10Mi", 0)]).await;
+    pass(Duration::from_secs(60)).await;
+    // Somewhere between two rounds.
+    let begin = Instant::now();
+    node.gauges.pod_uses("uid-over", 500 * MIB, 1);
+    node.gauges.stall();
+    edge.meta.until_event("EvictionThresholdMet").await;
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    edge.meta.until_status("over", "failed", failed).await;
+}

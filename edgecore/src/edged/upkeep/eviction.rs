@@ -10,7 +10,8 @@
 //! | [`admission`] | who is not taken on: pure |
 //! | `measure` | what pods use |
 //!
-//! A round every ten seconds, as kubelet's: a measurement, and not polling for an event. Before a pod goes, what nobody
+//! A round every ten seconds, as kubelet's: a measurement, and not polling for an event. Where the kernel says that programs wait for
+//! memory ([`Gauges::memory_stalls`]) a round is made at once: a small board is full within seconds. Before a pod goes, what nobody
 //! needs does (ended containers, unused images); then one pod goes, and its end is waited for before the next is
 //! thought of.
 
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::channel::{Receiver, Sender};
+use futures::StreamExt as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -145,6 +147,7 @@ impl Evictor {
 
     /// Looks again and again.
     pub async fn run(mut self) -> Infallible {
+        let mut stalls = self.tools.gauges.memory_stalls();
         loop {
             match self.round().await {
                 Some(uid) => {
@@ -153,7 +156,10 @@ impl Evictor {
                         tracing::warn!(uid, "an evicted pod is not over yet");
                     }
                 }
-                None => tokio::time::sleep(EVERY).await,
+                None => tokio::select! {
+                    () = tokio::time::sleep(EVERY) => {}
+                    Some(()) = stalls.next() => tracing::debug!("programs wait for memory"),
+                },
             }
         }
     }

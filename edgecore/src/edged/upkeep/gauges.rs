@@ -4,12 +4,15 @@
 //! may block (a network file system that hangs, a directory with a million files), so it is called where it may.
 
 pub mod linux;
+mod stalls;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod tree;
 
 use std::fmt;
 use std::path::Path;
+
+use futures::stream::BoxStream;
 
 pub use tree::tree;
 
@@ -48,6 +51,8 @@ pub trait Gauges: fmt::Debug + Send + Sync + 'static {
     fn file_system(&self, path: &Path) -> Option<FileSystem>;
     /// Memory of the machine: available is what is not in use and what can be taken back without harm.
     fn memory(&self) -> Option<Level>;
+    /// An item whenever programs wait for memory, at most once a second; none where the kernel does not say.
+    fn memory_stalls(&self) -> BoxStream<'static, ()>;
     /// Processes and threads of the machine.
     fn processes(&self) -> Option<Level>;
     /// Memory of a cgroup (its path below the mount point), less what can be taken back without harm.

@@ -3,8 +3,10 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use futures::stream::BoxStream;
 use nix::sys::statvfs::statvfs;
 
+use super::stalls::stalls;
 use super::{FileSystem, Gauges, Level};
 
 /// A machine: this one, or a directory that stands for it in tests.
@@ -88,6 +90,10 @@ impl Gauges for LinuxGauges {
     }
 
     /// The second number of the fourth field of `/proc/loadavg`: processes and threads that exist (proc(5)).
+    fn memory_stalls(&self) -> BoxStream<'static, ()> {
+        stalls(&self.proc.join("pressure/memory"))
+    }
+
     fn processes(&self) -> Option<Level> {
         let most = number(&self.proc.join("sys/kernel/pid_max"))?;
         let threads = number(&self.proc.join("sys/kernel/threads-max")).unwrap_or(most);

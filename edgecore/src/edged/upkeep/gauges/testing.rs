@@ -4,6 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use tokio::sync::watch;
+use tokio_stream::wrappers::WatchStream;
+
 use super::{FileSystem, Gauges, Level};
 use crate::edged::runtime::fake::FakeRuntime;
 
@@ -11,6 +16,8 @@ use crate::edged::runtime::fake::FakeRuntime;
 #[derive(Debug, Clone, Default)]
 pub struct FakeGauges {
     dials: Arc<Mutex<Dials>>,
+    /// Counts stalls.
+    stalls: Arc<watch::Sender<u64>>,
 }
 
 /// What is shown.
@@ -63,6 +70,11 @@ fn take(level: Level, used: u64) -> Level {
 // === impl FakeGauges ===
 
 impl FakeGauges {
+    /// Programs wait for memory.
+    pub fn stall(&self) {
+        self.stalls.send_modify(|count| *count += 1);
+    }
+
     /// Turns the dials.
     pub fn set(&self, change: impl FnOnce(&mut Dials)) {
         change(&mut self.dials());
@@ -121,6 +133,10 @@ impl Gauges for FakeGauges {
     fn memory(&self) -> Option<Level> {
         let dials = self.dials();
         dials.memory.map(|memory| take(memory, dials.running().map(|(memory, _)| memory).sum()))
+    }
+
+    fn memory_stalls(&self) -> BoxStream<'static, ()> {
+        WatchStream::from_changes(self.stalls.subscribe()).map(drop).boxed()
     }
 
     fn processes(&self) -> Option<Level> {
