@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chassis::task::AbortOnDrop;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use self::book::Book;
@@ -132,6 +132,8 @@ struct Shared {
     counts: watch::Sender<Counts>,
     /// Whether what was given before has been read.
     restored: watch::Sender<bool>,
+    /// Said when a plugin is gone: from then on its time runs.
+    gone: Notify,
     /// The tasks that follow plugins, by resource, and how many plugins there have been.
     follows: Mutex<(BTreeMap<String, AbortOnDrop<()>>, u64)>,
 }
@@ -147,6 +149,7 @@ impl Devices {
             book: Mutex::default(),
             counts: watch::channel(Counts::new()).0,
             restored: watch::channel(false).0,
+            gone: Notify::new(),
             follows: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -219,15 +222,12 @@ impl Devices {
 
     /// Waits for ever, and forgets devices when their plugins' time is over.
     async fn forget_the_lost(&self) -> std::convert::Infallible {
-        let mut counts = self.counts();
         loop {
             let next = self.shared.book().expire(Instant::now());
             self.shared.publish();
-            counts.borrow_and_update();
             tokio::select! {
                 () = chassis::task::until(next) => {}
-                // The sender is here, so there is no other end to it.
-                changed = counts.changed() => changed.unwrap_or_default(),
+                () = self.shared.gone.notified() => {}
             }
         }
     }

@@ -35,7 +35,7 @@ use tokio::time::Instant;
 use super::node_shutdown::testing::FakeLogind;
 use super::runtime::fake::{Behaviour, ExecAnswer, FakeRuntime};
 use super::server::View;
-use super::testing::{Book, FakeMeta};
+use super::testing::FakeMeta;
 use super::upkeep::gauges::testing::FakeGauges;
 use super::volumes::mounter::testing::FakeMounter;
 use super::{Config, Edged, Machine};
@@ -85,7 +85,7 @@ impl Node {
     }
 
     /// As [`Node::start`], with what else the store holds.
-    async fn start_knowing(&self, stored: &[Pod], known: impl FnOnce(&mut Book)) -> Edge {
+    async fn start_knowing(&self, stored: &[Pod], known: impl FnOnce(&mut super::testing::Book)) -> Edge {
         let at = |name: &str| self.disk.path().join(name).to_str().unwrap().to_owned();
         let mut file = File { root_directory: at("kubelet"), ..File::default() };
         file.tailored_kubelet_config.pod_logs_dir = at("logs");

@@ -24,7 +24,7 @@ use chassis::shutdown::Shutdown;
 use chassis::task::{self, AbortOnDrop};
 use edgecore::edged::runtime::cri::CriRuntime;
 use edgecore::edged::server::View;
-use edgecore::edged::testing::{Book, FakeMeta, container, waiting_reason};
+use edgecore::edged::testing::{FakeMeta, container, waiting_reason};
 use edgecore::edged::{Config, Edged, Machine};
 use edgecore::flow::{PodChange, PodKey};
 use k8s_openapi::api::core::v1::{NodeStatus, Pod};
@@ -54,7 +54,11 @@ impl Edge {
     }
 
     /// With what else its store holds.
-    async fn start_knowing(containerd: &Containerd, restored: &[Pod], known: impl FnOnce(&mut Book)) -> Self {
+    async fn start_knowing(
+        containerd: &Containerd,
+        restored: &[Pod],
+        known: impl FnOnce(&mut edgecore::edged::testing::Book),
+    ) -> Self {
         Self::start_as(containerd, restored, |_| {}, known).await
     }
 
@@ -62,7 +66,7 @@ impl Edge {
         containerd: &Containerd,
         restored: &[Pod],
         configure: impl FnOnce(&mut KubeletConfig),
-        known: impl FnOnce(&mut Book),
+        known: impl FnOnce(&mut edgecore::edged::testing::Book),
     ) -> Self {
         let root_directory = text(containerd.path("kubelet"));
         let mut file = File { root_directory, ..File::default() };

@@ -76,7 +76,7 @@ async fn requests_and_connections_reach_a_pod_at_its_address() {
     });
     edge.meta.apply(&sharing(&containerd, "web", &["http", "8080", "/shared/well"], probes)).await;
     let failed = "Readiness probe failed: HTTP probe failed with statuscode: 503";
-    let told = |book: &Book| {
+    let told = |book: &edgecore::edged::testing::Book| {
         book.events.iter().any(|(reason, message)| reason == "Unhealthy" && message == failed).then_some(())
     };
     edge.meta.until("an unhealthy answer", told).await;

@@ -74,7 +74,7 @@ impl Book {
         self.resources.keys().cloned().collect()
     }
 
-    /// A plugin is there, in place of the one before it, whose devices count as broken until it has said what it has.
+    /// A plugin is there, in place of the one before it, whose devices are as they were until it has said what it has.
     pub(super) fn register(&mut self, name: &str, contact: Contact) -> Result<(), DeviceError> {
         if !self.knows(name) && self.resources.len() >= MAX_RESOURCES {
             return Err(DeviceError::TooManyResources);
@@ -83,7 +83,6 @@ impl Book {
         resource.options = Some(contact.options);
         resource.plugin = Some(contact);
         resource.gone_since = None;
-        resource.devices.values_mut().for_each(|healthy| *healthy = false);
         Ok(())
     }
 

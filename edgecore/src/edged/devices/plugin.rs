@@ -107,6 +107,7 @@ impl PluginHandler for Devices {
         let was_there = self.shared.book().stop(&plugin.name, number, Instant::now());
         self.follows().0.remove(&plugin.name);
         self.shared.publish();
+        self.shared.gone.notify_one();
         was_there
     }
 }
@@ -121,6 +122,7 @@ async fn follow(shared: Weak<Shared>, resource: String, socket: PathBuf, number:
             Err(error) => tracing::warn!(%error, "the device plugin is gone"),
         }
         shared.publish();
+        shared.gone.notify_one();
     }
 }
 

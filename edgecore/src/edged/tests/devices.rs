@@ -4,7 +4,7 @@ use super::*;
 use crate::edged::devices::api::{CdiDevice, ContainerAllocateResponse, DeviceSpec, Mount as DeviceMount};
 use crate::edged::devices::testing::FakePlugin;
 use crate::edged::plugins::testing::{FakePlugin as Introduction, Server};
-use crate::edged::testing::waiting_reason;
+use crate::edged::testing::{Book, waiting_reason};
 
 const GPU: &str = "vendor.example/gpu";
 /// As kubelet says it.
@@ -234,6 +234,19 @@ async fn a_plugin_may_be_found_in_the_registry() {
     assert_eq!(plugin.allocated(), [["a"]]);
     server.stop();
     until_told(&edge, "1", "0").await;
+}
+
+/// All of its devices were broken already, so nothing changes when it goes; its time runs all the same.
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_goes_with_broken_devices_is_forgotten_too() {
+    let node = Node::new();
+    let (edge, plugin) = with_plugin(&node, &["a"]).await;
+    plugin.list(&[("a", false)]);
+    until_told(&edge, "1", "0").await;
+    pass(Duration::from_secs(60)).await;
+    drop(plugin);
+    pass(GRACE + Duration::from_secs(1)).await;
+    until_told(&edge, "0", "0").await;
 }
 
 #[tokio::test(start_paused = true)]

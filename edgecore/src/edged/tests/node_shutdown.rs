@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::PodStatus;
 use proto::config::GoDuration;
 
 use super::*;
+use crate::edged::testing::Book;
 
 const DELAY: Duration = Duration::from_secs(600);
 

@@ -63,7 +63,7 @@ async fn a_plugin_that_is_gone_has_five_minutes() {
 async fn a_plugin_that_has_come_back_is_not_taken_for_gone() {
     let mut book = book(&[("a", true)]);
     book.register(GPU, contact(2)).unwrap();
-    assert_eq!(count(&book), (1, 0), "it has not said yet what it has");
+    assert_eq!(count(&book), (1, 1), "nothing is known against them");
     assert!(!book.stop(GPU, 1, Instant::now()), "that was the one before");
     assert!(!book.list(GPU, 1, Vec::new()));
     assert!(book.list(GPU, 2, devices(&[("a", true)])));
