@@ -51,7 +51,7 @@ pub trait Gauges: fmt::Debug + Send + Sync + 'static {
     fn file_system(&self, path: &Path) -> Option<FileSystem>;
     /// Memory of the machine: available is what is not in use and what can be taken back without harm.
     fn memory(&self) -> Option<Level>;
-    /// An item whenever programs wait for memory, at most once a second; none where the kernel does not say.
+    /// An item whenever programs wait for memory, at most every two seconds; none where the kernel does not say.
     fn memory_stalls(&self) -> BoxStream<'static, ()>;
     /// Processes and threads of the machine.
     fn processes(&self) -> Option<Level>;

@@ -10,9 +10,9 @@ use nix::fcntl::OFlag;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Some program has waited 100 ms of a second, both in microseconds: a machine that swaps or reads its programs again and again, and
-/// not one that is merely busy. The kernel says so once a second at most.
-const THRESHOLD: &[u8] = b"some 100000 1000000\0";
+/// Some program has waited 100 ms of two seconds, both in microseconds: a machine that swaps or reads its programs again and again, and
+/// not one that is merely busy. The kernel says so every two seconds at most; shorter windows it grants only with CAP_SYS_RESOURCE.
+const THRESHOLD: &[u8] = b"some 100000 2000000\0";
 
 /// An item at each stall; none where the kernel has no such file (before 5.2, or `psi=0`), or does not let us.
 pub(super) fn stalls(path: &Path) -> BoxStream<'static, ()> {
