@@ -10,6 +10,7 @@ need() { # program package
 need protoc protobuf-compiler
 need containerd containerd
 need runc runc
+need dbus-daemon dbus-daemon
 need crun crun
 need ip iproute2
 need iptables iptables

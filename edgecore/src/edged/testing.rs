@@ -15,7 +15,7 @@ use k8s_openapi::api::storage::v1::{CSIDriver, VolumeAttachment};
 use tokio::sync::watch;
 
 use crate::flow::{
-    DriverReport, MetaClient, MetaError, MetaInbox, MetaRequest, PodChange, PodFeed, PodInbox, PodKey,
+    DriverReport, MetaClient, MetaError, MetaInbox, MetaRequest, PodChange, PodFeed, PodInbox, PodKey, Reply,
     StorageRequest,
 };
 
@@ -217,6 +217,11 @@ fn describe(book: &Book) -> String {
     format!("there is: {statuses}\ngone: {:?}\nevents: {:#?}", book.gone, book.events)
 }
 
+fn keep(book: &watch::Sender<Book>, owner: String, value: Option<Vec<u8>>, reply: Reply<()>) {
+    book.send_modify(|book| book.keep_devices(owner, value));
+    drop(reply.send(Ok(())));
+}
+
 async fn serve(mut inbox: MetaInbox, book: watch::Sender<Book>) {
     while let Some(request) = inbox.recv().await {
         let not_found = |kind, namespace: String, name: String| MetaError::NotFound { kind, namespace, name };
@@ -268,10 +273,7 @@ async fn serve(mut inbox: MetaInbox, book: watch::Sender<Book>) {
             // edged says nothing of devices.
             MetaRequest::DeviceReport { .. } | MetaRequest::Driver(_) => {}
             MetaRequest::Devices(reply) => drop(reply.send(Ok(book.borrow().kept_devices()))),
-            MetaRequest::KeepDevices { owner, value, reply } => {
-                book.send_modify(|book| book.keep_devices(owner, value));
-                drop(reply.send(Ok(())));
-            }
+            MetaRequest::KeepDevices { owner, value, reply } => keep(&book, owner, value, reply),
             MetaRequest::Event(event) => book.send_modify(|book| {
                 book.events.push((event.reason.unwrap_or_default(), event.message.unwrap_or_default()));
             }),
