@@ -65,6 +65,9 @@ pub type HubFeed = Receiver<FromCloud>;
 /// not be lost is in the store until it is answered.
 pub type HubInbox = Receiver<ToCloud>;
 
+/// `status.reason` of a pod that was ended because the machine was shut down: kubelet's word.
+pub const TERMINATED: &str = "Terminated";
+
 /// Which pod: the name can be used again, the uid never is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PodKey {

@@ -38,9 +38,10 @@ pub use self::metrics::Metrics;
 use self::outbox::Outbox;
 use self::requests::Requests;
 use crate::flow::{
-    DeviceChange, DeviceFeed, HubFeed, MetaInbox, PodChange, PodFeed, PodKey, StoredDevices, ToCloud,
+    DeviceChange, DeviceFeed, HubFeed, MetaInbox, PodChange, PodFeed, PodKey, StoredDevices, TERMINATED,
+    ToCloud,
 };
-use crate::store::{Object, Removal, State, Store};
+use crate::store::{Change, Object, Removal, State, Store};
 
 /// How MetaManager behaves; from the config file.
 #[derive(Debug, Clone)]
@@ -103,11 +104,19 @@ impl MetaManager {
     /// Tells edged what the store holds: the pods as the cloud last had them, with the statuses that were reported last,
     /// which the cloud may not know yet, and which pods the cloud has removed that may not have gone yet. A row that
     /// cannot be read is left out: it must not keep the others down.
+    ///
+    /// A pod that was ended because the machine was shut down runs again when nobody has heard of its end: offline there is nobody
+    /// who would put another one in its place, and nobody who could be confused.
     async fn restore(store: &Store, feed: &PodFeed) -> anyhow::Result<()> {
         let stored = store.objects("pod").await.context("read the stored pods")?;
         let states = store.reported().await.context("read the statuses that were reported")?;
+        let unsent = store.states().await.context("read the statuses that were not sent")?;
+        let unheard: Vec<&State> = unsent.iter().filter(|state| has_ended_with_the_machine(state)).collect();
+        let forget = |state: &&State| Change::ClearState { key: state.key.clone(), version: state.version };
+        store.apply(unheard.iter().map(forget).collect()).await.context("forget the machine's shutdown")?;
+        let is_news = |state: &&State| unheard.iter().all(|other| other.key != state.key);
         let reported: HashMap<&str, &State> =
-            states.iter().map(|state| (state.uid.as_str(), state)).collect();
+            states.iter().filter(is_news).map(|state| (state.uid.as_str(), state)).collect();
         let pods = stored.iter().filter_map(|object| {
             let mut pod = read_pod(object)?;
             if let Some(status) = reported.get(object.uid.as_str()).and_then(|state| read_status(state)) {
@@ -158,6 +167,10 @@ fn read_pod(object: &Object) -> Option<Pod> {
     serde_json::from_slice(&object.value)
         .inspect_err(|error| tracing::error!(key = object.key, %error, "a stored pod cannot be read"))
         .ok()
+}
+
+fn has_ended_with_the_machine(state: &State) -> bool {
+    read_status(state).is_some_and(|status| status.reason.as_deref() == Some(TERMINATED))
 }
 
 fn read_status(state: &State) -> Option<PodStatus> {

@@ -29,6 +29,7 @@ use self::logind::{Inhibitor, Logind};
 use super::pod::state::Ending;
 use super::roster::{Listed, Roster};
 use super::upkeep::eviction::EvictionOrder;
+use crate::flow::TERMINATED;
 
 /// Priority from which pods are critical: that of the class `system-cluster-critical`.
 const CRITICAL: i32 = 2_000_000_000;
@@ -37,7 +38,6 @@ const ORDERS: usize = 16;
 /// logind may be away for a moment, or not be there at all: then this costs a connection a minute.
 const AGAIN: BackoffPolicy =
     BackoffPolicy { initial: Duration::from_secs(1), max: Duration::from_secs(60), factor: 2.0, jitter: 0.2 };
-const REASON: &str = "Terminated";
 const MESSAGE: &str = "Pod was terminated in response to imminent node shutdown.";
 /// Why the node is not ready.
 pub const NOT_READY: &str = "node is shutting down";
@@ -137,7 +137,7 @@ fn ending(pod: &Pod, period: Duration) -> Ending {
     let own = pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
     let own = own.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
     Ending {
-        reason: REASON.to_owned(),
+        reason: TERMINATED.to_owned(),
         message: MESSAGE.to_owned(),
         grace: Some(own.map_or(period, |own| own.min(period))),
         is_disruption: true,

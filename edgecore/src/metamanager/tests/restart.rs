@@ -74,3 +74,25 @@ async fn what_pods_have_of_devices_is_in_the_store() {
     assert_eq!(rig.store.devices().await.unwrap(), kept);
     assert_eq!(rig.edged.devices().await.unwrap(), kept);
 }
+
+/// Of a node that is offline nobody replaces the pods; and a pod that the cloud knows to have failed must not come back.
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_ended_with_the_machine_runs_again_unless_somebody_has_heard_of_it() {
+    for is_accepted in [false, true] {
+        let mut rig = Rig::start(vec![stored_pod()]).await;
+        rig.restored().await;
+        let ended = PodStatus { reason: Some("Terminated".to_owned()), ..status("the machine goes") };
+        rig.edged.report_pod_status(web(), ended).await.unwrap();
+        if is_accepted {
+            rig.connect().await;
+            rig.accept_patch("default/podpatch/web").await;
+        }
+        rig.is_quiet(Duration::from_secs(1)).await;
+        let (feed, mut pods) = bounded("again", 4);
+        MetaManager::restore(&rig.store, &PodFeed::new(feed)).await.unwrap();
+        let Some(PodChange::Restore(pods)) = pods.recv().await else { panic!("no pods") };
+        let reason = pods[0].status.as_ref().and_then(|status| status.reason.as_deref());
+        assert_eq!(reason.is_some(), is_accepted);
+        assert!(rig.store.states().await.unwrap().is_empty(), "nor is it told later");
+    }
+}
