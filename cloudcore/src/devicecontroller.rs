@@ -17,7 +17,7 @@ mod report;
 mod status;
 mod watches;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use chassis::clock::Clock;
 use chassis::module::Module;
@@ -170,17 +170,7 @@ impl State {
             Err(failure) => return self.synced.failed(&failure),
         };
         self.synced.note(&fact);
-        let before: BTreeSet<_> = match &fact {
-            Fact::Devices(_) => self.desired.keys().cloned().collect(),
-            _ => BTreeSet::new(),
-        };
-        let is_about_devices = matches!(fact, Fact::Devices(_));
         let steps = watches::apply(fact, &mut self.desired, &mut self.statuses, now);
-        if is_about_devices {
-            for gone in before.iter().filter(|key| self.desired.device(key).is_none()) {
-                self.statuses.forget(gone);
-            }
-        }
         self.distribute(steps);
         self.resync();
     }

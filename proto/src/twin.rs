@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::versions::{Conflict, TwinDoc, merge};
+pub use self::versions::{Conflict, TwinDoc};
 
 /// Which devices a node has got or lost. Content of `membership`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

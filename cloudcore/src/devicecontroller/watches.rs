@@ -87,9 +87,14 @@ pub(super) fn apply<W>(
                     desired.device_applied(&device)
                 }
                 Change::Deleted(device) => {
-                    key(&device.metadata).map(|key| desired.device_deleted(&key)).unwrap_or_default()
+                    let Some(key) = key(&device.metadata) else { return Vec::new() };
+                    statuses.forget(&key);
+                    desired.device_deleted(&key)
                 }
                 Change::Replaced(devices) => {
+                    let kept: BTreeSet<_> =
+                        devices.iter().filter_map(|device| key(&device.metadata)).collect();
+                    desired.keys().filter(|key| !kept.contains(key)).for_each(|key| statuses.forget(key));
                     devices.iter().for_each(|device| expect(device, statuses));
                     desired.devices_replaced(&devices)
                 }

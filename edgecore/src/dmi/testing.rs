@@ -19,6 +19,7 @@ use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
 
 use super::answer;
+use crate::flow::DriverError;
 
 /// What the driver knows.
 #[derive(Debug, Clone, Default)]
@@ -179,66 +180,39 @@ async fn serve(listener: UnixListener, known: watch::Sender<Known>) {
 
 async fn act(request: http::Request<Incoming>, known: watch::Sender<Known>) -> http::Response<Body> {
     let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
-    note_call(request, Book { known, method }).await
-}
-
-async fn note_call(request: http::Request<Incoming>, book: Book) -> http::Response<Body> {
-    match book.method.as_str() {
+    let book = Book { known, method: method.clone() };
+    match method.as_str() {
         "RegisterDevice" => {
-            let done = |call: dmi::RegisterDeviceRequest| book.put_device(call.device);
-            answer(request, |call| {
-                done(call);
-                ready(dmi::RegisterDeviceResponse::default())
-            })
-            .await
+            let act = |call: dmi::RegisterDeviceRequest| book.put_device(call.device);
+            answer(request, |call| taken::<_, dmi::RegisterDeviceResponse>(&act, call)).await
         }
         "UpdateDevice" => {
-            let done = |call: dmi::UpdateDeviceRequest| book.put_device(call.device);
-            answer(request, |call| {
-                done(call);
-                ready(dmi::UpdateDeviceResponse {})
-            })
-            .await
+            let act = |call: dmi::UpdateDeviceRequest| book.put_device(call.device);
+            answer(request, |call| taken::<_, dmi::UpdateDeviceResponse>(&act, call)).await
         }
         "CreateDeviceModel" => {
-            let done = |call: dmi::CreateDeviceModelRequest| book.put_model(call.model);
-            answer(request, |call| {
-                done(call);
-                ready(dmi::CreateDeviceModelResponse::default())
-            })
-            .await
+            let act = |call: dmi::CreateDeviceModelRequest| book.put_model(call.model);
+            answer(request, |call| taken::<_, dmi::CreateDeviceModelResponse>(&act, call)).await
         }
         "UpdateDeviceModel" => {
-            let done = |call: dmi::UpdateDeviceModelRequest| book.put_model(call.model);
-            answer(request, |call| {
-                done(call);
-                ready(dmi::UpdateDeviceModelResponse {})
-            })
-            .await
+            let act = |call: dmi::UpdateDeviceModelRequest| book.put_model(call.model);
+            answer(request, |call| taken::<_, dmi::UpdateDeviceModelResponse>(&act, call)).await
         }
         "RemoveDevice" => {
-            let done = |call: dmi::RemoveDeviceRequest| {
+            let act = |call: dmi::RemoveDeviceRequest| {
                 let id = id(&call.device_namespace, &call.device_name);
                 book.note(&id, |known| drop(known.devices.remove(&id)));
             };
-            answer(request, |call| {
-                done(call);
-                ready(dmi::RemoveDeviceResponse {})
-            })
-            .await
+            answer(request, |call| taken::<_, dmi::RemoveDeviceResponse>(&act, call)).await
         }
         "RemoveDeviceModel" => {
-            let done = |call: dmi::RemoveDeviceModelRequest| {
+            let act = |call: dmi::RemoveDeviceModelRequest| {
                 let id = id(&call.model_namespace, &call.model_name);
                 book.note(&id, |known| drop(known.models.remove(&id)));
             };
-            answer(request, |call| {
-                done(call);
-                ready(dmi::RemoveDeviceModelResponse {})
-            })
-            .await
+            answer(request, |call| taken::<_, dmi::RemoveDeviceModelResponse>(&act, call)).await
         }
-        _ => Status::unimplemented(&book.method).into_http(),
+        _ => Status::unimplemented(method).into_http(),
     }
 }
 
@@ -269,6 +243,8 @@ impl Book {
     }
 }
 
-fn ready<A>(answer: A) -> std::future::Ready<Result<A, crate::flow::DriverError>> {
-    std::future::ready(Ok(answer))
+/// Does what a call says, and answers that it is done.
+fn taken<Q, A: Default>(act: &impl Fn(Q), call: Q) -> std::future::Ready<Result<A, DriverError>> {
+    act(call);
+    std::future::ready(Ok(A::default()))
 }

@@ -19,7 +19,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{Config, MetaManager, Metrics, Wires};
-use crate::flow::{FromCloud, MetaClient, MetaError, PodChange, PodFeed, PodInbox, PodKey, ToCloud};
+use crate::flow::{
+    DeviceInbox, FromCloud, MetaClient, MetaError, PodChange, PodFeed, PodInbox, PodKey, ToCloud,
+};
 use crate::store::{self, Change, Object, QueueKind, Store};
 
 const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -35,6 +37,7 @@ struct Rig {
     to_cloud: Receiver<ToCloud>,
     edged: MetaClient,
     pods: PodInbox,
+    devices: Option<DeviceInbox>,
     store: Store,
     _dir: TempDir,
     _running: [AbortOnDrop<anyhow::Result<()>>; 2],
@@ -75,15 +78,30 @@ impl Rig {
         let (to_hub, to_cloud) = bounded("up", 64);
         let (to_meta, from_edged) = bounded("requests", 64);
         let (to_edged, pods) = bounded("changes", 64);
+        let (to_devices, devices) = devices::feed();
         let config = Config { node: "edge-1".to_owned(), query_timeout: QUERY_TIMEOUT };
-        let wires =
-            Wires { from_hub, to_hub, from_edged, to_edged: PodFeed::new(to_edged), to_devices: None };
+        let wires = Wires {
+            from_hub,
+            to_hub,
+            from_edged,
+            to_edged: PodFeed::new(to_edged),
+            to_devices: Some(to_devices),
+        };
         let (clock, rng) = (Clock::fixed(now()), Rng::seeded(1));
         let meta = MetaManager::new(config, store.clone(), wires, clock, rng, Metrics::default());
         let (_trigger, shutdown) = Shutdown::new();
         let meta = task::spawn(tracing::Span::none(), meta.run(shutdown));
         let edged = MetaClient::new(to_meta);
-        Self { from_cloud, to_cloud, edged, pods, store, _dir: dir, _running: [writer, meta] }
+        Self {
+            from_cloud,
+            to_cloud,
+            edged,
+            pods,
+            devices: Some(devices),
+            store,
+            _dir: dir,
+            _running: [writer, meta],
+        }
     }
 
     async fn connect(&self) {
@@ -384,6 +402,7 @@ async fn the_last_token_serves_while_the_cloud_is_away() {
 }
 
 mod configs;
+mod devices;
 mod events;
 mod native;
 mod restart;

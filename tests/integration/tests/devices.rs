@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::ensure;
+use chassis::task;
 use edgecore::dmi::testing::FakeDriver;
 use integration::daemons::{Cloud, SOON, start};
 use integration::kubectl::Kubectl;
@@ -115,7 +116,10 @@ async fn round(cloud: &Cloud, number: usize, order: &[Step]) {
         match step {
             Step::Model => drop(kubectl.apply(&model(&of)).await.unwrap()),
             Step::Device => drop(kubectl.apply(&device(&name, &of, &node)).await.unwrap()),
-            Step::Driver => registering = Some(tokio::spawn(register(Arc::clone(&driver)))),
+            Step::Driver => {
+                let register = register(Arc::clone(&driver));
+                registering = Some(task::spawn(tracing::Span::none(), register));
+            }
             Step::Link => edge = Some(start("edgecore", &config, &dir)),
         }
     }
@@ -149,8 +153,14 @@ async fn round(cloud: &Cloud, number: usize, order: &[Step]) {
     shows(kubectl, &status, OBSERVED, "35").await;
     let refused = driver.report(("default", &name), "temperature", "121").await.unwrap_err();
     assert!(refused.message().contains("121 is not from -40 to 120"), "{refused}");
-    kubectl.run(&["delete", "device", &name, "--wait=false"]).await.unwrap();
-    kubectl.run(&["delete", "devicemodel", &of, "--wait=false"]).await.unwrap();
+    goes(kubectl, &driver, order, (&name, &of)).await;
+    drop(edge);
+}
+
+/// What is deleted is taken back from the driver, and the status goes with its device.
+async fn goes(kubectl: &Kubectl, driver: &FakeDriver, order: &[Step], (name, of): (&str, &str)) {
+    kubectl.run(&["delete", "device", name, "--wait=false"]).await.unwrap();
+    kubectl.run(&["delete", "devicemodel", of, "--wait=false"]).await.unwrap();
     let what = format!("{order:?}: the driver is told that the device is gone");
     until(&what, SOON, || async {
         let known = driver.known().borrow().clone();
@@ -159,15 +169,13 @@ async fn round(cloud: &Cloud, number: usize, order: &[Step]) {
     })
     .await
     .unwrap();
-    // It belongs to its device, and goes with it.
     until("the status is gone", SOON, || async {
-        let left = kubectl.run(&["get", "devicestatus", &name, "--ignore-not-found", "-o", "name"]).await?;
+        let left = kubectl.run(&["get", "devicestatus", name, "--ignore-not-found", "-o", "name"]).await?;
         ensure!(left.is_empty(), "{left}");
         Ok(())
     })
     .await
     .unwrap();
-    drop(edge);
 }
 
 #[tokio::test(flavor = "multi_thread")]
