@@ -38,7 +38,7 @@ pub use step::{Failure, Next, Step, StopReason, Success};
 use self::memory::ContainerMemory;
 use super::backoff::Retry;
 use super::health::{Health, Note, Verdict, cared_for};
-use super::observed::{Observed, ObservedContainer};
+use super::observed::Observed;
 use crate::edged::runtime::SandboxId;
 
 /// Grace period of a pod that sets none: <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination>.
