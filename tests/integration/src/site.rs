@@ -2,6 +2,8 @@
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -33,6 +35,8 @@ pub struct Site {
     bin: PathBuf,
     app: PathBuf,
     offset: u16,
+    /// The ports are this site's as long as these are open, also while nobody listens there because a daemon was killed.
+    _claims: Vec<UnixListener>,
     kubeconfig: Option<PathBuf>,
 }
 
@@ -49,11 +53,13 @@ impl Site {
         for file in [bin.join("keadm"), bin.join("cloudcore"), bin.join("edgecore"), app.clone()] {
             anyhow::ensure!(file.exists(), "{} is not built: `make test` builds it", file.display());
         }
+        let (offset, claims) = free_offset()?;
         Ok(Self {
             dir: tempfile::tempdir()?,
             bin,
             app,
-            offset: free_offset()?,
+            offset,
+            _claims: claims,
             kubeconfig: kubeconfig.map(Path::to_owned),
         })
     }
@@ -338,16 +344,23 @@ pub fn binaries() -> anyhow::Result<PathBuf> {
     Ok(profile.to_owned())
 }
 
-/// Another shift for each process and each call, of which every port is free.
-fn free_offset() -> anyhow::Result<u16> {
+/// Another shift for each process and each call, of which every port is free and claimed by no other site.
+fn free_offset() -> anyhow::Result<(u16, Vec<UnixListener>)> {
     static SITES: AtomicU16 = AtomicU16::new(0);
     let site = SITES.fetch_add(1, Ordering::Relaxed);
     let start = 1_000 + u16::try_from(std::process::id() % 900)? * 11 + site * 13;
-    let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-    (start..start + 10_000)
-        .step_by(101)
-        .find(|offset| PORTS.iter().all(|port| free(port + offset)))
-        .context("no free ports")
+    let claims = |offset: u16| {
+        let claims: Option<Vec<UnixListener>> = PORTS.iter().map(|port| claim(port + offset)).collect();
+        claims.map(|claims| (offset, claims))
+    };
+    (start..start + 10_000).step_by(101).find_map(claims).context("no free ports")
+}
+
+/// A name that only one process of this network namespace can have, and that goes with it; if nobody listens on the port.
+fn claim(port: u16) -> Option<UnixListener> {
+    let name = SocketAddr::from_abstract_name(format!("skerry-test-port-{port}")).ok()?;
+    let claim = UnixListener::bind_addr(&name).ok()?;
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok().then_some(claim)
 }
 
 fn succeed(command: &mut Command) -> anyhow::Result<Output> {

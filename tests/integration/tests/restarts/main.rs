@@ -16,7 +16,8 @@
 //! - a container whose start was under way when EdgeCore was killed: containerd takes it back when its caller's connection ends;
 //! - the network namespace and the address of a sandbox that containerd was about to make and has kept no note of.
 //!
-//! Which those are containerd's log tells ([`ledger`]): nothing else is excused.
+//! Which those are containerd tells, in its log ([`ledger`]) and by the reason `Unknown` that the API shows: nothing else is
+//! excused.
 
 mod kinds;
 mod ledger;

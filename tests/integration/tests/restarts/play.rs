@@ -21,6 +21,8 @@ use super::witness::Witness;
 
 /// For all to come to rest; the second try of a job waits 10 s, the machine may be slow.
 const CALM: Duration = Duration::from_secs(240);
+/// When a container has started again, containerd's own word for why may come so much later: by EdgeCore and the API.
+const EXPLAINED: Duration = Duration::from_secs(20);
 /// An event that does not come is not waited for.
 const LONGEST: Duration = Duration::from_secs(6);
 /// Characters of a uid.
@@ -189,15 +191,20 @@ impl Stage {
             Victim::Both => 2,
         }] += 1;
         tracing::debug!(took = ?begun.elapsed(), "point");
-        self.rules(round, made)
+        self.look()
     }
 
-    /// What holds at any time.
-    fn rules(&mut self, round: &Round, made: &Made) -> anyhow::Result<()> {
+    /// Takes note of what the daemons and the API say.
+    fn look(&mut self) -> anyhow::Result<()> {
         self.node.look()?;
         for id in self.shown.unknown() {
             self.node.ledger.unknown(&id);
         }
+        Ok(())
+    }
+
+    /// What holds at any time. Whatever containers have written stays: a look after the fact misses nothing.
+    fn rules(&self, round: &Round, made: &Made) -> anyhow::Result<()> {
         for (index, uid) in made {
             let plan = &round.pods[*index];
             self.witness.judge(&plan.name, uid, plan.kind, &self.node.ledger)?;
@@ -208,8 +215,16 @@ impl Stage {
     /// Waits until every pod is as it should be and nothing is left of others.
     async fn calm(&mut self, round: &Round, made: &Made) -> anyhow::Result<()> {
         let end = Instant::now() + CALM;
+        let mut broken_since = None;
         loop {
-            self.rules(round, made)?;
+            self.look()?;
+            if let Err(error) = self.rules(round, made) {
+                let since = *broken_since.get_or_insert_with(Instant::now);
+                anyhow::ensure!(since.elapsed() < EXPLAINED, error);
+                sleep(SELDOM).await;
+                continue;
+            }
+            broken_since = None;
             let last = match self.is_calm(round, made) {
                 Ok((excused, lost)) => {
                     self.tally.excused += excused;
