@@ -12,6 +12,7 @@
 //! sends it until the cloud has accepted it); questions go up and are answered.
 
 mod devices;
+mod error;
 mod storage;
 
 use std::fmt;
@@ -34,6 +35,7 @@ pub use devices::{
     DeviceChange, DeviceFeed, DeviceInbox, DeviceKey, DriverClient, DriverError, DriverInbox, DriverRecord,
     DriverReply, DriverRequest, StoredDevices,
 };
+pub use error::MetaError;
 pub use storage::{DriverReport, StorageRequest};
 
 /// What edgehub tells MetaManager. Waits when the queue is full: then the socket waits, and the cloud with it.
@@ -115,42 +117,6 @@ pub enum ConfigKind {
     ConfigMap,
     /// `v1/Secret`
     Secret,
-}
-
-/// Why MetaManager could not answer. `NotFound` is the cloud's word; `Offline` means that the store does not
-/// hold it and the cloud cannot be asked now, so asking again later makes sense.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum MetaError {
-    /// The cloud says that there is no such object.
-    #[error("{kind} {namespace}/{name} not found")]
-    NotFound {
-        /// Kind of the object asked for.
-        kind: &'static str,
-        /// Its namespace.
-        namespace: String,
-        /// Its name.
-        name: String,
-    },
-    /// Not in the local store, and the cloud is out of reach.
-    #[error("{what} is not in the local store and the cloud cannot be reached")]
-    Offline {
-        /// What was asked for.
-        what: String,
-    },
-    /// The cloud refused (forbidden, invalid, conflict): its status reason and message.
-    #[error("refused by the cloud: {reason}: {message}")]
-    Refused {
-        /// `metav1.Status.reason`.
-        reason: String,
-        /// `metav1.Status.message`.
-        message: String,
-    },
-    /// The local store failed (full disk, damaged file).
-    #[error("local store: {0}")]
-    Store(String),
-    /// EdgeCore is shutting down.
-    #[error("shutting down")]
-    Closed,
 }
 
 /// A question with the place for its answer.
@@ -243,9 +209,9 @@ pub enum MetaRequest {
     /// A driver, to be remembered over a restart.
     Driver(Box<DriverRecord>),
     /// Everything that was kept about devices of plugins, by owner.
-    Devices(Reply<Vec<(String, Vec<u8>)>>),
+    PluginDevices(Reply<Vec<(String, Vec<u8>)>>),
     /// Keeps what an owner has of them, or that it has none any more; answered when it is on disk.
-    KeepDevices {
+    KeepPluginDevices {
         /// UID of a pod; empty for the names of the resources.
         owner: String,
         /// What it has.
@@ -365,12 +331,12 @@ impl MetaClient {
 
     /// Everything that was kept about devices of plugins, by owner.
     pub async fn devices(&self) -> Result<Vec<(String, Vec<u8>)>, MetaError> {
-        self.ask(MetaRequest::Devices).await
+        self.ask(MetaRequest::PluginDevices).await
     }
 
     /// Keeps what `owner` has of the devices of plugins, or that it has none any more. On disk when this returns.
     pub async fn keep_devices(&self, owner: String, value: Option<Vec<u8>>) -> Result<(), MetaError> {
-        self.ask(|reply| MetaRequest::KeepDevices { owner, value, reply }).await
+        self.ask(|reply| MetaRequest::KeepPluginDevices { owner, value, reply }).await
     }
 
     /// Records a Kubernetes event.

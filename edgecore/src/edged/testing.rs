@@ -272,8 +272,8 @@ async fn serve(mut inbox: MetaInbox, book: watch::Sender<Book>) {
             }
             // edged says nothing of devices.
             MetaRequest::DeviceReport { .. } | MetaRequest::Driver(_) => {}
-            MetaRequest::Devices(reply) => drop(reply.send(Ok(book.borrow().kept_devices()))),
-            MetaRequest::KeepDevices { owner, value, reply } => keep(&book, owner, value, reply),
+            MetaRequest::PluginDevices(reply) => drop(reply.send(Ok(book.borrow().kept_devices()))),
+            MetaRequest::KeepPluginDevices { owner, value, reply } => keep(&book, owner, value, reply),
             MetaRequest::Event(event) => book.send_modify(|book| {
                 book.events.push((event.reason.unwrap_or_default(), event.message.unwrap_or_default()));
             }),

@@ -63,13 +63,13 @@ impl Answers {
                 reply(to, token.map(Box::new));
             }
             MetaRequest::Storage(question) => self.storage(question).await,
-            MetaRequest::Devices(to) => {
+            MetaRequest::PluginDevices(to) => {
                 reply(to, self.store.devices().await.map_err(|error| MetaError::Store(error.to_string())));
             }
-            MetaRequest::KeepDevices { owner, value, reply: to } => {
+            MetaRequest::KeepPluginDevices { owner, value, reply: to } => {
                 let change = match value {
-                    Some(value) => Change::PutDevices { owner, value },
-                    None => Change::DropDevices { owner },
+                    Some(value) => Change::PutPluginDevices { owner, value },
+                    None => Change::DropPluginDevices { owner },
                 };
                 let kept = self.store.apply(vec![change]).await;
                 reply(to, kept.map(drop).map_err(|error| MetaError::Store(error.to_string())));

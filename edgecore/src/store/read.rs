@@ -111,7 +111,7 @@ impl Store {
     pub async fn devices(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         self.read(|connection| {
             connection
-                .prepare_cached("SELECT owner, value FROM devices ORDER BY owner")?
+                .prepare_cached("SELECT owner, value FROM plugin_devices ORDER BY owner")?
                 .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect()
         })

@@ -82,7 +82,7 @@ fn removals(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 /// Which pod has which devices of plugins, and the names of the resources of plugins (owner: empty).
 fn devices(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(
-        "CREATE TABLE devices (
+        "CREATE TABLE plugin_devices (
              owner TEXT PRIMARY KEY,
              value BLOB NOT NULL
          ) WITHOUT ROWID;",

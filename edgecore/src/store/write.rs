@@ -102,14 +102,14 @@ pub enum Change {
         uid: String,
     },
     /// What a pod (by UID) has of the devices of plugins; newest wins.
-    PutDevices {
+    PutPluginDevices {
         /// Its UID; empty for the names of the resources.
         owner: String,
         /// What it has.
         value: Vec<u8>,
     },
     /// The pod has no devices any more.
-    DropDevices {
+    DropPluginDevices {
         /// Its UID.
         owner: String,
     },
@@ -240,7 +240,7 @@ fn touches_objects(changes: &[Change], outcomes: &[Outcome]) -> bool {
                     | Change::DeleteObject { .. }
                     | Change::DropUnused { .. }
                     | Change::PutToken { .. }
-                    | Change::PutDevices { .. }
+                    | Change::PutPluginDevices { .. }
             )
     })
 }
@@ -280,14 +280,14 @@ fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<Outcome> 
         Change::PodRemoved { uid } => {
             connection.prepare_cached("DELETE FROM removals WHERE uid = ?1")?.execute([uid])?
         }
-        Change::PutDevices { owner, value } => connection
+        Change::PutPluginDevices { owner, value } => connection
             .prepare_cached(
-                "INSERT INTO devices (owner, value) VALUES (?1, ?2)
+                "INSERT INTO plugin_devices (owner, value) VALUES (?1, ?2)
                  ON CONFLICT (owner) DO UPDATE SET value = ?2 WHERE value <> ?2",
             )?
             .execute(params![owner, value])?,
-        Change::DropDevices { owner } => {
-            connection.prepare_cached("DELETE FROM devices WHERE owner = ?1")?.execute([owner])?
+        Change::DropPluginDevices { owner } => {
+            connection.prepare_cached("DELETE FROM plugin_devices WHERE owner = ?1")?.execute([owner])?
         }
         Change::ForgetPod { uid } => {
             connection.prepare_cached("DELETE FROM tokens WHERE pod_uid = ?1")?.execute([uid])?
