@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::CertificateDer;
 use thiserror::Error;
@@ -72,8 +72,7 @@ pub fn install_provider() {
     ring::default_provider().install_default().ok();
 }
 
-/// A server that shows `identity` and accepts client certificates of `ca`. Sessions are not resumed: whoever resumes one is not
-/// asked for a certificate again, so that of yesterday would count although it has expired.
+/// A server that shows `identity` and accepts client certificates of `ca`.
 pub fn server_config(
     ca: &CertificateDer<'static>,
     identity: &TlsIdentity,
@@ -84,12 +83,10 @@ pub fn server_config(
         ClientAuth::Required => verifier,
         ClientAuth::Optional => verifier.allow_unauthenticated(),
     };
-    let mut config = ServerConfig::builder_with_provider(provider())
+    let config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(verifier.build()?)
         .with_single_cert(chain(identity), identity.key.to_rustls())?;
-    config.send_tls13_tickets = 0;
-    config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(config)
 }
 

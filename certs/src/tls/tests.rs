@@ -5,7 +5,6 @@ use std::net::IpAddr;
 
 use jiff::{SignedDuration, Timestamp};
 use rcgen::SanType;
-use rustls::{HandshakeKind, SupportedProtocolVersion};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -69,45 +68,6 @@ async fn both_sides_are_verified_on_the_channel() {
     assert!(exchange(required(), with(Some(&expired)), "10.0.0.1").await.is_err(), "expired");
     let server_as_client = server(&ca);
     assert!(exchange(required(), with(Some(&server_as_client)), "10.0.0.1").await.is_err(), "wrong usage");
-}
-
-/// How a connection begins whose client has had one before: in TLS 1.3 by a ticket, in 1.2 by the id of the session.
-async fn second_time(clients: ClientAuth, version: &'static SupportedProtocolVersion) -> HandshakeKind {
-    let ca = ca();
-    let server = Arc::new(server_config(ca.cert_der(), &server(&ca), clients).unwrap());
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots(ca.cert_der()).unwrap(), provider());
-    let identity = node(&ca);
-    let client = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[version])
-        .unwrap()
-        .with_webpki_verifier(verifier.build().unwrap())
-        .with_client_auth_cert(chain(&identity), identity.key.to_rustls());
-    let client = Arc::new(client.unwrap());
-    let connect = async || {
-        let (near, far) = tokio::io::duplex(PIPE);
-        let serve = async {
-            let mut stream = TlsAcceptor::from(Arc::clone(&server)).accept(far).await.unwrap();
-            stream.write_u8(1).await.unwrap();
-            stream.flush().await.unwrap();
-        };
-        let ask = async {
-            let name = ServerName::try_from("cloud.example").unwrap();
-            let mut stream = TlsConnector::from(Arc::clone(&client)).connect(name, near).await.unwrap();
-            stream.read_u8().await.unwrap();
-            stream.get_ref().1.handshake_kind().unwrap()
-        };
-        tokio::join!(serve, ask).1
-    };
-    assert_eq!(connect().await, HandshakeKind::Full);
-    connect().await
-}
-
-#[tokio::test]
-async fn a_certificate_is_shown_on_each_connection() {
-    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
-        assert_eq!(second_time(ClientAuth::Required, version).await, HandshakeKind::Full, "{version:?}");
-        assert_eq!(second_time(ClientAuth::Optional, version).await, HandshakeKind::Full, "{version:?}");
-    }
 }
 
 #[tokio::test]
