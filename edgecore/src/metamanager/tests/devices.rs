@@ -48,9 +48,7 @@ async fn of_ten_thousand_changes_while_cut_off_the_last_one_is_told() {
     assert_ne!(again.header.id, report.header.id);
     rig.answer(&again, Content::ok()).await;
     rig.is_quiet(2 * QUERY_TIMEOUT).await;
-    // The same once more is nothing, something else is.
-    rig.edged.report_twin(&key(), "u", &twin("9999")).await.unwrap();
-    rig.is_quiet(2 * QUERY_TIMEOUT).await;
+    // What comes after is said, too. (That nothing is reported twice is DeviceTwin's part.)
     rig.edged.report_twin(&key(), "u", &twin("1")).await.unwrap();
     assert_eq!(rig.reported().await.1, "1");
 }
