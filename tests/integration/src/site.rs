@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 use proto::config::edgecore::EdgeCore;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::kubectl::Kubectl;
 
@@ -27,6 +28,11 @@ const EDGE_KUBELET: u16 = 10350;
 const EDGE_ADMIN: u16 = 10352;
 /// How long a page may take.
 const PAGE: Duration = Duration::from_secs(5);
+
+/// How long a process that was killed may take to go: it gives back its memory and files first.
+const DYING: Duration = Duration::from_secs(30);
+/// How often is looked whether it has gone: the end of a process that is nobody's child here tells no event.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// A running demo. Dropping it removes every trace of it.
 #[derive(Debug)]
@@ -123,7 +129,14 @@ impl Site {
         let file = self.state().join("run").join(format!("{name}.pid"));
         let text = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
         let pid = text.split_whitespace().next().context("an empty pid file")?.parse()?;
-        kill(Pid::from_raw(pid), Signal::SIGKILL).with_context(|| format!("kill {name} (pid {pid})"))
+        kill(Pid::from_raw(pid), Signal::SIGKILL).with_context(|| format!("kill {name} (pid {pid})"))?;
+        // Whoever starts it again needs its ports.
+        let end = Instant::now() + DYING;
+        while is_alive(pid) {
+            anyhow::ensure!(Instant::now() < end, "{name} (pid {pid}) was killed and lives on");
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
     }
 
     /// Kills everything that a power cut would take: cloudcore, edgecore, containerd, its shims and the containers.
@@ -361,6 +374,12 @@ fn claim(port: u16) -> Option<UnixListener> {
     let name = SocketAddr::from_abstract_name(format!("skerry-test-port-{port}")).ok()?;
     let claim = UnixListener::bind_addr(&name).ok()?;
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok().then_some(claim)
+}
+
+/// A zombie has closed its files.
+fn is_alive(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
 fn succeed(command: &mut Command) -> anyhow::Result<Output> {
