@@ -45,11 +45,11 @@ fn mounts() -> Vec<Row> {
                   volumes: [{name: v, emptyDir: {}}]}",
             )
             .waits("CreateContainerConfigError", "subPath"),
-        Row::new("a block device that this node cannot give", pages::VOLUMES)
+        Row::new("a volume that is no device, asked for as one", pages::VOLUMES)
             .spec(
                 "{containers: [{name: main, args: [pause], volumeDevices: [{name: v, devicePath: /dev/x}]}], volumes: [{name: v, emptyDir: {}}]}",
             )
-            .waits("CreateContainerConfigError", "block devices are not supported"),
+            .waits("CreateContainerConfigError", "it is no device (volumeMode: Block)"),
     ]
 }
 
