@@ -376,10 +376,11 @@ fn claim(port: u16) -> Option<UnixListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok().then_some(claim)
 }
 
-/// A zombie has closed its files.
+/// A zombie whose threads have all ended has closed its files.
 fn is_alive(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    threads > 1 || stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
 fn succeed(command: &mut Command) -> anyhow::Result<Output> {
