@@ -176,11 +176,20 @@ impl Pods {
                 if self.actors.get(&uid).is_some_and(|actor| actor.number == number) {
                     self.actors.remove(&uid);
                     self.context.roster.leave(&uid);
+                    self.begin_again(&uid);
                 }
                 Ok(())
             }
             Some(Err(error)) => Err(anyhow::Error::new(error).context("a pod's actor failed")),
             None => std::future::pending().await,
+        }
+    }
+
+    /// A static pod whose file went and came back while it was on its way out has the same UID as before, and is to run again.
+    fn begin_again(&mut self, uid: &str) {
+        let is_it = |pod: &&Arc<Pod>| pod.metadata.uid.as_deref() == Some(uid);
+        if let Some(pod) = self.found.iter().flat_map(|found| found.iter()).find(is_it).cloned() {
+            self.upsert(pod);
         }
     }
 

@@ -128,3 +128,30 @@ async fn a_static_pod_is_adopted() {
     edge.meta.until_ready("web-edge-1").await;
     assert_eq!(node.runtime.calls("StartContainer"), 1);
 }
+
+/// Its UID is made from what the file says, so it is the same pod that is still on its way out.
+#[tokio::test(start_paused = true)]
+async fn a_file_that_comes_back_while_its_pod_ends_makes_it_run_again() {
+    let stubborn = Behaviour { stubborn: true, ..Behaviour::default() };
+    let node = Node::new().with_image("stubborn:1", stubborn);
+    node.file("stubborn:1");
+    let edge = node.start(&[]).await;
+    let is_running = || (node.runtime.running() == ["web-edge-1/app#0"]).then_some(());
+    edge.meta.until("it runs", |_| is_running()).await;
+    node.no_file();
+    until_called(&node, "StopContainer").await;
+    node.file("stubborn:1");
+    until_called(&node, "RemovePodSandbox").await;
+    pass(Duration::from_secs(60)).await;
+    assert_eq!(node.runtime.running(), ["web-edge-1/app#0"]);
+}
+
+async fn until_called(node: &Node, call: &str) {
+    for _ in 0..600 {
+        if node.runtime.calls(call) > 0 {
+            return;
+        }
+        pass(Duration::from_millis(100)).await;
+    }
+    panic!("no {call} within a minute");
+}

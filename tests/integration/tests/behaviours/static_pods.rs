@@ -20,6 +20,12 @@ pub(crate) fn rows() -> Vec<Row> {
             .shows("{phase: Running, containerStatuses: [{name: main, ready: true, restartCount: 0}]}"),
         row("a static pod's containers are restarted as any other's", "{containers: [{name: main, args: [say, why, then, exit, '4']}]}")
             .shows("{phase: Running, containerStatuses: [{name: main, restartCount: '>=1', lastState: {terminated: {exitCode: 4, message: why}}}]}"),
+        row("a file that comes again is the pod again", pause)
+            .shows("{phase: Running}")
+            .forget()
+            .gone()
+            .again()
+            .shows("{phase: Running, containerStatuses: [{name: main, ready: true}]}"),
         row("a static pod with a probe", "{containers: [{name: main, args: [pause], readinessProbe: {exec: {command: [/demo-app, exit, '1']}, periodSeconds: 1, failureThreshold: 1}}]}")
             .shows("{phase: Running, containerStatuses: [{name: main, ready: false}], conditions: [{type: Ready, status: 'False'}]}"),
     ]
