@@ -1,12 +1,18 @@
 //! A watch of the Kubernetes API as changes: a list that starts anew is collected and told as a whole, so that nobody sees
 //! half of it.
 
+use std::fmt::Debug;
+use std::hash::Hash;
 use std::time::Duration;
 
 use chassis::backoff::{Backoff, BackoffPolicy};
 use chassis::rng::Rng;
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt as _};
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Config, Event};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
 
 /// Short at its longest (kube's own waits up to a minute): few clients wait for the API, and while one waits, no change
 /// reaches a node.
@@ -49,6 +55,31 @@ pub(crate) enum Change<K> {
     Deleted(Box<K>),
     /// These are all.
     Replaced(Vec<K>),
+}
+
+/// The changes of a kind, each as a fact of who watches; a watch that was interrupted is told as which it was and why, and goes
+/// on. It never ends.
+pub(crate) fn facts<K, F, N>(
+    api: Api<K>,
+    config: Config,
+    patience: Patience,
+    kind: N,
+    to_fact: impl Fn(Change<K>) -> F + Send + 'static,
+) -> BoxStream<'static, Result<F, (N, watcher::Error)>>
+where
+    K: Resource<DynamicType: Debug + Default + Eq + Hash + Clone>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
+    F: 'static,
+    N: Copy + Send + 'static,
+{
+    let events = watcher::watcher(api, config)
+        .backoff(patience)
+        .modify(|object| object.meta_mut().managed_fields = None);
+    changes(events).map(move |change| change.map(&to_fact).map_err(|error| (kind, error))).boxed()
 }
 
 /// The changes that the events of a watch are.

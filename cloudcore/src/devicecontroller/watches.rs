@@ -1,22 +1,17 @@
 //! The watches of devices, models and statuses, as one stream of facts.
 
 use std::collections::BTreeSet;
-use std::fmt::Debug;
-use std::hash::Hash;
 
 use chassis::rng::Rng;
-use futures::StreamExt as _;
 use futures::stream::{BoxStream, SelectAll};
 use kube::runtime::watcher::{self, Config};
-use kube::runtime::{WatchStreamExt as _, watcher as watch};
-use kube::{Api, Client, Resource};
+use kube::{Api, Client};
 use proto::api::device::{Device, DeviceModel, DeviceStatus};
-use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::desired::{Desired, Outgoing, key};
 use super::status::Statuses;
-use crate::watching::{Change, Patience, changes};
+use crate::watching::{Change, Patience, facts};
 
 /// What one watch has brought.
 #[derive(Debug)]
@@ -41,30 +36,28 @@ pub(super) struct Synced {
 /// Starts the watches. They never end.
 pub(super) fn start(client: &Client, rng: &Rng) -> SelectAll<BoxStream<'static, Result<Fact, Failure>>> {
     let mut all = SelectAll::new();
-    all.push(facts(Api::all(client.clone()), Patience::new(rng), "devices", Fact::Devices));
-    all.push(facts(Api::all(client.clone()), Patience::new(rng), "devicemodels", Fact::Models));
-    all.push(facts(Api::all(client.clone()), Patience::new(rng), "devicestatuses", Fact::Statuses));
+    all.push(facts(
+        Api::all(client.clone()),
+        Config::default(),
+        Patience::new(rng),
+        "devices",
+        Fact::Devices,
+    ));
+    all.push(facts(
+        Api::all(client.clone()),
+        Config::default(),
+        Patience::new(rng),
+        "devicemodels",
+        Fact::Models,
+    ));
+    all.push(facts(
+        Api::all(client.clone()),
+        Config::default(),
+        Patience::new(rng),
+        "devicestatuses",
+        Fact::Statuses,
+    ));
     all
-}
-
-fn facts<K>(
-    api: Api<K>,
-    patience: Patience,
-    kind: &'static str,
-    to_fact: impl Fn(Change<K>) -> Fact + Send + 'static,
-) -> BoxStream<'static, Result<Fact, Failure>>
-where
-    K: Resource<DynamicType: Debug + Default + Eq + Hash + Clone>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Send
-        + 'static,
-{
-    let events = watch(api, Config::default())
-        .backoff(patience)
-        .modify(|object| object.meta_mut().managed_fields = None);
-    changes(events).map(move |change| change.map(&to_fact).map_err(|error| (kind, error))).boxed()
 }
 
 /// Puts a fact into the state.

@@ -1,23 +1,17 @@
 //! The watches, as one stream of facts.
 
-use std::fmt::Debug;
-use std::hash::Hash;
-
 use chassis::rng::Rng;
-use futures::StreamExt as _;
 use futures::stream::{BoxStream, SelectAll};
 use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolume, Pod, Secret};
 use kube::runtime::watcher::{self, Config};
-use kube::runtime::{WatchStreamExt as _, watcher as watch};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use prometheus_client::encoding::EncodeLabelValue;
 use proto::ban::ANNOTATION;
 use proto::{ObjectPath, ResourceKind};
-use serde::de::DeserializeOwned;
 
 use super::desired::{Desired, Outgoing};
 use crate::flow::{AnnotatedNodes, NodeName};
-use crate::watching::{Change, Patience, changes};
+use crate::watching::{Change, Patience, facts};
 
 /// Pods that are bound to some node.
 const BOUND: &str = "spec.nodeName!=";
@@ -75,26 +69,6 @@ pub(super) fn start(client: &Client, rng: &Rng) -> Watches {
     ));
     all.push(facts(Api::all(client()), any.labels(EDGE), patience(), Kind::Nodes, Fact::Nodes));
     all
-}
-
-fn facts<K>(
-    api: Api<K>,
-    config: Config,
-    patience: Patience,
-    kind: Kind,
-    to_fact: impl Fn(Change<K>) -> Fact + Send + 'static,
-) -> BoxStream<'static, Result<Fact, (Kind, watcher::Error)>>
-where
-    K: Resource<DynamicType: Debug + Default + Eq + Hash + Clone>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Send
-        + 'static,
-{
-    let events =
-        watch(api, config).backoff(patience).modify(|object| object.meta_mut().managed_fields = None);
-    changes(events).map(move |change| change.map(&to_fact).map_err(|error| (kind, error))).boxed()
 }
 
 // === facts into the desired state ===
