@@ -1,10 +1,11 @@
 //! Connections taken from a listening socket, a bounded number of them at a time.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::{JoinError, JoinSet};
 use tracing::Span;
 
@@ -15,8 +16,37 @@ use crate::task;
 /// to spin, short enough not to be noticed.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// What connections are taken from.
+pub trait Listener {
+    /// A connection.
+    type Stream;
+    /// Who is at its other end.
+    type Peer;
+
+    /// The next connection.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Self::Peer)>> + Send;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+    type Peer = SocketAddr;
+
+    fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send {
+        Self::accept(self)
+    }
+}
+
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+    type Peer = tokio::net::unix::SocketAddr;
+
+    fn accept(&self) -> impl Future<Output = io::Result<(UnixStream, Self::Peer)>> + Send {
+        Self::accept(self)
+    }
+}
+
 /// The next connection. It may be dropped while it waits: no connection is lost then.
-pub async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+pub async fn next<L: Listener>(listener: &L) -> (L::Stream, L::Peer) {
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
@@ -31,11 +61,11 @@ pub async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 /// Serves connections, each as a task of its own, until `shutdown` is requested; then it waits for those that are being
 /// served, which see the shutdown themselves. At most `most` are served at once: others wait in the kernel's backlog. One that
 /// panics takes no other with it.
-pub async fn serve<F>(
-    listener: TcpListener,
+pub async fn serve<L: Listener, F>(
+    listener: L,
     most: usize,
     shutdown: &Shutdown,
-    mut serve: impl FnMut(TcpStream) -> F,
+    mut serve: impl FnMut(L::Stream) -> F,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {

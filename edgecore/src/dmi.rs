@@ -12,19 +12,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use chassis::accept;
 use chassis::module::Module;
 use chassis::shutdown::Shutdown;
-use chassis::task;
 use http::{Request as HttpRequest, Response as HttpResponse};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use proto::dmi;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::task::JoinSet;
 use tonic::body::Body;
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
+use tracing::Instrument as _;
 
 use crate::flow::{DriverClient, DriverError, DriverRequest};
 
@@ -70,28 +70,12 @@ impl Module for DmiServer {
     const NAME: &'static str = "dmi";
 
     async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
-        let mut connections = JoinSet::new();
-        loop {
-            tokio::select! {
-                () = shutdown.requested() => break,
-                accepted = self.listener.accept(), if connections.len() < CONNECTIONS => match accepted {
-                    Ok((stream, _)) => {
-                        let (drivers, shutdown) = (self.drivers.clone(), shutdown.clone());
-                        let span = tracing::info_span!("driver");
-                        task::spawn_in(&mut connections, span, serve(stream, drivers, shutdown));
-                    }
-                    // Out of file descriptors, most likely: it passes.
-                    Err(error) => {
-                        tracing::warn!(%error, "a driver could not be let in");
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                    }
-                },
-                Some(_) = connections.join_next() => {}
-            }
-        }
-        drop(std::fs::remove_file(&self.path));
-        drop(self.drivers);
-        while connections.join_next().await.is_some() {}
+        let Self { listener, path, drivers } = self;
+        let serve = |stream| {
+            serve(stream, drivers.clone(), shutdown.clone()).instrument(tracing::info_span!("driver"))
+        };
+        accept::serve(listener, CONNECTIONS, &shutdown, serve).await;
+        drop(std::fs::remove_file(&path));
         Ok(())
     }
 }
