@@ -155,15 +155,21 @@ async fn a_pod_that_was_being_deleted_is_finished_off() {
     assert!(node.runtime.containers().is_empty());
 }
 
+/// edged, five seconds after it has asked the runtime to start the pod's container, which takes a minute.
+async fn amid_a_start(node: &Node, pod: &Pod) -> Edge {
+    node.runtime.slow_down("StartContainer", Duration::from_secs(60));
+    let edge = node.start(&[]).await;
+    edge.meta.apply(pod).await;
+    edge.meta.until_event("Created").await;
+    pass(Duration::from_secs(5)).await;
+    edge
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_container_that_was_only_made_is_made_again() {
     let node = Node::new();
-    node.runtime.slow_down("StartContainer", Duration::from_secs(60));
     let web = simple("web", APP, "Always");
-    let first = node.start(&[]).await;
-    first.meta.apply(&web).await;
-    first.meta.until_event("Created").await;
-    pass(Duration::from_secs(5)).await;
+    let first = amid_a_start(&node, &web).await;
     drop(first);
     node.runtime.slow_down("StartContainer", Duration::ZERO);
     let second = node.start(std::slice::from_ref(&web)).await;
@@ -177,12 +183,8 @@ async fn a_container_that_was_only_made_is_made_again() {
 #[tokio::test(start_paused = true)]
 async fn a_start_that_was_broken_off_is_no_failure() {
     let node = Node::new();
-    node.runtime.slow_down("StartContainer", Duration::from_secs(60));
     let once = simple("web", APP, "Never");
-    let first = node.start(&[]).await;
-    first.meta.apply(&once).await;
-    first.meta.until_event("Created").await;
-    pass(Duration::from_secs(5)).await;
+    let first = amid_a_start(&node, &once).await;
     let log = node.disk.path().join("logs/shop_web_uid-web/app/0.log");
     std::fs::write(&log, "").unwrap();
     drop(first);
@@ -197,12 +199,8 @@ async fn a_start_that_was_broken_off_is_no_failure() {
 #[tokio::test(start_paused = true)]
 async fn a_container_of_which_nothing_but_the_id_is_known_is_made_again() {
     let node = Node::new();
-    node.runtime.slow_down("StartContainer", Duration::from_secs(60));
     let once = simple("web", APP, "Never");
-    let first = node.start(&[]).await;
-    first.meta.apply(&once).await;
-    first.meta.until_event("Created").await;
-    pass(Duration::from_secs(5)).await;
+    let first = amid_a_start(&node, &once).await;
     drop(first);
     node.runtime.forget("app");
     node.runtime.slow_down("StartContainer", Duration::ZERO);

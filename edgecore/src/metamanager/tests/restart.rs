@@ -1,22 +1,30 @@
 //! What is known after EdgeCore was started again.
 
+use std::sync::Arc;
+
 use super::*;
+
+/// The pods that edged begins with after this was reported of the one pod, which the cloud has accepted or not heard of.
+async fn restored_with(reported: PodStatus, is_accepted: bool) -> (Rig, Vec<Arc<Pod>>) {
+    let mut rig = Rig::start(vec![stored_pod()]).await;
+    rig.restored().await;
+    rig.edged.report_pod_status(web(), reported).await.unwrap();
+    if is_accepted {
+        rig.connect().await;
+        rig.accept_patch("default/podpatch/web").await;
+    }
+    rig.is_quiet(Duration::from_secs(1)).await;
+    let (feed, mut pods) = bounded("again", 4);
+    MetaManager::restore(&rig.store, &PodFeed::new(feed)).await.unwrap();
+    let Some(PodChange::Restore(pods)) = pods.recv().await else { panic!("no pods") };
+    (rig, pods)
+}
 
 /// A pod that has failed must not be started again because the cloud has not heard of it, or does not say it back.
 #[tokio::test(start_paused = true)]
 async fn a_restart_begins_with_the_status_that_was_reported_last() {
     for is_accepted in [false, true] {
-        let mut rig = Rig::start(vec![stored_pod()]).await;
-        rig.restored().await;
-        rig.edged.report_pod_status(web(), status("failed")).await.unwrap();
-        if is_accepted {
-            rig.connect().await;
-            rig.accept_patch("default/podpatch/web").await;
-        }
-        rig.is_quiet(Duration::from_secs(1)).await;
-        let (feed, mut pods) = bounded("again", 4);
-        MetaManager::restore(&rig.store, &PodFeed::new(feed)).await.unwrap();
-        let Some(PodChange::Restore(pods)) = pods.recv().await else { panic!("no pods") };
+        let (_rig, pods) = restored_with(status("failed"), is_accepted).await;
         assert_eq!(pods[0].status.as_ref().unwrap().message.as_deref(), Some("failed"));
     }
 }
@@ -79,18 +87,8 @@ async fn what_pods_have_of_devices_is_in_the_store() {
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_ended_with_the_machine_runs_again_unless_somebody_has_heard_of_it() {
     for is_accepted in [false, true] {
-        let mut rig = Rig::start(vec![stored_pod()]).await;
-        rig.restored().await;
         let ended = PodStatus { reason: Some("Terminated".to_owned()), ..status("the machine goes") };
-        rig.edged.report_pod_status(web(), ended).await.unwrap();
-        if is_accepted {
-            rig.connect().await;
-            rig.accept_patch("default/podpatch/web").await;
-        }
-        rig.is_quiet(Duration::from_secs(1)).await;
-        let (feed, mut pods) = bounded("again", 4);
-        MetaManager::restore(&rig.store, &PodFeed::new(feed)).await.unwrap();
-        let Some(PodChange::Restore(pods)) = pods.recv().await else { panic!("no pods") };
+        let (rig, pods) = restored_with(ended, is_accepted).await;
         let reason = pods[0].status.as_ref().and_then(|status| status.reason.as_deref());
         assert_eq!(reason.is_some(), is_accepted);
         assert!(rig.store.states().await.unwrap().is_empty(), "nor is it told later");
