@@ -230,6 +230,7 @@ async fn whoever_finds_no_place_waits_until_there_is_one() {
     let dialers = [(); 18].map(|()| server.dialer(server.authority.node()));
     let mut dials = futures::future::join_all(dialers.iter().map(|dialer| dialer.dial()));
     let unheard = async {
+        // A counter tells no event, and the acceptor counts only while it is asked.
         while server.counted("link_handshakes_unheard_total 0") {
             tokio::select! {
                 link = server.acceptor.accept() => panic!("let in {link:?}"),
