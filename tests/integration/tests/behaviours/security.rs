@@ -201,7 +201,12 @@ fn shared() -> Vec<Row> {
             )
             .says("{processes: ['/demo-app pause', '~report processes', '~http 80 /x']}"),
         Row::new("the containers of a pod share network and IPC", pages::SHARED_PROCESSES)
-            .spec("{restartPolicy: Never, containers: [{name: main, args: [report, 'ns:net', 'ns:ipc', 'ns:pid']}, {name: other, args: [report, 'ns:net', 'ns:ipc', 'ns:pid']}]}")
+            // One waits for the other: the kernel gives the number of a namespace that has gone to the next one.
+            .spec(
+                "{restartPolicy: Never, volumes: [{name: v, emptyDir: {}}], containers: [
+                  {name: main, args: [report, 'ns:net', 'ns:ipc', 'ns:pid', then, until, /v/other, here], volumeMounts: [{name: v, mountPath: /v}]},
+                  {name: other, args: [report, 'ns:net', 'ns:ipc', 'ns:pid', then, write, /v/other, here], volumeMounts: [{name: v, mountPath: /v}]}]}",
+            )
             .shows("{phase: Succeeded}")
             .holds("net and ipc are the same, pid is not", |scene| {
                 let report = |name| -> anyhow::Result<serde_json::Value> {
