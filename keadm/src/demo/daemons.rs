@@ -137,11 +137,10 @@ fn edge_config(layout: &Layout, ports: Ports, token: String) -> EdgeCore {
     kubelet.static_pod_path = text(layout.path("edge/manifests"));
     kubelet.container_runtime_endpoint = format!("unix://{}", layout.containerd_socket().display());
     kubelet.image_service_endpoint = kubelet.container_runtime_endpoint.clone();
-    // A machine to try things on may well be nine tenths full; that is no reason to turn pods away.
-    kubelet.eviction_hard.insert("nodefs.available".to_owned(), "1%".to_owned());
-    kubelet.eviction_hard.insert("nodefs.inodesFree".to_owned(), "1%".to_owned());
-    kubelet.eviction_hard.insert("imagefs.available".to_owned(), "1%".to_owned());
-    kubelet.eviction_hard.insert("imagefs.inodesFree".to_owned(), "1%".to_owned());
+    // A machine to try things on may well be nearly full; that is no reason to turn pods away.
+    for signal in ["nodefs.available", "nodefs.inodesFree", "imagefs.available", "imagefs.inodesFree"] {
+        kubelet.eviction_hard.insert(signal.to_owned(), "0%".to_owned());
+    }
     // Nor to remove the images that were brought here for pods that are yet to come: there is no registry.
     kubelet.image_gc_high_threshold_percent = 100;
     // Containers of two demos on one machine must not meet in one cgroup.
