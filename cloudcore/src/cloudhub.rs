@@ -16,7 +16,6 @@ mod identity;
 mod metrics;
 pub mod secrets;
 mod session;
-mod tide;
 mod traffic;
 mod writing;
 
@@ -32,6 +31,7 @@ use chassis::readiness::ReadyGuard;
 use chassis::rng::Rng;
 use chassis::shutdown::{Shutdown, ShutdownTrigger};
 use chassis::task;
+use chassis::tide::Tide;
 use jiff::Timestamp;
 use proto::config::cloudcore;
 use serde::{Serialize, Serializer};
@@ -42,7 +42,6 @@ pub use self::door::Door;
 use self::identity::Refusal;
 pub use self::metrics::Metrics;
 use self::session::Session;
-use self::tide::Tide;
 use self::traffic::Traffic;
 use crate::flow::{Bans, NodeName, NodeSession, Outbox, Pace, Replies, Sessions, SyncRecords};
 
@@ -55,6 +54,12 @@ const REPLIES: usize = 64;
 
 /// A goodbye that does not get through in this time is not worth waiting for.
 const GOODBYE: Duration = Duration::from_secs(5);
+
+/// So many nodes that came or went are worth giving memory back: 8 MiB or more.
+const MANY: usize = 256;
+/// A fleet that only lost its connections is back within this. Doubled, nothing happens but that memory is given back
+/// later.
+const SETTLE: Duration = Duration::from_secs(5);
 
 /// Limits of the hub.
 #[derive(Debug, Clone)]
@@ -115,7 +120,6 @@ pub struct CloudHub {
 }
 
 /// Sessions that run, and goodbyes to those who were refused.
-#[derive(Default)]
 struct Running {
     tasks: JoinSet<Option<Ended>>,
     current: HashMap<NodeName, Current>,
@@ -172,7 +176,7 @@ impl Module for CloudHub {
 
     async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
         let Self { mut acceptor, config, environment, controller, ready } = self;
-        let mut running = Running::default();
+        let mut running = Running::new();
         let mut bans = environment.door.bans();
         // Nobody comes in before it is known who may not.
         tokio::select! {
@@ -199,6 +203,11 @@ impl Module for CloudHub {
 // === impl Running ===
 
 impl Running {
+    fn new() -> Self {
+        let tide = Tide::new(MANY, SETTLE);
+        Self { tasks: JoinSet::new(), current: HashMap::new(), connections: 0, tide }
+    }
+
     /// Starts a session, or says why not and closes the link.
     fn admit(
         &mut self,

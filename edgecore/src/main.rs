@@ -10,6 +10,7 @@ use edgecore::{app, settings};
 const BAD_CONFIG: u8 = 64;
 
 fn main() -> ExitCode {
+    heap::keep_to_one();
     let args = Args::parse();
     match settings::printed(&args) {
         Ok(None) => {}
