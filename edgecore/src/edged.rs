@@ -8,6 +8,7 @@
 //! Ends when the inbox from MetaManager closes; containers keep running.
 
 pub mod admission;
+mod base;
 pub mod config;
 pub mod csi;
 pub mod devices;
@@ -39,8 +40,7 @@ pub mod upkeep;
 pub mod volumes;
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use chassis::admin::Board;
@@ -54,29 +54,21 @@ use tokio::sync::watch;
 pub use config::Config;
 pub use machine::Machine;
 
-use self::csi::reporter::Reporter;
-use self::csi::{Driver, Drivers};
-use self::devices::{Counts, Devices, Reception};
-use self::events::Recorder;
-use self::image::Images;
-use self::node::{NodeAgent, Signals};
+use self::base::{Base, Storage, ToldPods, view};
+use self::csi::Driver;
+use self::devices::Counts;
+use self::node::Signals;
 use self::node_shutdown::NodeShutdown;
 use self::parts::Parts;
-use self::plugins::{CSI_PLUGIN, DEVICE_PLUGIN, Handlers, PluginHandler, Registry};
-use self::pod::context::PodContext;
 use self::pod::summary::PodSummary;
 use self::pods::Pods;
 use self::relist::{Relist, Seen};
-use self::resources::cgroup::PodCgroups;
-use self::roster::Roster;
 use self::runtime::Runtime;
 use self::server::{Pulse, PulseInbox, View};
 use self::static_pods::clerk::Clerk;
 use self::static_pods::{Found, StaticPods};
 use self::upkeep::eviction::EvictionOrder;
-use self::upkeep::{Told, Tools, Upkeep};
-use self::volumes::Volumes;
-use self::volumes::mounter::Mounter;
+use self::upkeep::{Told, Upkeep};
 use crate::flow::{MetaClient, PodInbox};
 
 /// The module.
@@ -101,10 +93,10 @@ struct News {
     devices: watch::Receiver<Counts>,
     /// Pods that have to end for the node's sake.
     evictions: Receiver<EvictionOrder>,
-    /// Drivers of volumes come and go.
-    drivers: watch::Receiver<BTreeMap<String, Driver>>,
     /// The same, because the machine is shut down.
     terminations: Receiver<EvictionOrder>,
+    /// Drivers of volumes come and go.
+    drivers: watch::Receiver<BTreeMap<String, Driver>>,
     /// Whether this loop turns is asked here.
     pulse: PulseInbox,
 }
@@ -125,63 +117,37 @@ impl Edged {
         clock: Clock,
         rng: Rng,
     ) -> anyhow::Result<Self> {
-        let events = recorder(&config, &meta, &clock);
-        let node_name = config.node.name.clone();
         let root = &config.root_directory;
+        let base = Base::new(&config, meta, runtime, &machine.cgroups, clock, rng);
+        let rng = || base.rng.clone();
         let Storage { drivers, devices, volumes, plugins, reporter, reception } =
-            Storage::new(&config, machine.mounter, &meta, &events, &clock, &rng)?;
-        let cgroups = PodCgroups::new(config.cgroup_driver, &config.cgroup_root, machine.cgroups);
-        let roster = Roster::default();
-        let tools = Tools {
-            runtime: runtime.clone(),
-            roster: roster.clone(),
-            gauges: machine.gauges,
-            events: events.clone(),
-            cgroups: cgroups.clone(),
-            clock: clock.clone(),
-        };
-        let (upkeep, Told { pressures, evictions }) = Upkeep::new(config.upkeep, tools);
+            Storage::new(&config, machine.mounter, &base)?;
+        let (upkeep, Told { pressures, evictions }) = Upkeep::new(config.upkeep, base.tools(machine.gauges));
         let (shutdown, is_shutting_down, terminations) =
-            NodeShutdown::new(config.shutdown, machine.logind, roster.clone(), rng.clone());
+            NodeShutdown::new(config.shutdown, machine.logind, base.roster.clone(), rng());
         let signals = Signals::new(&pressures, &devices, &is_shutting_down);
-        let (counts, drivers) = (devices.counts(), drivers.follow());
-        let (node, facts) = NodeAgent::new(
-            config.node,
-            meta.clone(),
-            runtime.clone(),
-            events.clone(),
-            clock.clone(),
-            rng.clone(),
-            signals,
-        );
-        let (static_pods, found) = StaticPods::new(config.static_pods, &node_name, clock.now());
-        let (errands, clerk) = Clerk::new(meta.clone(), rng.clone());
-        let (relist, seen) = Relist::new(runtime.clone(), rng);
+        let (static_pods, found) = StaticPods::new(config.static_pods, &config.node.name, base.clock.now());
+        let (node, facts) = base.node(config.node, signals);
+        let (errands, clerk) = Clerk::new(base.meta.clone(), rng());
+        let (relist, seen) = Relist::new(base.runtime.clone(), rng());
         let (pulse, inlet) = Pulse::new();
-        let board = Board::default();
-        let context = PodContext {
-            images: Images::new(runtime.clone()),
-            runtime,
-            volumes,
-            cgroups,
-            devices,
-            meta,
-            events,
-            board: board.clone(),
-            roster,
-            pressures,
-            is_shutting_down,
-            node: facts,
-            has_apparmor: machine.has_apparmor,
-            settings: config.pods,
-            clock,
-            runtime_name: OnceLock::new(),
-        };
+        let (counts, news_of_drivers) = (devices.counts(), drivers.follow());
+        let told = ToldPods { pressures, is_shutting_down, node: facts };
+        let context = base.context(config.pods, volumes, devices, told, machine.has_apparmor);
+        let board = context.board.clone();
         let view = view(&context, root, seen.clone(), pulse);
         let pods = Pods::new(Arc::new(context), errands);
         let parts =
             Parts { relist, node, upkeep, static_pods, clerk, plugins, reporter, reception, shutdown };
-        let news = News { seen, found, devices: counts, evictions, terminations, drivers, pulse: inlet };
+        let news = News {
+            seen,
+            found,
+            devices: counts,
+            evictions,
+            terminations,
+            drivers: news_of_drivers,
+            pulse: inlet,
+        };
         Ok(Self { inbox, pods, parts, news, board, view })
     }
 
@@ -193,67 +159,6 @@ impl Edged {
     /// The pods, for `/debug/state`.
     pub fn board(&self) -> Board<PodSummary> {
         self.board.clone()
-    }
-}
-
-/// Volumes, devices, and the plugins of the node that may bring them.
-struct Storage {
-    drivers: Arc<Drivers>,
-    devices: Devices,
-    volumes: Volumes<MetaClient>,
-    plugins: Registry,
-    reporter: Reporter,
-    reception: Reception,
-}
-
-impl Storage {
-    fn new(
-        config: &Config,
-        mounter: Arc<dyn Mounter>,
-        meta: &MetaClient,
-        events: &Recorder,
-        clock: &Clock,
-        rng: &Rng,
-    ) -> anyhow::Result<Self> {
-        let (root, node) = (&config.root_directory, &config.node.name);
-        let drivers = Arc::new(Drivers::default());
-        let devices = Devices::new(root, meta.clone());
-        let handlers: Handlers = [
-            (CSI_PLUGIN, drivers.clone() as Arc<dyn PluginHandler>),
-            (DEVICE_PLUGIN, Arc::new(devices.clone())),
-        ]
-        .into();
-        let (source, clock) = (meta.clone(), clock.clone());
-        let volumes = Volumes::open(root, mounter, drivers.clone(), node, source, clock, rng.clone());
-        Ok(Self {
-            volumes: volumes.with_context(|| format!("modules.edged.rootDirectory {}", root.display()))?,
-            plugins: Registry::new(root, handlers, events.clone(), node, rng.clone()),
-            reporter: Reporter::new(meta.clone(), &drivers, rng.clone()),
-            reception: Reception::new(devices.clone(), rng.clone()),
-            devices,
-            drivers,
-        })
-    }
-}
-
-fn view(context: &PodContext, root: &Path, seen: watch::Receiver<Seen>, pulse: Pulse) -> View {
-    View {
-        roster: context.roster.clone(),
-        runtime: context.runtime.clone(),
-        seen,
-        pulse,
-        node: context.node.clone(),
-        cgroups: context.cgroups.clone(),
-        logs: context.settings.logs.clone(),
-        root: root.to_owned(),
-        clock: context.clock.clone(),
-    }
-}
-
-fn recorder(config: &Config, meta: &MetaClient, clock: &Clock) -> Recorder {
-    match config.report_events {
-        true => Recorder::new(meta.clone(), &config.node.name, clock.clone()),
-        false => Recorder::disabled(&config.node.name, clock.clone()),
     }
 }
 
