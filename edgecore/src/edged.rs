@@ -26,6 +26,7 @@ mod parts;
 pub mod plugins;
 pub mod pod;
 pub mod pods;
+pub mod preemption;
 pub mod probe;
 pub mod relist;
 pub mod resources;
@@ -44,7 +45,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use chassis::admin::Board;
-use chassis::channel::Receiver;
+use chassis::channel::{Receiver, bounded};
 use chassis::clock::Clock;
 use chassis::module::Module;
 use chassis::rng::Rng;
@@ -71,6 +72,9 @@ use self::upkeep::eviction::EvictionOrder;
 use self::upkeep::{Told, Upkeep};
 use crate::flow::{MetaClient, PodInbox};
 
+/// Pods that make room and that edged has not taken note of yet; it does so at once.
+const PREEMPTIONS: usize = 4;
+
 /// The module.
 #[derive(Debug)]
 pub struct Edged {
@@ -95,6 +99,8 @@ struct News {
     evictions: Receiver<EvictionOrder>,
     /// The same, because the machine is shut down.
     terminations: Receiver<EvictionOrder>,
+    /// The same, because a critical pod needs their room.
+    preemptions: Receiver<EvictionOrder>,
     /// Drivers of volumes come and go.
     drivers: watch::Receiver<BTreeMap<String, Driver>>,
     /// Whether this loop turns is asked here.
@@ -131,8 +137,9 @@ impl Edged {
         let (errands, clerk) = Clerk::new(base.meta.clone(), rng());
         let (relist, seen) = Relist::new(base.runtime.clone(), rng());
         let (pulse, inlet) = Pulse::new();
+        let (preempt, preemptions) = bounded("preemptions", PREEMPTIONS);
         let (counts, news_of_drivers) = (devices.counts(), drivers.follow());
-        let told = ToldPods { pressures, is_shutting_down, node: facts };
+        let told = ToldPods { pressures, is_shutting_down, node: facts, preemptions: preempt };
         let context = base.context(config.pods, volumes, devices, told, machine.has_apparmor);
         let board = context.board.clone();
         let view = view(&context, root, seen.clone(), pulse);
@@ -145,6 +152,7 @@ impl Edged {
             devices: counts,
             evictions,
             terminations,
+            preemptions,
             drivers: news_of_drivers,
             pulse: inlet,
         };
@@ -173,6 +181,7 @@ impl Module for Edged {
             mut devices,
             mut evictions,
             mut terminations,
+            mut preemptions,
             mut drivers,
             mut pulse,
         } = news;
@@ -206,6 +215,7 @@ impl Module for Edged {
                 }
                 Some(order) = evictions.recv() => pods.evict(order),
                 Some(order) = terminations.recv() => pods.evict(order),
+                Some(order) = preemptions.recv() => pods.evict(order),
                 forgotten = pods.forget_next() => forgotten?,
                 () = pulse.answer() => {}
                 Some(part) = parts.join_next() => {

@@ -31,6 +31,20 @@ const SAFE_SYSCTLS: [&str; 14] = [
 /// Prefixes of those that belong to the IPC namespace; the others that a pod may set belong to its network.
 const IPC_SYSCTLS: [&str; 4] = ["kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue."];
 
+/// Why a pod cannot be taken on beside the others.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Refusal {
+    /// Whoever else goes.
+    Final(Ending),
+    /// The others leave too little.
+    Short {
+        /// How much is missing of each resource of which there is too little.
+        lacks: Amounts,
+        /// How the pod fails for it.
+        ending: Ending,
+    },
+}
+
 /// What a pod takes of the node.
 #[derive(Debug, Default)]
 pub struct Claim {
@@ -53,38 +67,50 @@ impl Claim {
         self.amounts.iter().any(|(resource, amount)| amount.is_positive() && is_of_kind(resource))
     }
 
+    /// How much of a resource it takes.
+    pub fn amount(&self, resource: &str) -> Amount {
+        self.amounts.get(resource).copied().unwrap_or_default()
+    }
+
     /// Whether there is room for it beside `others`. What the node does not know of (`room` has no such resource) is not
     /// counted.
     ///
     /// # Errors
-    /// Why the pod has to fail.
-    pub fn fits<'a>(&self, others: impl Iterator<Item = &'a Self>, room: &Amounts) -> Result<(), Ending> {
+    /// Why the pod has to fail, unless others make room for it.
+    pub fn fits<'a>(&self, others: impl Iterator<Item = &'a Self>, room: &Amounts) -> Result<(), Refusal> {
         let mut taken = Amounts::new();
         for other in others {
             if self.ports.iter().any(|port| other.ports.contains(port)) {
                 let message = "node(s) didn't have free ports for the requested pod ports";
-                return Err(failed_predicate("NodePorts", message));
+                return Err(Refusal::Final(failed_predicate("NodePorts", message)));
             }
             for (resource, amount) in &other.amounts {
                 let sum = taken.entry(resource.clone()).or_default();
                 *sum = sum.plus(*amount);
             }
         }
+        let (mut lacks, mut first) = (Amounts::new(), None);
         for (resource, wanted) in self.amounts.iter().filter(|(_, amount)| amount.is_positive()) {
             let Some(capacity) = room.get(resource) else { continue };
             let used = taken.get(resource).copied().unwrap_or_default();
-            if used.plus(*wanted) > *capacity {
-                let [wanted, used, capacity] =
-                    [*wanted, used, *capacity].map(|amount| count(resource, amount));
-                let message = format!(
-                    "Pod was rejected: Node didn't have enough resource: {resource}, requested: {wanted}, \
-                     used: {used}, capacity: {capacity}"
-                );
-                return Err(Ending::rejected(format!("OutOf{resource}"), message));
+            let lack = used.plus(*wanted).minus_at_most(*capacity);
+            if lack.is_positive() {
+                lacks.insert(resource.clone(), lack);
+                first.get_or_insert_with(|| out_of(resource, [*wanted, used, *capacity]));
             }
         }
-        Ok(())
+        first.map_or(Ok(()), |ending| Err(Refusal::Short { lacks, ending }))
     }
+}
+
+/// `amounts`: what was asked for, what is taken, and what there is.
+fn out_of(resource: &str, amounts: [Amount; 3]) -> Ending {
+    let [wanted, used, capacity] = amounts.map(|amount| count(resource, amount));
+    let message = format!(
+        "Pod was rejected: Node didn't have enough resource: {resource}, requested: {wanted}, used: {used}, \
+         capacity: {capacity}"
+    );
+    Ending::rejected(format!("OutOf{resource}"), message)
 }
 
 /// What the node is able to give besides resources.
@@ -193,6 +219,12 @@ mod tests {
         [("cpu".to_owned(), Amount::whole(2)), ("pods".to_owned(), Amount::whole(3))].into()
     }
 
+    fn reason(fits: Result<(), Refusal>) -> String {
+        match fits.unwrap_err() {
+            Refusal::Final(ending) | Refusal::Short { ending, .. } => ending.reason,
+        }
+    }
+
     fn refused(spec: Value, node: Value) -> String {
         let (spec, node) = (serde_json::from_value(spec).unwrap(), serde_json::from_value(node).unwrap());
         let allowed = ["kernel.msg*".to_owned()];
@@ -204,8 +236,11 @@ mod tests {
     fn what_does_not_fit_is_told_with_numbers() {
         let used = asking("1500m");
         assert_eq!(asking("500m").fits([&used].into_iter(), &room()), Ok(()));
-        let ending = asking("501m").fits([&used].into_iter(), &room()).unwrap_err();
+        let Err(Refusal::Short { lacks, ending }) = asking("501m").fits([&used].into_iter(), &room()) else {
+            panic!("it does not fit");
+        };
         assert_eq!(ending.reason, "OutOfcpu");
+        assert_eq!(lacks, [("cpu".to_owned(), Amount::milli(1))].into());
         assert!(ending.message.ends_with("cpu, requested: 501, used: 1500, capacity: 2000"), "{ending:?}");
     }
 
@@ -213,7 +248,7 @@ mod tests {
     fn a_full_node_takes_no_more_pods() {
         let small = [asking("1m"), asking("1m"), asking("1m")];
         assert_eq!(asking("1m").fits(small.iter().take(2), &room()), Ok(()));
-        assert_eq!(asking("1m").fits(small.iter(), &room()).unwrap_err().reason, "OutOfpods");
+        assert_eq!(reason(asking("1m").fits(small.iter(), &room())), "OutOfpods");
     }
 
     #[test]
@@ -223,7 +258,7 @@ mod tests {
                 {"containerPort": 80, "hostPort": 80, "protocol": protocol}]}]}))
         };
         assert_eq!(port("TCP").fits([&port("UDP")].into_iter(), &room()), Ok(()));
-        assert_eq!(port("TCP").fits([&port("TCP")].into_iter(), &room()).unwrap_err().reason, "NodePorts");
+        assert_eq!(reason(port("TCP").fits([&port("TCP")].into_iter(), &room())), "NodePorts");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use chassis::admin::Board;
+use chassis::channel::Sender;
 use chassis::clock::Clock;
 use chassis::rng::Rng;
 use tokio::sync::watch;
@@ -24,6 +25,7 @@ use super::roster::Roster;
 use super::runtime::Runtime;
 use super::server::{Pulse, View};
 use super::upkeep::Tools;
+use super::upkeep::eviction::EvictionOrder;
 use super::upkeep::eviction::decide::Pressures;
 use super::upkeep::gauges::Gauges;
 use super::volumes::Volumes;
@@ -48,6 +50,7 @@ pub(super) struct ToldPods {
     pub(super) pressures: watch::Receiver<Pressures>,
     pub(super) is_shutting_down: watch::Receiver<bool>,
     pub(super) node: watch::Receiver<NodeFacts>,
+    pub(super) preemptions: Sender<EvictionOrder>,
 }
 
 // === impl Base ===
@@ -104,7 +107,7 @@ impl Base {
         told: ToldPods,
         has_apparmor: bool,
     ) -> PodContext {
-        let ToldPods { pressures, is_shutting_down, node } = told;
+        let ToldPods { pressures, is_shutting_down, node, preemptions } = told;
         PodContext {
             images: Images::new(self.runtime.clone()),
             runtime: self.runtime,
@@ -115,6 +118,7 @@ impl Base {
             events: self.events,
             board: Board::default(),
             roster: self.roster,
+            preemptions,
             pressures,
             is_shutting_down,
             node,

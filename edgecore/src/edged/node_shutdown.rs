@@ -140,7 +140,7 @@ fn ending(pod: &Pod, period: Duration) -> Ending {
         reason: TERMINATED.to_owned(),
         message: MESSAGE.to_owned(),
         grace: Some(own.map_or(period, |own| own.min(period))),
-        is_disruption: true,
+        disruption: Some(MESSAGE.to_owned()),
     }
 }
 

@@ -3,9 +3,11 @@
 //! A pod in the runtime that nobody has asked for is left alone: an empty or rebuilt store never kills. It is removed
 //! only on the cloud's word: a delete, or another pod of the same name.
 
+mod admit;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use chassis::task;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
@@ -18,14 +20,12 @@ use super::devices::Counts;
 use super::labels::CONFIG_SOURCE;
 use super::pod::actor::PodActor;
 use super::pod::context::PodContext;
-use super::pod::state::Ending;
 use super::pod::wanted::{ReportAs, Wanted};
 use super::relist::{Seen, changed};
 use super::sources::{ConfigRef, references};
 use super::static_pods::Found;
 use super::static_pods::mirror::{Errand, Mirrors};
 use super::upkeep::eviction::EvictionOrder;
-use super::upkeep::eviction::admission::refusal;
 use crate::flow::{ConfigKind, PodChange, PodKey};
 
 /// All pods of this node.
@@ -208,13 +208,14 @@ impl Pods {
             _ => {
                 let claim = Claim::of(&pod);
                 let report = self.report_as(&key);
-                // A static pod is the word of the node's owner.
-                let ending = match report {
-                    Some(_) => None,
-                    None => self.admit(&pod, &key, &claim).err(),
+                let (preempts, ending) = match (self.admit(&pod, &key, &claim), &report) {
+                    (Ok(preempts), _) => (preempts, None),
+                    // A static pod is the word of the node's owner.
+                    (Err(_), Some(_)) => (None, None),
+                    (Err(ending), None) => (None, Some(ending)),
                 };
                 let report = report.unwrap_or_default();
-                self.start(key.clone(), Wanted { ending, report, ..Wanted::new(pod) }, claim);
+                self.start(key.clone(), Wanted { ending, report, preempts, ..Wanted::new(pod) }, claim);
             }
         }
         for (uid, actor) in &self.actors {
@@ -261,26 +262,6 @@ impl Pods {
                 is_news
             });
         }
-    }
-
-    /// Whether there is room for a pod. One that was taken on before is taken on again.
-    fn admit(&self, pod: &Pod, key: &PodKey, claim: &Claim) -> Result<(), Ending> {
-        let has_started = pod.status.as_ref().is_some_and(|status| status.start_time.is_some());
-        let devices = &self.context.devices;
-        if has_started || self.seen.pods.contains_key(&key.uid) || devices.has_given(&key.uid) {
-            return Ok(());
-        }
-        if *self.context.is_shutting_down.borrow() {
-            return Err(Ending::rejected("NodeShutdown", "Pod was rejected as the node is shutting down."));
-        }
-        if let Some(ending) = refusal(pod, *self.context.pressures.borrow()) {
-            return Err(ending);
-        }
-        let others = self.actors.values().filter(|other| !other.is_over.load(Ordering::Relaxed));
-        let mut room = self.context.node.borrow().room.clone();
-        // What the node has told last may be older.
-        room.extend(devices.room());
-        claim.fits(others.map(|other| &other.claim), &room)
     }
 
     fn delete(&mut self, key: PodKey) {

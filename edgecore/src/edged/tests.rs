@@ -12,6 +12,7 @@ mod images;
 mod lifecycle;
 mod logs;
 mod node_shutdown;
+mod preemption;
 mod probes;
 mod restarts;
 mod server;

@@ -5,11 +5,14 @@
 //! end that the pod is gone. Hooks and probes run in tasks of their own ([`super::keeper`]); what they come to is told at
 //! once, also while a step is being performed. It ends with its pod, or when `Wanted` is dropped, leaving its containers as they are.
 
+mod room;
+mod telling;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
+use k8s_openapi::api::core::v1::PodStatus;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -24,7 +27,6 @@ use super::summary::PodSummary;
 use super::wanted::{ReportAs, Wanted};
 use super::worker::{Prepared, View, Worker};
 use crate::edged::admission::{Able, suits};
-use crate::edged::events::{Severity, about_container, about_pod};
 use crate::edged::runtime::RuntimeError;
 use crate::flow::PodKey;
 
@@ -173,6 +175,10 @@ impl PodActor {
         if let Err(ending) = suits(spec, node.as_ref(), able) {
             return self.state.fail(ending);
         }
+        self.make_room().await;
+        if !self.state.is_running() {
+            return;
+        }
         if let Err(error) = context.devices.give(&self.worker.key.uid, spec).await {
             let message = format!("Pod was rejected: Allocate failed due to {error}, which is unexpected");
             self.state.fail(Ending::rejected("UnexpectedAdmissionError", message));
@@ -239,31 +245,6 @@ impl PodActor {
         }
         self.reported = Some(status);
         self.reported_as = Some(report);
-    }
-
-    /// An event for each container that has just begun to wait for its next try.
-    async fn tell_backoffs(&self, status: &PodStatus) {
-        let before = self.reported.as_deref();
-        for container in all_containers(status) {
-            let Some((reason, message)) = backoff(container) else { continue };
-            let known =
-                before.into_iter().flat_map(all_containers).find(|known| known.name == container.name);
-            if known.and_then(backoff).is_some_and(|(known, _)| known == reason) {
-                continue;
-            }
-            let about = about_container(self.state.pod(), &container.name);
-            self.worker.context.events.record(about, Severity::Warning, "BackOff", message).await;
-        }
-    }
-
-    /// An event when the node has decided that the pod is over, once.
-    async fn tell_ending(&self, status: &PodStatus) {
-        let before = self.reported.as_deref().or(self.seen.pod.status.as_ref());
-        let is_told = before.is_some_and(|before| before.reason.is_some());
-        if let (Some(reason), Some(message), false) = (&status.reason, &status.message, is_told) {
-            let about = about_pod(self.state.pod());
-            self.worker.context.events.record(about, Severity::Warning, reason, message).await;
-        }
     }
 
     async fn perform(&mut self, step: Step) -> Flow {
@@ -377,16 +358,4 @@ impl PodActor {
             tracing::debug!(%error, "the end of the pod was not reported");
         }
     }
-}
-
-fn all_containers(status: &PodStatus) -> impl Iterator<Item = &ContainerStatus> {
-    let lists = [&status.init_container_statuses, &status.container_statuses];
-    lists.into_iter().flatten().flatten()
-}
-
-/// Reason and message of a container that waits for its next try.
-fn backoff(container: &ContainerStatus) -> Option<(&str, &str)> {
-    let waiting = container.state.as_ref()?.waiting.as_ref()?;
-    let reason = waiting.reason.as_deref().filter(|reason| reason.ends_with("BackOff"))?;
-    Some((reason, waiting.message.as_deref().unwrap_or_default()))
 }

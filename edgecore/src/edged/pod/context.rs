@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use chassis::admin::Board;
+use chassis::channel::Sender;
 use chassis::clock::Clock;
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -19,6 +20,7 @@ use crate::edged::node::NodeFacts;
 use crate::edged::resources::cgroup::PodCgroups;
 use crate::edged::roster::Roster;
 use crate::edged::runtime::Runtime;
+use crate::edged::upkeep::eviction::EvictionOrder;
 use crate::edged::upkeep::eviction::decide::Pressures;
 use crate::edged::volumes::Volumes;
 use crate::flow::MetaClient;
@@ -68,6 +70,8 @@ pub struct PodContext {
     pub board: Board<PodSummary>,
     /// All pods, for whoever looks after the node.
     pub roster: Roster,
+    /// Ends pods whose place a critical one takes.
+    pub preemptions: Sender<EvictionOrder>,
     /// What the node is short of.
     pub pressures: watch::Receiver<Pressures>,
     /// Whether the machine is being shut down.

@@ -42,7 +42,7 @@ use super::observed::Observed;
 use crate::edged::runtime::SandboxId;
 
 /// Grace period of a pod that sets none: <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination>.
-const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+pub(in crate::edged) const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 /// A container gets at least this long, also when a pod is deleted with grace 0, so that a program that
 /// can end cleanly does; what Kubernetes calls the small grace period (same page).
 pub const MINIMUM_GRACE: Duration = Duration::from_secs(2);

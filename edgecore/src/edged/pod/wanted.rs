@@ -1,6 +1,7 @@
 //! What an actor is told about its pod.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 
@@ -24,6 +25,17 @@ pub struct Wanted {
     pub ending: Option<Ending>,
     /// Whom the cloud is told about.
     pub report: ReportAs,
+    /// Who has to go before the pod can begin.
+    pub preempts: Option<Arc<Preempts>>,
+}
+
+/// The pods whose place a critical one takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preempts {
+    /// Their UIDs.
+    pub victims: Vec<String>,
+    /// How long their end is waited for.
+    pub patience: Duration,
 }
 
 /// As which pod of the API a pod is reported.
@@ -49,6 +61,7 @@ impl Wanted {
             recoveries: 0,
             ending: None,
             report: ReportAs::Itself,
+            preempts: None,
         }
     }
 }

@@ -155,3 +155,20 @@ async fn until_called(node: &Node, call: &str) {
     }
     panic!("no {call} within a minute");
 }
+
+/// Static pods are critical.
+#[tokio::test(start_paused = true)]
+async fn a_static_pod_takes_the_place_of_another() {
+    let mut node = Node::new();
+    node.configure = |kubelet| kubelet.max_pods = 1;
+    let edge = node.start(&[]).await;
+    edge.meta.apply(&simple("other", APP, "Always")).await;
+    edge.meta.until_ready("other").await;
+    node.file(APP);
+    let made = mirror(&edge, "m1").await;
+    edge.meta.apply(&made).await;
+    edge.meta.until_ready("web-edge-1").await;
+    assert_eq!(node.runtime.running(), ["web-edge-1/app#0"]);
+    let status = edge.meta.until_status("other", "failed", |status| status.reason.is_some()).await;
+    assert_eq!(status.reason.as_deref(), Some("Preempting"));
+}

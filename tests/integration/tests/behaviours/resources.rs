@@ -86,6 +86,37 @@ fn odd() -> Vec<Row> {
             .spec("{nodeName: edge-1, containers: [{name: main, args: [pause], resources: {requests: {cpu: 1000}}}]}")
             .shows("{phase: Failed, reason: OutOfcpu}")
             .event("OutOfcpu", "cpu"),
+        // The others of the table ask for no storage, so none of them can make room.
+        Row::new("a critical pod takes the place of another one: Preempting", pages::CRITICAL)
+            .spec(
+                "{nodeName: edge-1, terminationGracePeriodSeconds: 1,
+                  containers: [{name: main, args: [serve], resources: {requests: {ephemeral-storage: '@much'}}}]}",
+            )
+            .shows("{phase: Running, qosClass: Burstable}")
+            .apply(
+                "{apiVersion: v1, kind: Pod, metadata: {name: critical},
+                  spec: {nodeName: edge-1, priorityClassName: system-node-critical, terminationGracePeriodSeconds: 1,
+                         containers: [{name: main, image: 'skerry.local/hello:demo', imagePullPolicy: Never, args: [serve],
+                                       resources: {requests: {ephemeral-storage: '@much'}}}]}}",
+            )
+            .shows(
+                "{phase: Failed, reason: Preempting, message: Preempted in order to admit critical pod,
+                  conditions: [{type: DisruptionTarget, status: 'True', reason: TerminationByKubelet}]}",
+            )
+            .event("Preempting", "Preempted in order to admit critical pod")
+            .holds("the critical pod runs", |scene| {
+                // The sandbox and the container.
+                let containers = scene.site.containers_of("critical")?;
+                anyhow::ensure!(containers.len() == 2, "{containers:?}");
+                Ok(())
+            }),
+        Row::new("a critical pod for which nobody can make room: UnexpectedAdmissionError", pages::CRITICAL)
+            .spec(
+                "{nodeName: edge-1, priorityClassName: system-cluster-critical,
+                  containers: [{name: main, args: [pause], resources: {requests: {cpu: 1000}}}]}",
+            )
+            .shows("{phase: Failed, reason: UnexpectedAdmissionError, message: ~no set of running pods found}")
+            .event("UnexpectedAdmissionError", "preemption"),
         Row::new("a pod that is bound by hand and wants another node: NodeAffinity", pages::ADMISSION)
             .spec("{nodeName: edge-1, nodeSelector: {place: elsewhere}, containers: [{name: main, args: [pause]}]}")
             .shows("{phase: Failed, reason: NodeAffinity}"),

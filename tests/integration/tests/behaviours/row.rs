@@ -74,6 +74,7 @@ pub(crate) mod pages {
         OVERHEAD = "concepts/scheduling-eviction/pod-overhead/";
         APPARMOR = "tutorials/security/apparmor/";
         STATIC_PODS = "tasks/configure-pod-container/static-pod/";
+        CRITICAL = "tasks/administer-cluster/guaranteed-scheduling-critical-addon-pods/";
         EPHEMERAL = "concepts/workloads/pods/ephemeral-containers/";
     }
 }
@@ -157,7 +158,7 @@ pub(crate) struct Row {
 
 impl Row {
     /// A row without a pod. In all its YAML `@dir` is a directory of its own on the node, `@namespace` its namespace,
-    /// `'@port'` a port of its own, and `'@https'` and `'@grpc'` the ports of [`super::neighbour`].
+    /// `@much` more storage than the node has for two pods, `'@port'` a port of its own, and `'@https'` and `'@grpc'` the ports of [`super::neighbour`].
     pub(crate) fn new(name: &'static str, page: &'static str) -> Self {
         Self {
             name,

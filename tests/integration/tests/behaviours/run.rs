@@ -9,6 +9,7 @@ use integration::site::{Site, page};
 use integration::wait::until;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::Client;
+use proto::quantity::Amount;
 use serde_json::{Value, json};
 
 use super::matching::fits;
@@ -24,9 +25,9 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How often what the API shows is looked at, besides at each of its events.
 const SELDOM: Duration = Duration::from_secs(10);
 /// Name of the pod of every row.
-const POD: &str = "pod";
+pub(crate) const POD: &str = "pod";
 /// And of the mirror of a static one: <https://kubernetes.io/docs/tasks/configure-pod-container/static-pod/>.
-const MIRROR: &str = "pod-edge-1";
+pub(crate) const MIRROR: &str = "pod-edge-1";
 /// Image of a container that names none.
 const IMAGE: &str = "skerry.local/hello:demo";
 
@@ -39,6 +40,8 @@ pub(crate) struct Table {
     /// Holds a directory for each row.
     directory: tempfile::TempDir,
     before: Traces,
+    /// More than half of the node's storage for pods: `@much`.
+    much: String,
 }
 
 // === impl Table ===
@@ -48,7 +51,9 @@ impl Table {
         let client = keadm::cluster::client(&site.state().join("kubeconfig")).await?;
         let seen = Seen::new(&client);
         let (before, directory) = (Traces::of(&site)?, tempfile::tempdir()?);
-        Ok(Self { before, directory, seen, neighbour: Neighbour::start().await?, client, site })
+        let storage = site.kubectl().value("node/edge-1", "{.status.allocatable.ephemeral-storage}").await?;
+        let much = format!("{}", Amount::parse(&storage)?.value() / 3 * 2);
+        Ok(Self { before, directory, seen, neighbour: Neighbour::start().await?, client, site, much })
     }
 
     /// Runs one row. The error says all about it.
@@ -163,7 +168,7 @@ impl Run<'_> {
     /// With the row's own names put in.
     fn filled_in(&self, value: &Value) -> Value {
         let text = value.to_string().replace("@dir", &self.directory.to_string_lossy());
-        let mut text = text.replace("@namespace", self.namespace);
+        let mut text = text.replace("@namespace", self.namespace).replace("@much", &self.table.much);
         let neighbour = &self.table.neighbour;
         for (name, port) in [("@port", self.port), ("@https", neighbour.https), ("@grpc", neighbour.grpc)] {
             text = text.replace(&format!("\"{name}\""), &port.to_string());

@@ -12,7 +12,9 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// What is known of the pods of one namespace, which all have the same name.
+use super::run::{MIRROR, POD};
+
+/// What is known of the pod of one namespace. Others that a row makes there are not looked at.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Known {
     /// The pod that the API has now.
@@ -46,8 +48,12 @@ impl Notes {
 
     async fn watch_pods(self, client: Client) {
         let mut pods = watcher(Api::<Pod>::all(client), watcher::Config::default()).boxed();
+        let is_it = |pod: &Pod| matches!(pod.metadata.name.as_deref(), Some(POD | MIRROR));
         while let Some(event) = pods.next().await {
             match event {
+                Ok(
+                    watcher::Event::Apply(pod) | watcher::Event::InitApply(pod) | watcher::Event::Delete(pod),
+                ) if !is_it(&pod) => {}
                 Ok(watcher::Event::Apply(pod) | watcher::Event::InitApply(pod)) => {
                     self.take(pod.metadata.namespace.clone().as_ref(), |known| {
                         let pod = Arc::new(pod);

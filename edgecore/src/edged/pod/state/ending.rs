@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::PodStatus;
 
+use crate::edged::preemption;
+
 /// How the message of every eviction for the node's sake begins.
 pub(in crate::edged) const LOW: &str = "The node was low on resource: ";
 
@@ -17,15 +19,15 @@ pub struct Ending {
     pub message: String,
     /// How long its containers get to end; as the pod says where this is none.
     pub grace: Option<Duration>,
-    /// Whether the pod is told apart from those that failed by themselves by the condition `DisruptionTarget`
-    /// (<https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions>).
-    pub is_disruption: bool,
+    /// What the condition `DisruptionTarget` says, which tells the pod apart from those that failed by themselves
+    /// (<https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions>); `None`: it has none.
+    pub disruption: Option<String>,
 }
 
 impl Ending {
     /// A pod that this node cannot take.
     pub fn rejected(reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { reason: reason.into(), message: message.into(), grace: None, is_disruption: false }
+        Self { reason: reason.into(), message: message.into(), grace: None, disruption: None }
     }
 
     /// `activeDeadlineSeconds` are over.
@@ -40,10 +42,14 @@ impl Ending {
             let by_node = condition.reason.as_deref() == Some("TerminationByKubelet");
             condition.type_ == "DisruptionTarget" && condition.status == "True" && by_node
         })?;
+        let message = condition.message.clone()?;
+        if message == preemption::CONDITION {
+            return Some(preemption::preempted());
+        }
         // The node's shutdown sets the same condition; a pod that it stopped runs again.
-        let message = condition.message.clone().filter(|message| message.starts_with(LOW))?;
+        let disruption = Some(message.clone()).filter(|message| message.starts_with(LOW));
         let reason = "Evicted".to_owned();
-        Some(Self { reason, message, grace: Some(Duration::ZERO), is_disruption: true })
+        disruption.is_some().then_some(Self { reason, message, grace: Some(Duration::ZERO), disruption })
     }
 
     /// What a status that was reported before says.

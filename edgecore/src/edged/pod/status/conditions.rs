@@ -43,10 +43,11 @@ pub(super) fn conditions(
     conditions.extend(foreign(input).cloned());
     conditions.extend(held(input));
     let is_told = conditions.iter().any(|condition| condition.type_ == DISRUPTION);
-    if let Some(ending) = input.state.ending().filter(|ending| ending.is_disruption && !is_told) {
+    let disruption = input.state.ending().and_then(|ending| ending.disruption.as_ref());
+    if let Some(message) = disruption.filter(|_| !is_told) {
         conditions.push(PodCondition {
             reason: Some("TerminationByKubelet".to_owned()),
-            message: Some(ending.message.clone()),
+            message: Some(message.clone()),
             ..condition(DISRUPTION, Ok(()), input)
         });
     }

@@ -40,12 +40,13 @@ pub fn eviction(pod: &Pod, usage: &Usage, shortage: &Shortage, grace: Duration) 
         )
         .ok();
     }
-    Ending { reason: EVICTED.to_owned(), message, grace: Some(grace), is_disruption: true }
+    let disruption = Some(message.clone());
+    Ending { reason: EVICTED.to_owned(), message, grace: Some(grace), disruption }
 }
 
 /// The end of a pod that has used more storage than it may.
 pub fn over_limit(message: String) -> Ending {
-    Ending { reason: EVICTED.to_owned(), message, grace: Some(Duration::ZERO), is_disruption: false }
+    Ending { reason: EVICTED.to_owned(), message, grace: Some(Duration::ZERO), disruption: None }
 }
 
 /// Bytes with the largest binary unit that says them exactly.
@@ -92,7 +93,7 @@ mod tests {
             "The node was low on resource: memory. Threshold quantity: 100Mi, available: 90Mi. Container greedy was \
              using 64Mi, request is 10Mi, has larger consumption of memory. "
         );
-        assert!(ending.is_disruption);
+        assert_eq!(ending.disruption, Some(ending.message));
         let shortage = Shortage { signal: Signal::Pids, threshold: 100, available: 1024, is_hard: true };
         let ending = eviction(&pod, &usage, &shortage, Duration::ZERO);
         assert_eq!(

@@ -35,7 +35,8 @@ pub fn is_critical(pod: &Pod) -> bool {
     is_static || annotation(CONFIG_MIRROR).is_some() || priority(pod) >= CRITICAL
 }
 
-fn priority(pod: &Pod) -> i32 {
+/// How important the pod is.
+pub fn priority(pod: &Pod) -> i32 {
     let Some(spec) = &pod.spec else { return 0 };
     match (spec.priority, spec.priority_class_name.as_deref()) {
         (Some(priority), _) => priority,
