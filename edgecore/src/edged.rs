@@ -20,6 +20,7 @@ pub mod hook;
 pub mod image;
 pub mod labels;
 mod machine;
+pub mod metrics;
 pub mod node;
 pub mod node_shutdown;
 mod parts;
@@ -58,7 +59,7 @@ pub use machine::Machine;
 use self::base::{Base, Storage, ToldPods, view};
 use self::csi::Driver;
 use self::devices::Counts;
-use self::node::Signals;
+use self::node::{NodeFacts, Signals};
 use self::node_shutdown::NodeShutdown;
 use self::parts::Parts;
 use self::pod::summary::PodSummary;
@@ -101,6 +102,8 @@ struct News {
     terminations: Receiver<EvictionOrder>,
     /// The same, because a critical pod needs their room.
     preemptions: Receiver<EvictionOrder>,
+    /// About the node.
+    node: watch::Receiver<NodeFacts>,
     /// Drivers of volumes come and go.
     drivers: watch::Receiver<BTreeMap<String, Driver>>,
     /// Whether this loop turns is asked here.
@@ -135,7 +138,7 @@ impl Edged {
         let (static_pods, found) = StaticPods::new(config.static_pods, &config.node.name, base.clock.now());
         let (node, facts) = base.node(config.node, signals);
         let (errands, clerk) = Clerk::new(base.meta.clone(), rng());
-        let (relist, seen) = Relist::new(base.runtime.clone(), rng());
+        let (relist, seen) = Relist::new(base.runtime.clone(), rng(), base.metrics.clone());
         let (pulse, inlet) = Pulse::new();
         let (preempt, preemptions) = bounded("preemptions", PREEMPTIONS);
         let (counts, news_of_drivers) = (devices.counts(), drivers.follow());
@@ -153,6 +156,7 @@ impl Edged {
             evictions,
             terminations,
             preemptions,
+            node: view.node.clone(),
             drivers: news_of_drivers,
             pulse: inlet,
         };
@@ -182,6 +186,7 @@ impl Module for Edged {
             mut evictions,
             mut terminations,
             mut preemptions,
+            mut node,
             mut drivers,
             mut pulse,
         } = news;
@@ -204,6 +209,11 @@ impl Module for Edged {
                     changed.context("static pods ended")?;
                     let now = found.borrow_and_update().clone();
                     pods.found(now);
+                }
+                changed = node.changed() => {
+                    changed.context("the node's part ended")?;
+                    node.mark_unchanged();
+                    pods.node_changed();
                 }
                 changed = drivers.changed() => {
                     changed.context("the drivers of volumes ended")?;

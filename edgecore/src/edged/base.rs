@@ -16,6 +16,7 @@ use super::csi::reporter::Reporter;
 use super::devices::{Devices, Reception};
 use super::events::Recorder;
 use super::image::Images;
+use super::metrics::Metrics;
 use super::node::{NodeAgent, NodeConfig, NodeFacts, Signals};
 use super::plugins::{CSI_PLUGIN, DEVICE_PLUGIN, Handlers, PluginHandler, Registry};
 use super::pod::context::{PodContext, PodSettings};
@@ -38,6 +39,7 @@ pub(super) struct Base {
     pub(super) meta: MetaClient,
     pub(super) runtime: Runtime,
     pub(super) events: Recorder,
+    pub(super) metrics: Metrics,
     pub(super) roster: Roster,
     pub(super) cgroups: PodCgroups,
     pub(super) clock: Clock,
@@ -66,6 +68,7 @@ impl Base {
     ) -> Self {
         Self {
             events: recorder(config, &meta, &clock),
+            metrics: Metrics::new(&config.node.name, &runtime.operations()),
             roster: Roster::default(),
             cgroups: PodCgroups::new(config.cgroup_driver, &config.cgroup_root, cgroups.to_owned()),
             meta,
@@ -82,6 +85,7 @@ impl Base {
             roster: self.roster.clone(),
             gauges,
             events: self.events.clone(),
+            metrics: self.metrics.clone(),
             cgroups: self.cgroups.clone(),
             clock: self.clock.clone(),
         }
@@ -116,6 +120,7 @@ impl Base {
             devices,
             meta: self.meta,
             events: self.events,
+            metrics: self.metrics,
             board: Board::default(),
             roster: self.roster,
             preemptions,
@@ -172,6 +177,7 @@ pub(super) fn view(context: &PodContext, root: &Path, seen: watch::Receiver<Seen
         seen,
         pulse,
         node: context.node.clone(),
+        metrics: context.metrics.clone(),
         cgroups: context.cgroups.clone(),
         logs: context.settings.logs.clone(),
         root: root.to_owned(),

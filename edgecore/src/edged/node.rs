@@ -62,6 +62,8 @@ pub struct NodeFacts {
     pub page_sizes: Vec<u64>,
     /// All memory, bytes: base of the memory requests' share in OOM scores.
     pub memory: Amount,
+    /// Why pods cannot get a network, in the runtime's words; `None`: they can, or nobody knows.
+    pub network_problem: Option<String>,
 }
 
 /// What else of edged the node's status tells.

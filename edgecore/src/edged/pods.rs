@@ -38,6 +38,8 @@ pub struct Pods {
     /// How many actors were started.
     started: u64,
     seen: Seen,
+    /// The runtime had no network for pods when it was looked at last.
+    lacks_network: bool,
     /// What the files of this node describe; `None` before they were read.
     found: Found,
     /// What the store holds is in.
@@ -76,6 +78,7 @@ impl Pods {
             tasks: JoinSet::new(),
             started: 0,
             seen: Seen::default(),
+            lacks_network: false,
             found: None,
             is_restored: false,
             is_settled: false,
@@ -165,6 +168,15 @@ impl Pods {
         self.remove_replaced();
     }
 
+    /// Something about the node has changed: pods that wait for a network need not wait any longer once there is one.
+    pub fn node_changed(&mut self) {
+        let lacks_network = self.context.node.borrow().network_problem.is_some();
+        let is_back = std::mem::replace(&mut self.lacks_network, lacks_network) && !lacks_network;
+        for actor in self.actors.values().filter(|_| is_back) {
+            actor.wanted.send_modify(|wanted| wanted.recoveries += 1);
+        }
+    }
+
     /// Waits for the next pod that has gone and forgets it. Waits for ever while there are none.
     ///
     /// # Errors
@@ -212,7 +224,10 @@ impl Pods {
                     (Ok(preempts), _) => (preempts, None),
                     // A static pod is the word of the node's owner.
                     (Err(_), Some(_)) => (None, None),
-                    (Err(ending), None) => (None, Some(ending)),
+                    (Err(ending), None) => {
+                        self.context.metrics.pod_rejected(&ending.reason);
+                        (None, Some(ending))
+                    }
                 };
                 let report = report.unwrap_or_default();
                 self.start(key.clone(), Wanted { ending, report, preempts, ..Wanted::new(pod) }, claim);

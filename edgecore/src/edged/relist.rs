@@ -13,6 +13,7 @@ use futures::StreamExt;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::metrics::Metrics;
 use super::runtime::{ChangeStream, ContainerId, ContainerState, Runtime, RuntimeError};
 use crate::flow::PodKey;
 
@@ -72,15 +73,18 @@ pub struct Relist {
     runtime: Runtime,
     seen: watch::Sender<Seen>,
     down: Backoff,
+    metrics: Metrics,
+    /// When it was last asked.
+    asked: Option<Instant>,
 }
 
 // === impl Relist ===
 
 impl Relist {
     /// A relist of this runtime and what it tells; nothing is seen until it runs.
-    pub fn new(runtime: Runtime, rng: Rng) -> (Self, watch::Receiver<Seen>) {
+    pub fn new(runtime: Runtime, rng: Rng, metrics: Metrics) -> (Self, watch::Receiver<Seen>) {
         let (seen, receiver) = watch::channel(Seen::default());
-        (Self { runtime, seen, down: Backoff::new(DOWN, rng) }, receiver)
+        (Self { runtime, seen, down: Backoff::new(DOWN, rng), metrics, asked: None }, receiver)
     }
 
     /// Runs until nobody listens any more.
@@ -88,7 +92,11 @@ impl Relist {
         let mut events = Events::closed();
         let mut changed_at = Instant::now();
         loop {
-            let wait = match self.list().await {
+            let begun = Instant::now();
+            let listed = self.list().await;
+            let interval = self.asked.replace(begun).map(|before| begun - before);
+            self.metrics.relisted(begun.elapsed(), interval);
+            let wait = match listed {
                 Ok(listed) => {
                     self.down.reset();
                     if events.open_if_closed(&self.runtime) || self.tell(listed) {

@@ -8,6 +8,7 @@ pub mod cri;
 mod error;
 #[cfg(any(test, feature = "testing"))]
 pub mod fake;
+mod operations;
 mod stats;
 mod streams;
 
@@ -21,6 +22,7 @@ use jiff::Timestamp;
 use k8s_cri::v1::{AuthConfig, ContainerConfig, PodSandboxConfig};
 
 pub use error::RuntimeError;
+pub use operations::Operations;
 pub use stats::{ContainerStats, CpuStats, FsStats, InterfaceStats, MemoryStats, NetworkStats};
 pub use streams::Streams;
 
@@ -184,6 +186,10 @@ pub type ChangeStream = futures::stream::BoxStream<'static, Result<(), RuntimeEr
 pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     /// Where it is reached, for messages to people.
     fn endpoint(&self) -> &str;
+    /// What was asked of it so far; nothing where nobody counts.
+    fn operations(&self) -> Operations {
+        Operations::default()
+    }
     /// Who answers.
     fn version(&self) -> Reply<'_, RuntimeVersion>;
     /// Whether it can run containers and give them a network.

@@ -207,7 +207,7 @@ impl Shared {
             Route::Metrics => stats::own(&self.view, &self.registry).await,
             Route::Cadvisor => stats::cadvisor(&self.view).await,
             Route::Resource => Ok(stats::resource(&self.view).await),
-            Route::Probes => Ok(stats::probes()),
+            Route::Probes => Ok(stats::probes(&self.view)),
         }
     }
 

@@ -28,9 +28,10 @@ use self::dead::Undertaker;
 use self::eviction::decide::Pressures;
 use self::eviction::{EvictionOrder, EvictionTools, Evictor};
 use self::gauges::Gauges;
-use self::images::ImageKeeper;
+use self::images::{ImageKeeper, ImageTools};
 use self::logs::LogKeeper;
 use super::events::Recorder;
+use super::metrics::Metrics;
 use super::resources::cgroup::PodCgroups;
 use super::roster::Roster;
 use super::runtime::Runtime;
@@ -46,6 +47,8 @@ pub struct Tools {
     pub gauges: Arc<dyn Gauges>,
     /// For the node's events.
     pub events: Recorder,
+    /// Counts.
+    pub metrics: Metrics,
     /// Names the pods' cgroups.
     pub cgroups: PodCgroups,
     /// Wall clock.
@@ -74,7 +77,7 @@ pub struct Upkeep {
 impl Upkeep {
     /// Puts the parts together; nothing is done yet.
     pub fn new(config: UpkeepConfig, tools: Tools) -> (Self, Told) {
-        let Tools { runtime, roster, gauges, events, cgroups, clock } = tools;
+        let Tools { runtime, roster, gauges, events, metrics, cgroups, clock } = tools;
         let undertaker = Undertaker {
             runtime: runtime.clone(),
             roster: roster.clone(),
@@ -83,9 +86,15 @@ impl Upkeep {
             minimum_age: config.minimum_container_age,
         };
         let logs = config.logs.map(|config| LogKeeper::new(config, runtime.clone(), clock));
-        let (images, cleaner) =
-            ImageKeeper::new(config.images, runtime.clone(), roster.clone(), gauges.clone(), events.clone());
-        let tools = EvictionTools { runtime, roster, gauges, events, cgroups, cleaner, undertaker };
+        let pictures = ImageTools {
+            runtime: runtime.clone(),
+            roster: roster.clone(),
+            gauges: gauges.clone(),
+            events: events.clone(),
+            metrics: metrics.clone(),
+        };
+        let (images, cleaner) = ImageKeeper::new(config.images, pictures);
+        let tools = EvictionTools { runtime, roster, gauges, events, metrics, cgroups, cleaner, undertaker };
         let (evictor, pressures, evictions) = Evictor::new(config.eviction, tools);
         (Self { logs, images, evictor }, Told { pressures, evictions })
     }

@@ -37,6 +37,7 @@ pub(super) struct Monitor {
     conditions: Vec<NodeCondition>,
     transitions: Vec<&'static str>,
     is_ready: bool,
+    network_problem: Option<String>,
 }
 
 /// As kubelet writes several problems.
@@ -70,6 +71,7 @@ impl Monitor {
             conditions: Vec::new(),
             transitions: Vec::new(),
             is_ready: false,
+            network_problem: None,
         };
         let disk = disk(&monitor.config.root_directory);
         monitor.publish(disk, &node_addresses(&monitor.config));
@@ -113,6 +115,8 @@ impl Monitor {
         self.signals.devices.mark_unchanged();
         self.publish(disk, &addresses);
         let answer = self.probe().await;
+        self.network_problem = answer.as_ref().ok().and_then(|status| status.network_problem.clone());
+        self.publish(disk, &addresses);
         let shutdown = self.signals.is_shutting_down.borrow_and_update().then(|| NOT_READY.to_owned());
         let problem = together(self.health.observe(answer), shutdown);
         self.is_ready = problem.is_none();
@@ -144,6 +148,7 @@ impl Monitor {
             room: facts.room(),
             page_sizes: self.machine.hugepages.keys().copied().collect(),
             memory: Amount::whole(i64::try_from(self.machine.memory).unwrap_or(i64::MAX)),
+            network_problem: self.network_problem.clone(),
         };
         self.facts.send_if_modified(|current| {
             let changed = *current != facts;

@@ -51,6 +51,8 @@ pub struct PodActor {
     outage: Option<Retry>,
     /// Whether it was asked if the pod may be on this node.
     is_judged: bool,
+    /// When the pod came; `None` for one that runs, or has run, already.
+    came: Option<Instant>,
     /// Told when the pod has succeeded or failed.
     is_over: Arc<AtomicBool>,
 }
@@ -104,6 +106,7 @@ impl PodActor {
             reported_as: None,
             outage: None,
             is_judged: false,
+            came: start_time.is_none().then_some(now),
             is_over,
         }
     }
@@ -173,7 +176,7 @@ impl PodActor {
         let able =
             Able { unsafe_sysctls: &context.settings.unsafe_sysctls, has_apparmor: context.has_apparmor };
         if let Err(ending) = suits(spec, node.as_ref(), able) {
-            return self.state.fail(ending);
+            return self.reject(ending);
         }
         self.make_room().await;
         if !self.state.is_running() {
@@ -181,8 +184,13 @@ impl PodActor {
         }
         if let Err(error) = context.devices.give(&self.worker.key.uid, spec).await {
             let message = format!("Pod was rejected: Allocate failed due to {error}, which is unexpected");
-            self.state.fail(Ending::rejected("UnexpectedAdmissionError", message));
+            self.reject(Ending::rejected("UnexpectedAdmissionError", message));
         }
+    }
+
+    fn reject(&mut self, ending: Ending) {
+        self.worker.context.metrics.pod_rejected(&ending.reason);
+        self.state.fail(ending);
     }
 
     async fn look(&mut self) -> Result<(), RuntimeError> {
@@ -228,6 +236,7 @@ impl PodActor {
         let status = Arc::new(status);
         context.board.set(&self.worker.key, PodSummary::from(&*status));
         context.roster.report(&self.worker.key.uid, status.clone());
+        self.count_start(&status);
         self.tell_backoffs(&status).await;
         self.tell_ending(&status).await;
         let key = match &report {

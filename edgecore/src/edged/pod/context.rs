@@ -16,6 +16,7 @@ use crate::edged::devices::Devices;
 use crate::edged::downward::PodFacts;
 use crate::edged::events::Recorder;
 use crate::edged::image::Images;
+use crate::edged::metrics::Metrics;
 use crate::edged::node::NodeFacts;
 use crate::edged::resources::cgroup::PodCgroups;
 use crate::edged::roster::Roster;
@@ -66,6 +67,8 @@ pub struct PodContext {
     pub meta: MetaClient,
     /// The pods' events.
     pub events: Recorder,
+    /// Counts.
+    pub metrics: Metrics,
     /// The pods, for `/debug/state`.
     pub board: Board<PodSummary>,
     /// All pods, for whoever looks after the node.

@@ -245,6 +245,7 @@ fn probe(context: &Arc<PodContext>, kind: ProbeKind, begin: Begin, subject: &Sub
         pod: subject.pod.clone(),
         runtime: context.runtime.clone(),
         events: context.events.clone(),
+        metrics: context.metrics.clone(),
     }
 }
 

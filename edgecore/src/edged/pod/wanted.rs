@@ -34,6 +34,8 @@ pub struct Wanted {
 pub struct Preempts {
     /// Their UIDs.
     pub victims: Vec<String>,
+    /// The first resource of which there is too little.
+    pub resource: String,
     /// How long their end is waited for.
     pub patience: Duration,
 }

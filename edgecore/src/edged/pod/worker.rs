@@ -16,7 +16,7 @@ use super::context::PodContext;
 use super::dns::pod_dns;
 use super::observed::{Observed, ObservedContainer};
 use super::sandbox_config::{SandboxInput, kernel_host_name, log_directory, sandbox_config};
-use super::state::{Failure, Step, Success};
+use super::state::{Failure, Step, Success, uses_host_network};
 use super::{dns::PodDns, files};
 use crate::edged::events::{Severity, about_pod};
 use crate::edged::resources::{QosClass, pod_limits};
@@ -143,6 +143,12 @@ impl Worker {
             self.event(view, Severity::Warning, "FailedCreatePodSandBox", message).await;
             return Err(Failure::Other);
         }
+        let network_problem = self.context.node.borrow().network_problem.clone();
+        if let Some(problem) = network_problem.filter(|_| !uses_host_network(spec)) {
+            let message = format!("network is not ready: container runtime network not ready: {problem}");
+            self.event(view, Severity::Warning, "NetworkNotReady", &message).await;
+            return Err(Failure::Other);
+        }
         if let Err(message) = kernel_host_name(spec, &self.key, &self.context.settings.dns.domain) {
             self.event(view, Severity::Warning, "FailedCreatePodSandBox", &message).await;
             return Err(Failure::Other);
@@ -155,7 +161,9 @@ impl Worker {
             }
         };
         let config = self.sandbox_config(view, attempt, dns);
-        match self.context.runtime.run_sandbox(config, handler).await {
+        let made = self.context.runtime.run_sandbox(config, handler).await;
+        self.context.metrics.pod_started(made.is_ok());
+        match made {
             Ok(_) => Ok(()),
             Err(error) => {
                 let message = format!("Failed to create pod sandbox: {error}");

@@ -68,6 +68,7 @@ impl Pods {
         let patience = victims.iter().map(|victim| grace(victim.pod).mul_f64(1.5)).max().unwrap_or_default();
         Ok(Arc::new(Preempts {
             victims: victims.into_iter().map(|victim| victim.uid.to_owned()).collect(),
+            resource: lacks.keys().next().cloned().unwrap_or_default(),
             patience: patience.max(PATIENCE),
         }))
     }

@@ -13,6 +13,7 @@ use super::runner::{Answer, Question};
 use super::schedule::{Outcome, Schedule};
 use super::spec::probe_of;
 use crate::edged::events::{Recorder, Severity, about_container};
+use crate::edged::metrics::Metrics;
 use crate::edged::node::NodeFacts;
 use crate::edged::pod::containers::find;
 use crate::edged::runtime::{ContainerId, Runtime};
@@ -45,6 +46,8 @@ pub struct ProbeWorker {
     pub runtime: Runtime,
     /// Told of bad answers.
     pub events: Recorder,
+    /// Counts all answers.
+    pub metrics: Metrics,
 }
 
 // === impl Address ===
@@ -67,7 +70,9 @@ impl ProbeWorker {
         while let Some(due) = self.schedule.due() {
             task::until(Some(due)).await;
             // Asking needs kilobytes, waiting must not: most of the time a probe waits.
+            let begun = Instant::now();
             let answer = Box::pin(self.ask()).await;
+            self.metrics.probed(&self.pod, &self.container, self.kind, answer.outcome, begun.elapsed());
             let verdict = self.schedule.take(answer.outcome, Instant::now());
             self.record(&answer).await;
             if let Some(verdict) = verdict {
@@ -109,6 +114,12 @@ impl ProbeWorker {
     }
 }
 
+impl Drop for ProbeWorker {
+    fn drop(&mut self) {
+        self.metrics.probe_ended(&self.pod, &self.container, self.kind);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -117,6 +128,7 @@ mod tests {
 
     use super::*;
     use crate::edged::probe::spec::Timing;
+    use crate::edged::runtime::Operations;
     use crate::edged::runtime::fake::FakeRuntime;
 
     #[test]
@@ -149,6 +161,7 @@ mod tests {
             pod: Arc::default(),
             runtime: FakeRuntime::new(clock.clone()).client(),
             events: Recorder::disabled("edge-1", clock),
+            metrics: Metrics::new("edge-1", &Operations::default()),
         });
         let (own, task) = (size_of_val(&*worker), size_of_val(&worker.run(|_| {})));
         assert!(own + task <= 512, "{own} and {task} bytes");

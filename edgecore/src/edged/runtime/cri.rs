@@ -26,6 +26,7 @@ use k8s_cri::v1::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
+use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Response, Status};
 
@@ -33,8 +34,8 @@ pub use endpoint::{EndpointError, SocketEndpoint};
 
 use super::{
     ChangeStream, ContainerId, ContainerRecord, ContainerRuntime, ContainerStats, ContainerStatus,
-    ExecOutput, FsStats, Image, NetworkStats, Reply, RuntimeError, RuntimeStatus, RuntimeVersion, SandboxId,
-    SandboxRecord, SandboxStatus, Streams,
+    ExecOutput, FsStats, Image, NetworkStats, Operations, Reply, RuntimeError, RuntimeStatus, RuntimeVersion,
+    SandboxId, SandboxRecord, SandboxStatus, Streams,
 };
 use crate::edged::labels;
 
@@ -50,6 +51,7 @@ pub struct CriRuntime {
     channel: Channel,
     runtime: RuntimeServiceClient<Channel>,
     images: ImageServiceClient<Channel>,
+    operations: Operations,
     limit: Duration,
 }
 
@@ -83,6 +85,7 @@ impl CriRuntime {
             runtime: RuntimeServiceClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES),
             images: ImageServiceClient::new(images).max_decoding_message_size(MAX_ANSWER_BYTES),
             channel,
+            operations: Operations::default(),
             limit,
         }
     }
@@ -93,11 +96,14 @@ impl CriRuntime {
         call: &'static str,
         answer: impl Future<Output = Result<Response<T>, Status>>,
     ) -> Result<T, RuntimeError> {
-        match tokio::time::timeout(limit, answer).await {
+        let begun = Instant::now();
+        let answer = match tokio::time::timeout(limit, answer).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
             Ok(Err(status)) => Err(RuntimeError::from_status(call, &self.endpoint, &status)),
             Err(_) => Err(RuntimeError::Timeout { call, limit }),
-        }
+        };
+        self.operations.ended(call, begun.elapsed(), answer.is_err());
+        answer
     }
 
     async fn call<T>(
@@ -144,6 +150,10 @@ fn image_spec(image: &str) -> ImageSpec {
 impl ContainerRuntime for CriRuntime {
     fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    fn operations(&self) -> Operations {
+        self.operations.clone()
     }
 
     fn version(&self) -> Reply<'_, RuntimeVersion> {

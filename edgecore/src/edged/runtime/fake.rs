@@ -135,6 +135,11 @@ impl FakeRuntime {
         self.world().down = true;
     }
 
+    /// From now on pods get no network, for this reason; `None`: they get one again.
+    pub fn network_fails(&self, reason: Option<&str>) {
+        self.world().network_problem = reason.map(str::to_owned);
+    }
+
     /// It answers again.
     pub fn up(&self) {
         self.world().down = false;

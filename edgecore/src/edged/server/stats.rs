@@ -70,13 +70,19 @@ pub(super) async fn own(view: &View, registry: &SharedRegistry) -> Result<Answer
     let containers = view.runtime.containers(None).await.unwrap_or_default();
     let process = tokio::task::spawn_blocking(|| Process::read(Path::new("/proc/self"))).await;
     let process = process.map_err(|error| Error::io("read the process", std::io::Error::other(error)))?;
-    let registered = registry.encode();
-    // The registry's text is OpenMetrics, which ends in a mark; without it, it is the older format as well.
-    let registered = registered.strip_suffix("# EOF\n").unwrap_or(&registered);
-    Ok(prometheus(own::own(&sandboxes, &containers, &process) + registered))
+    let mut page = own::own(&sandboxes, &containers, &process);
+    page += &own::counted(&view.metrics);
+    page += without_mark(&view.metrics.encode());
+    page += without_mark(&registry.encode());
+    Ok(prometheus(page))
 }
 
-/// `/metrics/probes`: a place for what probes count.
-pub(super) fn probes() -> Answer {
-    prometheus(String::new())
+/// `/metrics/probes`
+pub(super) fn probes(view: &View) -> Answer {
+    prometheus(without_mark(&view.metrics.encode_probes()).to_owned())
+}
+
+/// A registry's text is OpenMetrics, which ends in a mark; without it, it is the older format as well.
+fn without_mark(text: &str) -> &str {
+    text.strip_suffix("# EOF\n").unwrap_or(text)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chassis::clock::Clock;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::edged::metrics::Metrics;
 use crate::edged::node::NodeFacts;
 use crate::edged::relist::Seen;
 use crate::edged::resources::cgroup::PodCgroups;
@@ -31,6 +32,8 @@ pub struct View {
     pub pulse: Pulse,
     /// About the node.
     pub node: watch::Receiver<NodeFacts>,
+    /// What edged counts.
+    pub metrics: Metrics,
     /// Names of the pods' cgroups.
     pub cgroups: PodCgroups,
     /// `podLogsDir`

@@ -180,6 +180,35 @@ async fn a_sandbox_that_cannot_be_made_is_told_and_tried_again() {
     assert_eq!(node.runtime.calls("RunPodSandbox"), 3);
 }
 
+/// Kubelet's word for it; a pod on the node's network needs none of its own.
+#[tokio::test(start_paused = true)]
+async fn a_pod_waits_for_the_network_and_says_so() {
+    let node = Node::new();
+    node.runtime.network_fails(Some("Network plugin returns error: cni plugin not initialized"));
+    let edge = node.start(&[]).await;
+    let is_unready = |book: &crate::edged::testing::Book| {
+        let conditions = book.node.as_ref()?.conditions.clone()?;
+        conditions.iter().find(|one| one.type_ == "Ready" && one.status == "False").map(drop)
+    };
+    edge.meta.until("the node not ready", is_unready).await;
+    edge.meta.apply(&simple("web", APP, "Always")).await;
+    assert_eq!(
+        edge.meta.until_event("NetworkNotReady").await,
+        "network is not ready: container runtime network not ready: NetworkPluginNotReady: Network plugin returns error: \
+         cni plugin not initialized"
+    );
+    let host = pod("host", json!({"hostNetwork": true, "containers": [{"name": "app", "image": APP}]}));
+    edge.meta.apply(&host).await;
+    edge.meta.until_ready("host").await;
+    pass(Duration::from_secs(600)).await;
+    assert_eq!(node.runtime.calls("RunPodSandbox"), 1);
+    // It does not wait for its next try once there is one.
+    node.runtime.network_fails(None);
+    let begin = Instant::now();
+    edge.meta.until_ready("web").await;
+    assert!(seconds_since(begin) <= 2, "{:?}", begin.elapsed());
+}
+
 /// Spec edge-keadm-mapper 3.2.
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_is_held_waits_until_it_is_let_go() {

@@ -223,7 +223,18 @@ async fn numbers_are_those_of_the_runtime() {
     let own = local.client.get("/metrics").await.1;
     assert!(own.contains("kubelet_running_pods 1\n"), "{own}");
     assert!(own.contains("kubelet_running_containers{container_state=\"running\"} 1\n"), "{own}");
-    assert_eq!(local.client.get("/metrics/probes").await, (StatusCode::OK, String::new()));
+    for series in [
+        "kubelet_node_name{node=\"edge-1\"} 1\n",
+        "kubelet_started_pods_total 1\n",
+        "kubelet_started_containers_total{container_type=\"container\"} 1\n",
+        "kubelet_pod_start_duration_seconds_count 1\n",
+        "kubelet_runtime_operations_total{operation_type=\"run_podsandbox\"} 1\n",
+        "kubelet_pleg_relist_duration_seconds_count ",
+        "# TYPE kubelet_evictions counter\n",
+        "# TYPE kubelet_preemptions counter\n",
+    ] {
+        assert!(own.contains(series), "no {series} in {own}");
+    }
 }
 
 #[tokio::test]

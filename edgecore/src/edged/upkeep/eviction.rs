@@ -45,6 +45,7 @@ use super::dead::Undertaker;
 use super::gauges::{FileSystem, Gauges, Room};
 use super::images::ImageCleaner;
 use crate::edged::events::{Recorder, Severity, about_node};
+use crate::edged::metrics::Metrics;
 use crate::edged::pod::state::Ending;
 use crate::edged::resources::cgroup::PodCgroups;
 use crate::edged::roster::{Listed, Roster};
@@ -92,6 +93,7 @@ pub(super) struct EvictionTools {
     pub(super) roster: Roster,
     pub(super) gauges: Arc<dyn Gauges>,
     pub(super) events: Recorder,
+    pub(super) metrics: Metrics,
     pub(super) cgroups: PodCgroups,
     pub(super) cleaner: ImageCleaner,
     pub(super) undertaker: Undertaker,
@@ -219,7 +221,7 @@ impl Evictor {
         };
         let grace = if shortage.is_hard { Duration::ZERO } else { self.soft_grace(first) };
         let ending = eviction(&first.pod, &first.usage, shortage, grace);
-        self.order(first.uid.clone(), ending).await
+        self.order(first.uid.clone(), ending, signal.as_str()).await
     }
 
     /// The pod's own grace period, but not longer than is allowed.
@@ -241,16 +243,18 @@ impl Evictor {
             return None;
         }
         let candidates = self.measure(subjects, Extent::Storage).await?;
-        let (uid, message) = candidates.iter().find_map(|candidate| {
-            exceeded(&candidate.pod, &candidate.usage).map(|message| (candidate.uid.clone(), message))
+        let (uid, (limit, message)) = candidates.iter().find_map(|candidate| {
+            Some((candidate.uid.clone(), exceeded(&candidate.pod, &candidate.usage)?))
         })?;
         // There may be another one.
         self.storage_due = Instant::now();
-        self.order(uid, over_limit(message)).await
+        self.order(uid, over_limit(message), limit).await
     }
 
-    async fn order(&mut self, uid: String, ending: Ending) -> Option<String> {
+    /// `why` is a signal, or a limit, in kubelet's words.
+    async fn order(&mut self, uid: String, ending: Ending, why: &'static str) -> Option<String> {
         tracing::warn!(uid, message = ending.message, "evicting a pod");
+        self.tools.metrics.evicted(why);
         self.leaving.insert(uid.clone());
         // An error: edged ends, and so will this.
         self.orders.send(EvictionOrder { uid: uid.clone(), ending }).await.ok()?;

@@ -21,6 +21,7 @@ use self::plan::{Goal, Memory, excess, find, named_by};
 use super::gauges::{FileSystem, Gauges};
 use crate::edged::events::{Recorder, Severity, about_node};
 use crate::edged::image::ImageReference;
+use crate::edged::metrics::Metrics;
 use crate::edged::roster::Roster;
 use crate::edged::runtime::{Image, Runtime, RuntimeError};
 
@@ -58,10 +59,21 @@ pub struct ImageKeeper {
     roster: Roster,
     gauges: Arc<dyn Gauges>,
     events: Recorder,
+    metrics: Metrics,
     requests: Receiver<oneshot::Sender<()>>,
     memory: Memory,
     /// The last round failed: only the second failure in a row is told, as a runtime that is restarted is none.
     has_failed: bool,
+}
+
+/// What the keeper works with.
+#[derive(Debug)]
+pub(super) struct ImageTools {
+    pub(super) runtime: Runtime,
+    pub(super) roster: Roster,
+    pub(super) gauges: Arc<dyn Gauges>,
+    pub(super) events: Recorder,
+    pub(super) metrics: Metrics,
 }
 
 /// Why images were not removed.
@@ -90,13 +102,8 @@ impl ImageCleaner {
 
 impl ImageKeeper {
     /// One that has not looked yet, and the way to ask it.
-    pub fn new(
-        config: ImageConfig,
-        runtime: Runtime,
-        roster: Roster,
-        gauges: Arc<dyn Gauges>,
-        events: Recorder,
-    ) -> (Self, ImageCleaner) {
+    pub(super) fn new(config: ImageConfig, tools: ImageTools) -> (Self, ImageCleaner) {
+        let ImageTools { runtime, roster, gauges, events, metrics } = tools;
         // One asks at a time, and waits for the answer.
         let (requests, inbox) = chassis::channel::bounded("image_cleaning", 1);
         let keeper = Self {
@@ -105,6 +112,7 @@ impl ImageKeeper {
             roster,
             gauges,
             events,
+            metrics,
             requests: inbox,
             memory: Memory::default(),
             has_failed: false,
@@ -196,9 +204,9 @@ impl ImageKeeper {
 
     /// Removes images until `goal` is reached or none is left that may go; gives the bytes that they had.
     async fn free(&mut self, goal: Goal) -> Result<u64, ImageGcError> {
-        let wanted = match goal {
-            Goal::Free(bytes) => bytes,
-            Goal::Unused(_) => u64::MAX,
+        let (wanted, reason) = match goal {
+            Goal::Free(bytes) => (bytes, "space"),
+            Goal::Unused(_) => (u64::MAX, "age"),
         };
         let mut freed = 0_u64;
         let mut tried: BTreeSet<String> = BTreeSet::new();
@@ -222,6 +230,7 @@ impl ImageKeeper {
                 match self.runtime.remove_image(&image.id).await {
                     Ok(()) => {
                         tracing::info!(image = image.id, tags = ?image.tags, size = image.size, "unused image removed");
+                        self.metrics.image_removed(reason);
                         freed = freed.saturating_add(image.size);
                     }
                     Err(error) if error.is_outage() => return Err(error.into()),

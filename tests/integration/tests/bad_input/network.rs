@@ -13,7 +13,7 @@ async fn without_a_network_configuration_the_node_says_so_and_goes_on_when_it_co
     node.until_ready("False", "cni plugin not initialized").await;
 
     node.apply(&pod("waits", &["pause"], &json!({}))).await;
-    node.until_told("waits", "FailedCreatePodSandBox", "cni plugin not initialized").await;
+    node.until_told("waits", "NetworkNotReady", "network is not ready: ").await;
     node.until("waits", "waiting", |status| status["phase"] == "Pending").await;
     // A pod on the node's network needs none of its own.
     node.apply(&pod("host", &["pause"], &json!({"hostNetwork": true}))).await;

@@ -17,6 +17,7 @@ impl PodActor {
                 // edged ends, and so will this.
                 return;
             }
+            context.metrics.preempted(&preempts.resource);
         }
         let over = join_all(preempts.victims.iter().map(|uid| context.roster.until_over(uid)));
         let over = tokio::time::timeout(preempts.patience, over);

@@ -6,6 +6,15 @@ use super::PodActor;
 use crate::edged::events::{Severity, about_container, about_pod};
 
 impl PodActor {
+    /// How long it took until the pod ran, once.
+    pub(super) fn count_start(&mut self, status: &PodStatus) {
+        if status.phase.as_deref() == Some("Running")
+            && let Some(came) = self.came.take()
+        {
+            self.worker.context.metrics.pod_runs(came.elapsed());
+        }
+    }
+
     /// An event for each container that has just begun to wait for its next try.
     pub(super) async fn tell_backoffs(&self, status: &PodStatus) {
         let before = self.reported.as_deref();

@@ -9,8 +9,9 @@ use super::{View, Worker};
 use crate::edged::env::{EnvContext, Environment};
 use crate::edged::events::{Severity, about_container};
 use crate::edged::image::{ImageError, keyring, pull_secrets};
+use crate::edged::metrics::Kind;
 use crate::edged::pod::container_config::{ContainerInput, container_config, log_path};
-use crate::edged::pod::containers::find;
+use crate::edged::pod::containers::{Role, find};
 use crate::edged::pod::dns::pod_dns;
 use crate::edged::pod::files::{HostNames, container_files};
 use crate::edged::pod::observed::{Observed, is_broken_off};
@@ -29,8 +30,26 @@ impl Worker {
         view: &View,
     ) -> Result<(), Failure> {
         let found = view.pod.spec.as_ref().and_then(|spec| Some((spec, find(spec, name)?)));
-        let Some((spec, (_, container))) = found else { return Err(Failure::Other) };
-        let container = container.as_ref();
+        let Some((spec, (role, container))) = found else { return Err(Failure::Other) };
+        let started = self.try_start(spec, container.as_ref(), attempt, sandbox, view).await;
+        let kind = match role {
+            Role::Init | Role::Sidecar => Kind::Init,
+            Role::App => Kind::Container,
+            Role::Ephemeral => Kind::Ephemeral,
+        };
+        self.context.metrics.container_started(kind, started.is_ok());
+        started
+    }
+
+    async fn try_start(
+        &self,
+        spec: &PodSpec,
+        container: &Container,
+        attempt: u32,
+        sandbox: &SandboxId,
+        view: &View,
+    ) -> Result<(), Failure> {
+        let name = container.name.as_str();
         let sandbox_attempt = view.observed.sandbox().map_or(0, |sandbox| sandbox.attempt);
         let dns = pod_dns(&view.pod, &self.context.settings.dns, &self.context.host_resolver().await);
         let sandbox_config = self.sandbox_config(view, sandbox_attempt, dns);

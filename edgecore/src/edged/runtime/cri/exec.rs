@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use k8s_cri::v1::ExecSyncRequest;
+use tokio::time::Instant;
 use tonic::Code;
 
 use super::CriRuntime;
@@ -23,7 +24,7 @@ pub(super) async fn exec_sync(
         timeout: timeout.map_or(0, |timeout| whole_seconds(timeout).max(1)),
     };
     let mut client = runtime.runtime.clone();
-    let answer = client.exec_sync(request);
+    let (answer, begun) = (client.exec_sync(request), Instant::now());
     let answer = match timeout {
         // The runtime ends the command; that it does not answer then is its own fault, told as such.
         Some(timeout) => {
@@ -33,6 +34,7 @@ pub(super) async fn exec_sync(
         }
         None => answer.await,
     };
+    runtime.operations.ended(CALL, begun.elapsed(), answer.is_err());
     match (answer, timeout) {
         (Ok(response), _) => {
             let response = response.into_inner();

@@ -54,7 +54,17 @@ impl RuntimeService for FakeRuntime {
             status: true,
             ..cri::RuntimeCondition::default()
         };
-        let conditions = vec![ready("RuntimeReady"), ready("NetworkReady")];
+        let network_problem = self.world().network_problem.clone();
+        let network = match network_problem {
+            None => ready("NetworkReady"),
+            Some(message) => cri::RuntimeCondition {
+                r#type: "NetworkReady".to_owned(),
+                status: false,
+                reason: "NetworkPluginNotReady".to_owned(),
+                message,
+            },
+        };
+        let conditions = vec![ready("RuntimeReady"), network];
         let status = Some(cri::RuntimeStatus { conditions });
         let config = format!(r#"{{"sandboxImage": "{SANDBOX_IMAGE}"}}"#);
         let info = [("config".to_owned(), config)].into();

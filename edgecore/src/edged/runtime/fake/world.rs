@@ -42,6 +42,8 @@ pub(super) struct World {
     pub(super) calls: Vec<&'static str>,
     pub(super) delays: BTreeMap<&'static str, Duration>,
     pub(super) down: bool,
+    /// Why pods get no network.
+    pub(super) network_problem: Option<String>,
     /// By command, its words joined by spaces.
     pub(super) answers: BTreeMap<String, ExecAnswer>,
     pub(super) executed: Vec<Executed>,
@@ -109,6 +111,7 @@ impl World {
             calls: Vec::new(),
             delays: BTreeMap::new(),
             down: false,
+            network_problem: None,
             answers: BTreeMap::new(),
             executed: Vec::new(),
             streaming: None,

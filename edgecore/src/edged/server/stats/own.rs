@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::prometheus::Page;
+use crate::edged::metrics::Metrics;
 use crate::edged::runtime::{ContainerRecord, ContainerState, SandboxRecord};
 
 /// Bytes of a page of memory, in which `/proc/<pid>/statm` counts. Where pages are larger (some ARM kernels), the value is
@@ -29,6 +30,21 @@ pub(super) fn own(sandboxes: &[SandboxRecord], containers: &[ContainerRecord], p
     page.value(&[], process.open_files, None);
     page.metric("process_cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds.");
     page.value(&[], process.cpu_ticks.map(|ticks| ticks as f64 / 100.0), None);
+    page.finish()
+}
+
+/// What no registry can name as kubelet does: counters without `_total`.
+pub(super) fn counted(metrics: &Metrics) -> String {
+    let mut page = Page::default();
+    page.metric("kubelet_evictions", "counter", "Cumulative number of pod evictions by eviction signal");
+    for (signal, count) in metrics.evictions() {
+        page.value(&[("eviction_signal", signal)], Some(count), None);
+    }
+    let help = "Cumulative number of pod preemptions by preemption resource";
+    page.metric("kubelet_preemptions", "counter", help);
+    for (resource, count) in metrics.preemptions() {
+        page.value(&[("preemption_signal", &resource)], Some(count), None);
+    }
     page.finish()
 }
 

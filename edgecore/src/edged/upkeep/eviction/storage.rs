@@ -15,27 +15,29 @@ pub fn has_limits(pod: &Pod) -> bool {
     volume_limits(pod).next().is_some() || container_limits(pod).next().is_some()
 }
 
-/// What the pod has exceeded, as the message of its eviction; `None`: nothing.
-pub fn exceeded(pod: &Pod, usage: &Usage) -> Option<String> {
+/// Which limit the pod has exceeded, in kubelet's word, and the message of its eviction; `None`: none.
+pub fn exceeded(pod: &Pod, usage: &Usage) -> Option<(&'static str, String)> {
     for (name, most) in volume_limits(pod) {
         let used = usage.volumes.get(name).or_else(|| usage.memory_volumes.get(name));
         if used.is_some_and(|used| used.bytes > most) {
             let most = binary(most);
-            return Some(format!("Usage of EmptyDir volume {name:?} exceeds the limit {most:?}. "));
+            let message = format!("Usage of EmptyDir volume {name:?} exceeds the limit {most:?}. ");
+            return Some(("emptydirfs.limit", message));
         }
     }
     let total: u64 = container_limits(pod).fold(0, |total, (_, most)| total.saturating_add(most));
     if total > 0 && usage.ephemeral_storage() > total {
         let total = binary(total);
-        return Some(format!(
-            "Pod ephemeral local storage usage exceeds the total limit of containers {total}. "
-        ));
+        let message =
+            format!("Pod ephemeral local storage usage exceeds the total limit of containers {total}. ");
+        return Some(("ephemeralpodfs.limit", message));
     }
     for (container, most) in container_limits(pod) {
         let name = &container.name;
         if usage.containers.get(name).is_some_and(|used| used.ephemeral_storage() > most) {
             let most = binary(most);
-            return Some(format!("Container {name} exceeded its local ephemeral storage limit {most:?}. "));
+            let message = format!("Container {name} exceeded its local ephemeral storage limit {most:?}. ");
+            return Some(("ephemeralcontainerfs.limit", message));
         }
     }
     None
@@ -96,7 +98,7 @@ mod tests {
         const MIB: u64 = 1 << 20;
         let pod = pod();
         assert!(has_limits(&pod) && !has_limits(&Pod::default()));
-        let message = |usage: Usage| exceeded(&pod, &usage);
+        let message = |usage: Usage| exceeded(&pod, &usage).map(|(_, message)| message);
         assert_eq!(message(usage(MIB, 2 * MIB, MIB, MIB)), None, "at the limit is within it");
         assert_eq!(
             message(usage(MIB + 1, 0, 0, 0)).unwrap(),
@@ -119,7 +121,7 @@ mod tests {
         .unwrap();
         let memory_volumes = [("m".to_owned(), room(1025))].into();
         let usage = Usage { memory_volumes, ..Usage::default() };
-        assert!(exceeded(&pod, &usage).unwrap().contains("\"m\""));
+        assert!(exceeded(&pod, &usage).unwrap().1.contains("\"m\""));
         assert_eq!(usage.ephemeral_storage(), 0);
     }
 }
