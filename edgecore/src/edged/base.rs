@@ -113,7 +113,7 @@ impl Base {
     ) -> PodContext {
         let ToldPods { pressures, is_shutting_down, node, preemptions } = told;
         PodContext {
-            images: Images::new(self.runtime.clone()),
+            images: Images::new(self.runtime.clone(), settings.pulls),
             runtime: self.runtime,
             volumes,
             cgroups: self.cgroups,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use proto::config::edgecore::Edged as File;
 
+use super::image::PullLimits;
 use super::node::NodeConfig;
 use super::node_shutdown::ShutdownConfig;
 use super::pod::context::PodSettings;
@@ -120,6 +121,7 @@ fn pod_settings(file: &File, problems: &mut Vec<Problem>) -> PodSettings {
         seccomp_root: PathBuf::from(&file.root_directory).join("seccomp"),
         quota_period: kubelet.cpu_cfs_quota.then_some(period),
         unsafe_sysctls: kubelet.allowed_unsafe_sysctls.clone(),
+        pulls: PullLimits::from_file(kubelet),
         services: Vec::new(),
     }
 }

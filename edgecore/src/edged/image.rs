@@ -1,16 +1,18 @@
 //! Images: is one here, may it be pulled, and with whose name and password.
 //!
-//! <https://kubernetes.io/docs/concepts/containers/images/>. Pulls run one after the other (`serializeImagePulls`):
-//! two at once on a thin line only make both late.
+//! <https://kubernetes.io/docs/concepts/containers/images/>. Pulls run one after the other unless the configuration says otherwise
+//! ([`PullLimits`]): two at once on a thin line only make both late.
 
 mod credentials;
+mod limits;
 mod reference;
 
 use k8s_cri::v1::{AuthConfig, PodSandboxConfig};
 use k8s_openapi::api::core::v1::{Container, Pod, Secret};
-use tokio::sync::{Mutex, MutexGuard};
 
+use self::limits::Pace;
 pub use credentials::{Keyring, KeyringError};
+pub use limits::PullLimits;
 pub use reference::{ImageReference, ReferenceError};
 
 use super::runtime::{Image, Runtime, RuntimeError};
@@ -62,12 +64,14 @@ pub enum Found {
     Pulled(Image),
 }
 
-/// Pulls images, one at a time.
+/// Why a pull does not begin, in kubelet's words.
+const TOO_MANY: &str = "pull QPS exceeded";
+
+/// Pulls images, within limits.
 #[derive(Debug)]
 pub struct Images {
     runtime: Runtime,
-    /// Holding it is the right to pull; it guards no data.
-    turn: Mutex<()>,
+    pace: Pace,
 }
 
 impl PullPolicy {
@@ -88,8 +92,8 @@ impl PullPolicy {
 
 impl Images {
     /// Images of this runtime.
-    pub fn new(runtime: Runtime) -> Self {
-        Self { runtime, turn: Mutex::new(()) }
+    pub fn new(runtime: Runtime, limits: PullLimits) -> Self {
+        Self { runtime, pace: Pace::new(limits) }
     }
 
     /// Is the image here, and is that enough? `None`: it has to be pulled.
@@ -111,7 +115,10 @@ impl Images {
         sandbox: PodSandboxConfig,
     ) -> Result<Image, ImageError> {
         let reference = parse(image)?;
-        let _turn: MutexGuard<'_, ()> = self.turn.lock().await;
+        let _turn = self.pace.turn().await;
+        if !self.pace.may_begin() {
+            return Err(ImageError::Pull { image: image.to_owned(), message: TOO_MANY.to_owned() });
+        }
         let mut last = None;
         let known: Vec<Option<AuthConfig>> = keyring.find(&reference).into_iter().map(Some).collect();
         let tries = if known.is_empty() { vec![None] } else { known };

@@ -15,7 +15,7 @@ use super::summary::PodSummary;
 use crate::edged::devices::Devices;
 use crate::edged::downward::PodFacts;
 use crate::edged::events::Recorder;
-use crate::edged::image::Images;
+use crate::edged::image::{Images, PullLimits};
 use crate::edged::metrics::Metrics;
 use crate::edged::node::NodeFacts;
 use crate::edged::resources::cgroup::PodCgroups;
@@ -46,6 +46,8 @@ pub struct PodSettings {
     pub quota_period: Option<i64>,
     /// `allowedUnsafeSysctls`
     pub unsafe_sysctls: Vec<String>,
+    /// How fast images may be pulled.
+    pub pulls: PullLimits,
     /// Variables that every container gets.
     pub services: Vec<(String, String)>,
 }

@@ -104,3 +104,25 @@ async fn a_node_that_cannot_be_measured_says_so_the_second_time() {
     assert!(edge.meta.until_event("ImageGCFailed").await.contains("/images"));
     assert_eq!(node.runtime.images(), [APP, "unused:1"]);
 }
+
+/// <https://kubernetes.io/docs/concepts/architecture/garbage-collection/#image-maximum-age-gc>
+#[tokio::test(start_paused = true)]
+async fn an_image_that_nobody_has_used_for_long_goes_though_there_is_room() {
+    let mut node = with_images(&["unused:1", "used:1"]);
+    node.configure = |kubelet| kubelet.image_maximum_gc_age = proto::config::GoDuration::from_secs(3600);
+    let edge = node.start(&[]).await;
+    let web = simple("web", "used:1", "Always");
+    edge.meta.apply(&web).await;
+    edge.meta.until_ready("web").await;
+    pass(Duration::from_secs(3500)).await;
+    assert_eq!(node.runtime.images(), [APP, "unused:1", "used:1"]);
+    pass(Duration::from_secs(500)).await;
+    assert_eq!(node.runtime.images(), ["used:1"], "a pod uses it");
+    edge.meta.apply(&deleted(&web, 5)).await;
+    edge.meta.until_gone("uid-web").await;
+    pass(Duration::from_secs(3000)).await;
+    assert_eq!(node.runtime.images(), ["used:1"], "it counts from when it was used last");
+    pass(Duration::from_secs(1000)).await;
+    assert_eq!(node.runtime.images(), [""; 0]);
+    assert!(edge.view.metrics.encode().contains("kubelet_image_garbage_collected_total{reason=\"age\"} 3\n"));
+}

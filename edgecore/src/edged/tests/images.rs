@@ -100,3 +100,74 @@ async fn root_is_refused_where_the_pod_says_so() {
         .await;
     assert!(edge.meta.until_event("Failed").await.contains("runAsNonRoot"));
 }
+
+/// A pod with so many containers, each of an image of its own that is not here.
+fn hungry(node: &mut Node, count: usize) -> Vec<Pod> {
+    let names: Vec<String> = (0..count).map(|number| format!("remote{number}:1")).collect();
+    for name in &names {
+        node.runtime = node.runtime.clone().with_remote_image(name, Behaviour::serves());
+    }
+    names.iter().enumerate().map(|(number, image)| simple(&format!("web{number}"), image, "Always")).collect()
+}
+
+/// <https://kubernetes.io/docs/concepts/containers/images/#serial-and-parallel-image-pulls>
+#[tokio::test(start_paused = true)]
+async fn images_are_pulled_one_after_the_other_or_as_many_at_once_as_is_said() {
+    type Configure = fn(&mut KubeletConfig);
+    let settings: [(Configure, u64); 3] = [
+        (|_| {}, 60),
+        (|kubelet| kubelet.serialize_image_pulls = false, 10),
+        (
+            |kubelet| {
+                kubelet.serialize_image_pulls = false;
+                kubelet.max_parallel_image_pulls = Some(2);
+            },
+            30,
+        ),
+    ];
+    for (configure, seconds) in settings {
+        let mut node = Node::new();
+        node.configure = configure;
+        let pods = hungry(&mut node, 6);
+        node.runtime.slow_down("PullImage", Duration::from_secs(10));
+        let edge = node.start(&[]).await;
+        let begin = Instant::now();
+        for pod in &pods {
+            edge.meta.apply(pod).await;
+        }
+        for pod in &pods {
+            edge.meta.until_ready(pod.metadata.name.as_deref().unwrap()).await;
+        }
+        assert_eq!(seconds_since(begin), seconds);
+    }
+}
+
+/// The limit of kubelet, which does not wait but lets the container back off.
+#[tokio::test(start_paused = true)]
+async fn more_pulls_than_the_registry_is_to_bear_are_tried_later() {
+    let mut node = Node::new();
+    node.configure = |kubelet| {
+        kubelet.registry_pull_qps = 1;
+        kubelet.registry_burst = 2;
+    };
+    let pods = hungry(&mut node, 5);
+    let edge = node.start(&[]).await;
+    for pod in &pods {
+        edge.meta.apply(pod).await;
+    }
+    let refused = edge.meta.until_event("Failed").await;
+    assert!(refused.ends_with("pull QPS exceeded"), "{refused}");
+    let is_told = |status: &k8s_openapi::api::core::v1::PodStatus| {
+        waiting_reason(status, "app").as_deref() == Some("ErrImagePull")
+    };
+    let last = edge.meta.until("a pod that waits", |book| {
+        book.history.iter().find(|(_, status)| is_told(status)).map(|(_, status)| status.clone())
+    });
+    let waiting = container(&last.await, "app").state.clone().unwrap().waiting.unwrap();
+    assert!(waiting.message.unwrap().ends_with("pull QPS exceeded"));
+    assert_eq!(node.runtime.calls("PullImage"), 2);
+    for pod in &pods {
+        edge.meta.until_ready(pod.metadata.name.as_deref().unwrap()).await;
+    }
+    assert_eq!(node.runtime.calls("PullImage"), 5);
+}

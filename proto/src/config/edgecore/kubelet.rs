@@ -344,6 +344,22 @@ impl Validate for KubeletConfig {
             (0..high).contains(&low),
             "must be below imageGCHighThresholdPercent",
         );
+        let (oldest, youngest) = (self.image_maximum_gc_age.0, self.image_minimum_gc_age.0);
+        check.require(
+            "imageMaximumGCAge",
+            oldest.is_zero() || youngest.is_zero() || oldest > youngest,
+            "must be above imageMinimumGCAge",
+        );
+        check.require("registryPullQPS", self.registry_pull_qps >= 0, "must not be negative");
+        check.require("registryBurst", self.registry_burst >= 0, "must not be negative");
+        if let Some(most) = self.max_parallel_image_pulls {
+            check.positive("maxParallelImagePulls", most);
+            check.require(
+                "maxParallelImagePulls",
+                most <= 1 || !self.serialize_image_pulls,
+                "must be 1 where serializeImagePulls is true",
+            );
+        }
         for taint in &self.register_with_taints {
             check.one_of("registerWithTaints", &taint.effect, &TAINT_EFFECTS);
         }
