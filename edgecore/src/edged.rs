@@ -16,6 +16,7 @@ pub mod downward;
 pub mod env;
 pub mod events;
 mod folder_watch;
+pub mod hold;
 pub mod hook;
 pub mod image;
 pub mod labels;
@@ -51,7 +52,7 @@ use chassis::clock::Clock;
 use chassis::module::Module;
 use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 pub use config::Config;
 pub use machine::Machine;
@@ -59,6 +60,7 @@ pub use machine::Machine;
 use self::base::{Base, Storage, ToldPods, view};
 use self::csi::Driver;
 use self::devices::Counts;
+use self::hold::Holds;
 use self::node::{NodeFacts, Signals};
 use self::node_shutdown::NodeShutdown;
 use self::parts::Parts;
@@ -104,6 +106,8 @@ struct News {
     preemptions: Receiver<EvictionOrder>,
     /// About the node.
     node: watch::Receiver<NodeFacts>,
+    /// Pods that need not be held any more, by UID.
+    let_go: mpsc::Receiver<String>,
     /// Drivers of volumes come and go.
     drivers: watch::Receiver<BTreeMap<String, Driver>>,
     /// Whether this loop turns is asked here.
@@ -145,7 +149,8 @@ impl Edged {
         let told = ToldPods { pressures, is_shutting_down, node: facts, preemptions: preempt };
         let context = base.context(config.pods, volumes, devices, told, machine.has_apparmor);
         let board = context.board.clone();
-        let view = view(&context, root, seen.clone(), pulse);
+        let (holds, let_go) = Holds::new(context.roster.clone(), root);
+        let view = view(&context, root, seen.clone(), pulse, holds);
         let pods = Pods::new(Arc::new(context), errands);
         let parts =
             Parts { relist, node, upkeep, static_pods, clerk, plugins, reporter, reception, shutdown };
@@ -157,6 +162,7 @@ impl Edged {
             terminations,
             preemptions,
             node: view.node.clone(),
+            let_go,
             drivers: news_of_drivers,
             pulse: inlet,
         };
@@ -187,6 +193,7 @@ impl Module for Edged {
             mut terminations,
             mut preemptions,
             mut node,
+            mut let_go,
             mut drivers,
             mut pulse,
         } = news;
@@ -226,6 +233,7 @@ impl Module for Edged {
                 Some(order) = evictions.recv() => pods.evict(order),
                 Some(order) = terminations.recv() => pods.evict(order),
                 Some(order) = preemptions.recv() => pods.evict(order),
+                Some(uid) = let_go.recv() => pods.let_go(&uid),
                 forgotten = pods.forget_next() => forgotten?,
                 () = pulse.answer() => {}
                 Some(part) = parts.join_next() => {

@@ -15,6 +15,7 @@ use super::csi::Drivers;
 use super::csi::reporter::Reporter;
 use super::devices::{Devices, Reception};
 use super::events::Recorder;
+use super::hold::Holds;
 use super::image::Images;
 use super::metrics::Metrics;
 use super::node::{NodeAgent, NodeConfig, NodeFacts, Signals};
@@ -170,7 +171,13 @@ impl Storage {
 }
 
 /// What the local server sees.
-pub(super) fn view(context: &PodContext, root: &Path, seen: watch::Receiver<Seen>, pulse: Pulse) -> View {
+pub(super) fn view(
+    context: &PodContext,
+    root: &Path,
+    seen: watch::Receiver<Seen>,
+    pulse: Pulse,
+    holds: Holds,
+) -> View {
     View {
         roster: context.roster.clone(),
         runtime: context.runtime.clone(),
@@ -178,6 +185,7 @@ pub(super) fn view(context: &PodContext, root: &Path, seen: watch::Receiver<Seen
         pulse,
         node: context.node.clone(),
         metrics: context.metrics.clone(),
+        holds,
         cgroups: context.cgroups.clone(),
         logs: context.settings.logs.clone(),
         root: root.to_owned(),

@@ -279,6 +279,13 @@ impl Pods {
         }
     }
 
+    /// The pod with this UID need not be held any more.
+    pub fn let_go(&self, uid: &str) {
+        if let Some(actor) = self.actors.get(uid) {
+            actor.wanted.send_if_modified(|wanted| !std::mem::replace(&mut wanted.let_go, true));
+        }
+    }
+
     fn delete(&mut self, key: PodKey) {
         match self.actors.get(&key.uid) {
             Some(actor) if !actor.wanted.is_closed() => {

@@ -25,6 +25,7 @@ mod connection;
 mod entry;
 mod error;
 mod guard;
+mod hold;
 mod logs;
 mod metrics;
 mod occupant;
@@ -208,6 +209,8 @@ impl Shared {
             Route::Cadvisor => stats::cadvisor(&self.view).await,
             Route::Resource => Ok(stats::resource(&self.view).await),
             Route::Probes => Ok(stats::probes(&self.view)),
+            Route::UnholdPod => hold::pod(&self.view, request).await,
+            Route::UnholdNode => hold::node(&self.view, request, &self.config.node).await,
         }
     }
 

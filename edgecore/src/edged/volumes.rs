@@ -35,6 +35,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use self::csi::{Csi, CsiVolume};
 pub use self::error::VolumeError;
 use self::layout::Layout;
+pub(in crate::edged) use self::layout::is_one_component;
 use self::mounter::Mounter;
 use self::payload::{Inputs, Tokens, payload};
 use self::plan::{Kind, Plan, Source, plans};

@@ -27,6 +27,7 @@ use super::summary::PodSummary;
 use super::wanted::{ReportAs, Wanted};
 use super::worker::{Prepared, View, Worker};
 use crate::edged::admission::{Able, suits};
+use crate::edged::hold;
 use crate::edged::runtime::RuntimeError;
 use crate::flow::PodKey;
 
@@ -147,6 +148,12 @@ impl PodActor {
     /// when the runtime has forgotten the containers.
     async fn count_on(&mut self) {
         let pod = self.state.pod().clone();
+        let directory = self.worker.context.volumes.pod_dir(&self.worker.key.uid);
+        if let Some(directory) = directory.filter(|_| hold::asks(&pod))
+            && hold::was_let_go(&directory).await
+        {
+            self.state.let_go();
+        }
         self.state.remember(self.keeper.recall(&pod, &self.worker.key.uid).await);
         let Some(spec) = &pod.spec else { return };
         let names = spec.init_containers.iter().flatten().chain(&spec.containers).map(|one| &one.name);
@@ -343,6 +350,9 @@ impl PodActor {
         }
         if wanted.gone && !self.seen.gone {
             self.state.remove(now);
+        }
+        if wanted.let_go {
+            self.state.let_go();
         }
         if wanted.configs != self.seen.configs {
             self.state.config_changed(now);

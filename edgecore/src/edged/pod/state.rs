@@ -79,6 +79,8 @@ pub struct PodState {
     ending: Option<Ending>,
     /// Something of it was made.
     begun: bool,
+    /// Somebody has agreed to it.
+    let_go: bool,
     /// What `activeDeadlineSeconds` count from.
     active_since: Instant,
     preparation: Preparation,
@@ -109,6 +111,7 @@ impl PodState {
             finished: false,
             ending: None,
             begun: false,
+            let_go: false,
             active_since: now,
             preparation: Preparation { ready: false, due: Some(now), retry: None },
             retry: None,

@@ -23,6 +23,8 @@ pub struct Wanted {
     pub recoveries: u64,
     /// The node wants the pod to be over.
     pub ending: Option<Ending>,
+    /// It need not be held any more.
+    pub let_go: bool,
     /// Whom the cloud is told about.
     pub report: ReportAs,
     /// Who has to go before the pod can begin.
@@ -62,6 +64,7 @@ impl Wanted {
             configs: 0,
             recoveries: 0,
             ending: None,
+            let_go: false,
             report: ReportAs::Itself,
             preempts: None,
         }

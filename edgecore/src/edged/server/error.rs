@@ -22,6 +22,8 @@ pub(super) enum Error {
     Disabled,
     #[error("pod \"{namespace}/{name}\" not found")]
     NoSuchPod { namespace: String, name: String },
+    #[error("{0}")]
+    NoSuchObject(String),
     #[error("container {container:?} not found in pod {pod:?}")]
     NoSuchContainer { pod: String, container: String },
     /// The container is there but has not what is asked for.
@@ -54,7 +56,7 @@ impl Error {
             Self::NoSuchPath => "no_such_path",
             Self::Method(_) => "method",
             Self::Disabled => "disabled",
-            Self::NoSuchPod { .. } => "no_such_pod",
+            Self::NoSuchPod { .. } | Self::NoSuchObject(_) => "no_such_pod",
             Self::NoSuchContainer { .. } => "no_such_container",
             Self::NotAvailable(_) => "not_available",
             Self::Query(_) => "query",
@@ -68,7 +70,10 @@ impl Error {
     fn status(&self) -> StatusCode {
         match self {
             Self::Refused(_) => StatusCode::FORBIDDEN,
-            Self::NoSuchPath | Self::NoSuchPod { .. } | Self::NoSuchContainer { .. } => StatusCode::NOT_FOUND,
+            Self::NoSuchPath
+            | Self::NoSuchPod { .. }
+            | Self::NoSuchObject(_)
+            | Self::NoSuchContainer { .. } => StatusCode::NOT_FOUND,
             // As kubelet says that something is switched off.
             Self::Method(_) | Self::Disabled => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAvailable(_) | Self::Query(_) => StatusCode::BAD_REQUEST,

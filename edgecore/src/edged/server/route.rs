@@ -38,6 +38,10 @@ pub(super) enum Route {
     Resource,
     /// `/metrics/probes`
     Probes,
+    /// `/api/v1/pods/unhold-upgrade`
+    UnholdPod,
+    /// `/api/v1/nodes/unhold-upgrade`
+    UnholdNode,
 }
 
 /// A pod by the parts of a path.
@@ -90,6 +94,8 @@ impl Route {
             ["metrics", "cadvisor"] => Self::Cadvisor,
             ["metrics", "resource"] => Self::Resource,
             ["metrics", "probes"] => Self::Probes,
+            ["api", "v1", "pods", "unhold-upgrade"] => Self::UnholdPod,
+            ["api", "v1", "nodes", "unhold-upgrade"] => Self::UnholdNode,
             ["containerLogs", namespace, pod, container] => {
                 Self::Logs(ContainerPath::new(namespace, pod, None, container))
             }
@@ -121,7 +127,7 @@ impl Route {
     pub(super) fn methods(&self) -> &'static str {
         match self {
             Self::Exec(_) | Self::Attach(_) | Self::PortForward(_) => "GET, POST",
-            Self::Run(_) => "POST",
+            Self::Run(_) | Self::UnholdPod | Self::UnholdNode => "POST",
             _ => "GET, HEAD",
         }
     }
@@ -178,6 +184,8 @@ mod tests {
             ("/metrics/cadvisor", Route::Cadvisor),
             ("/metrics/resource", Route::Resource),
             ("/metrics/probes", Route::Probes),
+            ("/api/v1/pods/unhold-upgrade", Route::UnholdPod),
+            ("/api/v1/nodes/unhold-upgrade", Route::UnholdNode),
             ("/containerLogs/n/p/c", Route::Logs(ContainerPath::new("n", "p", None, "c"))),
             ("/exec/n/p/c", Route::Exec(ContainerPath::new("n", "p", None, "c"))),
             ("/exec/n/p/u/c", Route::Exec(ContainerPath::new("n", "p", Some("u"), "c"))),
@@ -207,6 +215,7 @@ mod tests {
             "/exec/n/p",
             "/exec/n//c",
             "/containerLogs/n/p/u/c",
+            "/api/v1/pods",
             "/portForward/n/p/u/c",
             "/exec/n/p/u/c/x",
             "/exec/n/p/%ff",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chassis::clock::Clock;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::edged::hold::Holds;
 use crate::edged::metrics::Metrics;
 use crate::edged::node::NodeFacts;
 use crate::edged::relist::Seen;
@@ -34,6 +35,8 @@ pub struct View {
     pub node: watch::Receiver<NodeFacts>,
     /// What edged counts.
     pub metrics: Metrics,
+    /// Lets pods go that are held.
+    pub holds: Holds,
     /// Names of the pods' cgroups.
     pub cgroups: PodCgroups,
     /// `podLogsDir`

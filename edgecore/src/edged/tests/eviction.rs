@@ -63,6 +63,7 @@ async fn the_pod_furthest_over_its_request_goes_and_stays_gone() {
         status.conditions.unwrap().into_iter().find(|one| one.type_ == "DisruptionTarget").unwrap();
     assert_eq!(condition.reason.as_deref(), Some("TerminationByKubelet"));
     assert_eq!(edge.meta.until_event("Evicted").await, message);
+    assert_eq!(edge.view.metrics.evictions(), [("memory.available", 1)].into());
     assert_eq!(edge.meta.until_event("EvictionThresholdMet").await, "Attempting to reclaim memory");
     assert_eq!(node_condition(&edge, "MemoryPressure", "True").await, "KubeletHasInsufficientMemory");
     pass(Duration::from_secs(600)).await;

@@ -73,6 +73,7 @@ async fn a_critical_pod_takes_the_place_of_the_one_that_guarantees_least() {
         position("other", "Failed") < position("vital", "Running")
     });
     assert!(order, "it begins when there is room");
+    assert_eq!(edge.view.metrics.preemptions(), [("pods".to_owned(), 1)].into());
 
     // The next one has nobody to take the place of but the pod with guarantees, and then nobody at all.
     edge.meta.apply(&vital("second")).await;

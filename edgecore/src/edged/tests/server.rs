@@ -1,6 +1,7 @@
 //! The local server over real sockets, against a runtime in memory.
 
 mod client;
+mod hold;
 mod logs;
 mod streams;
 

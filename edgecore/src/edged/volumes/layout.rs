@@ -41,7 +41,7 @@ impl Layout {
 }
 
 /// A name that stays in its directory.
-pub(super) fn is_one_component(name: &str) -> bool {
+pub(in crate::edged) fn is_one_component(name: &str) -> bool {
     !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\0'])
 }
 

@@ -5,12 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Ending, PodState};
+use crate::edged::hold;
 use crate::edged::pod::containers::{Role, init_containers};
 use crate::edged::pod::observed::{Observed, ObservedContainer};
 use crate::edged::runtime::ContainerId;
-
-/// Annotation of a pod that waits until somebody at the edge agrees to it: an update in the middle of a job does harm.
-const HOLD: &str = "edge.kubeedge.io/hold-upgrade";
 
 impl PodState {
     /// Why the pod has failed, where its containers do not tell.
@@ -21,9 +19,12 @@ impl PodState {
     /// Whether somebody at the edge has to agree before anything of the pod is made: it is not held any more once it has
     /// begun (spec edge-keadm-mapper 3.2).
     pub fn is_held(&self) -> bool {
-        let annotations = self.pod.metadata.annotations.as_ref();
-        let asks = annotations.and_then(|all| all.get(HOLD)).is_some_and(|value| value == "true");
-        asks && !self.begun && !self.finished && !self.is_stopping()
+        hold::asks(&self.pod) && !self.let_go && !self.begun && !self.finished && !self.is_stopping()
+    }
+
+    /// Somebody at the edge has agreed to the pod.
+    pub fn let_go(&mut self) {
+        self.let_go = true;
     }
 
     /// The node wants the pod to be over. What has succeeded or failed already, or is being deleted, stays as it is.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chassis::task;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -25,10 +25,20 @@ pub(super) struct Client {
 impl Client {
     /// Makes a request on a connection of its own, which lives as long as its answer.
     pub(super) async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Response<Incoming> {
+        self.ask_with(method, path, headers, "").await
+    }
+
+    async fn ask_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Response<Incoming> {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         let driver = task::spawn(tracing::Span::none(), connection.with_upgrades());
-        let mut request = Request::new(Empty::<Bytes>::new());
+        let mut request = Request::new(Full::<Bytes>::from(body.to_owned()));
         *request.method_mut() = method.parse::<Method>().unwrap();
         *request.uri_mut() = path.parse().unwrap();
         request.headers_mut().insert("host", self.address.to_string().parse().unwrap());
@@ -43,6 +53,11 @@ impl Client {
 
     pub(super) async fn get(&self, path: &str) -> (StatusCode, String) {
         let answer = self.ask("GET", path, &[]).await;
+        (answer.status(), text(answer).await)
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &str) -> (StatusCode, String) {
+        let answer = self.ask_with("POST", path, &[], body).await;
         (answer.status(), text(answer).await)
     }
 
