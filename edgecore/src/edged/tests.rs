@@ -11,6 +11,7 @@ mod image_gc;
 mod images;
 mod lifecycle;
 mod logs;
+mod metrics;
 mod node_shutdown;
 mod preemption;
 mod probes;

@@ -22,27 +22,31 @@ async fn no_line_is_lost_while_logs_are_rotated() {
     edge.meta.until_ready("chatter").await;
     let folder = containerd.path("logs/default_chatter_uid-chatter/app");
     // All of it is written, all but the live log and the one before it is packed, and nothing moved while it was read.
-    let (mut names, mut text) = (Vec::new(), String::new());
+    let (mut names, mut lines) = (Vec::new(), Vec::new());
     until(|| {
-        (names, text) = (log_names(&folder), all_lines(&folder));
+        names = log_names(&folder);
+        lines = whole_lines(&all_records(&folder));
         let packed = names.iter().filter(|name| name.ends_with(".gz")).count();
-        packed >= 2 && packed + 2 == names.len() && text.contains("serving\n") && names == log_names(&folder)
+        let is_packed = packed >= 2 && packed + 2 == names.len();
+        is_packed && lines.iter().any(|line| line == "serving") && names == log_names(&folder)
     })
     .await;
     assert!(!names[names.len() - 2].ends_with(".gz"), "the newest is as it was written: {names:?}");
     // What the runtime had still in hand when it was told to begin a new log comes into the old one a little later.
-    let mut numbers = Vec::new();
+    let mut wrong: Option<(String, String)> = None;
     let complete = until(|| {
-        numbers = line_numbers(&all_lines(&folder));
-        numbers.len() >= LINES as usize
+        lines = whole_lines(&all_records(&folder));
+        let mut pairs = (0..LINES).map(line).zip(lines.iter().cloned());
+        wrong = pairs.find(|(expected, found)| expected != found);
+        lines.len() == LINES as usize + 1 && wrong.is_none()
     });
     // Too late: the figures say more than the time.
     tokio::time::timeout(Duration::from_secs(20), complete).await.ok();
-    let gaps: Vec<_> = numbers.windows(2).filter(|pair| pair[1] != pair[0] + 1).collect();
-    assert!(
-        gaps.is_empty() && numbers.len() == LINES as usize,
-        "{} lines, {gaps:?}, {names:?}",
-        numbers.len()
+    assert_eq!(wrong, None, "{} lines, {names:?}", lines.len());
+    assert_eq!(
+        lines.len(),
+        LINES as usize + 1,
+        "every line is there, once, whole and in its place: {names:?}"
     );
 }
 
@@ -75,9 +79,29 @@ async fn an_unused_image_goes_and_those_in_use_stay() {
     edge.meta.until_ready("web").await;
 }
 
-fn line_numbers(text: &str) -> Vec<u32> {
-    let lines = text.lines();
-    lines.filter_map(|line| line.split_once(" stdout F line ")?.1.get(..8)?.parse().ok()).collect()
+/// A line as the program writes it.
+fn line(number: u32) -> String {
+    format!("line {number:08} {}", "x".repeat(85))
+}
+
+/// What the program has written, line by line. A record says in its third field whether the line ends with it (`F`) or goes on in the
+/// next one (`P`): when containerd is told to begin a new log, what it has read of a line by then is the last record of the old one,
+/// and the rest of the line is the first of the new one.
+fn whole_lines(records: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for record in records.lines() {
+        let mut fields = record.splitn(4, ' ').skip(2);
+        let (Some(tag), Some(text)) = (fields.next(), fields.next()) else { panic!("no record: {record:?}") };
+        lines.last_mut().unwrap().push_str(text);
+        match tag {
+            "F" => lines.push(String::new()),
+            "P" => {}
+            other => panic!("tag {other:?} in {record:?}"),
+        }
+    }
+    // What does not end yet is still to come.
+    lines.pop();
+    lines
 }
 
 fn log_names(folder: &Path) -> Vec<String> {
@@ -91,8 +115,8 @@ fn log_names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Everything that was logged, oldest first. A file that is being packed just now is read the next time.
-fn all_lines(folder: &Path) -> String {
+/// Everything that was logged, as records, oldest first. A file that is being packed just now is read the next time.
+fn all_records(folder: &Path) -> String {
     let mut text = String::new();
     for name in log_names(folder) {
         let Ok(mut file) = std::fs::File::open(folder.join(&name)) else { return String::new() };
