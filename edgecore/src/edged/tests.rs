@@ -13,6 +13,7 @@ mod lifecycle;
 mod logs;
 mod metrics;
 mod node_shutdown;
+mod outage;
 mod preemption;
 mod probes;
 mod restarts;

@@ -223,6 +223,11 @@ impl FakeRuntime {
         self.world().calls.iter().filter(|made| **made == call).count()
     }
 
+    /// How often somebody has called while nobody answered.
+    pub fn refused(&self) -> usize {
+        self.world().refused
+    }
+
     fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -42,6 +42,8 @@ pub(super) struct World {
     pub(super) calls: Vec<&'static str>,
     pub(super) delays: BTreeMap<&'static str, Duration>,
     pub(super) down: bool,
+    /// Calls meanwhile.
+    pub(super) refused: usize,
     /// Why pods get no network.
     pub(super) network_problem: Option<String>,
     /// By command, its words joined by spaces.
@@ -111,6 +113,7 @@ impl World {
             calls: Vec::new(),
             delays: BTreeMap::new(),
             down: false,
+            refused: 0,
             network_problem: None,
             answers: BTreeMap::new(),
             executed: Vec::new(),
@@ -132,6 +135,7 @@ impl World {
     /// How long the call takes.
     pub(super) fn enter(&mut self, call: &'static str) -> Result<Option<Duration>, Status> {
         if self.down {
+            self.refused += 1;
             return Err(Status::unavailable("connection refused"));
         }
         self.calls.push(call);
