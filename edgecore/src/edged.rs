@@ -40,6 +40,7 @@ pub mod static_pods;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod upkeep;
+pub mod users;
 pub mod volumes;
 
 use std::collections::BTreeMap;
@@ -73,6 +74,7 @@ use self::static_pods::clerk::Clerk;
 use self::static_pods::{Found, StaticPods};
 use self::upkeep::eviction::EvictionOrder;
 use self::upkeep::{Told, Upkeep};
+use self::users::UserRanges;
 use crate::flow::{MetaClient, PodInbox};
 
 /// Pods that make room and that edged has not taken note of yet; it does so at once.
@@ -146,8 +148,9 @@ impl Edged {
         let (pulse, inlet) = Pulse::new();
         let (preempt, preemptions) = bounded("preemptions", PREEMPTIONS);
         let (counts, news_of_drivers) = (devices.counts(), drivers.follow());
+        let users = UserRanges::new(root, &machine.etc, config.pods.most);
         let told = ToldPods { pressures, is_shutting_down, node: facts, preemptions: preempt };
-        let context = base.context(config.pods, volumes, devices, told, machine.has_apparmor);
+        let context = base.context(config.pods, volumes, devices, users, told, machine.has_apparmor);
         let board = context.board.clone();
         let (holds, let_go) = Holds::new(context.roster.clone(), root);
         let view = view(&context, root, seen.clone(), pulse, holds);

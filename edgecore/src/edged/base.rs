@@ -30,6 +30,7 @@ use super::upkeep::Tools;
 use super::upkeep::eviction::EvictionOrder;
 use super::upkeep::eviction::decide::Pressures;
 use super::upkeep::gauges::Gauges;
+use super::users::UserRanges;
 use super::volumes::Volumes;
 use super::volumes::mounter::Mounter;
 use crate::flow::MetaClient;
@@ -109,6 +110,7 @@ impl Base {
         settings: PodSettings,
         volumes: Volumes<MetaClient>,
         devices: Devices,
+        users: UserRanges,
         told: ToldPods,
         has_apparmor: bool,
     ) -> PodContext {
@@ -118,6 +120,7 @@ impl Base {
             runtime: self.runtime,
             volumes,
             cgroups: self.cgroups,
+            users,
             devices,
             meta: self.meta,
             events: self.events,

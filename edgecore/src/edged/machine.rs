@@ -20,6 +20,8 @@ pub struct Machine {
     pub mounter: Arc<dyn Mounter>,
     /// Where the cgroup file systems are mounted.
     pub cgroups: PathBuf,
+    /// `/etc`: which ids of the node pods may have.
+    pub etc: PathBuf,
     /// Tells how full it is.
     pub gauges: Arc<dyn Gauges>,
     /// The kernel enforces AppArmor profiles.
@@ -36,6 +38,7 @@ impl Machine {
         Self {
             mounter: Arc::new(LinuxMounter),
             cgroups: Path::new(CGROUPS).to_owned(),
+            etc: Path::new("/etc").to_owned(),
             gauges: Arc::new(LinuxGauges::new("/proc", CGROUPS)),
             has_apparmor: std::fs::read_to_string(APPARMOR).is_ok_and(|text| text.trim() == "Y"),
             logind: Arc::new(SystemLogind::default()),

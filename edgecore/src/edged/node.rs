@@ -34,7 +34,7 @@ use self::status::{node, says_the_same};
 use super::devices::{Counts, Devices};
 use super::events::{Recorder, Severity, about_node};
 use super::resources::{Amount, NodeResources};
-use super::runtime::Runtime;
+use super::runtime::{Handler, Runtime};
 use super::upkeep::eviction::decide::Pressures;
 use crate::flow::MetaClient;
 
@@ -64,6 +64,15 @@ pub struct NodeFacts {
     pub memory: Amount,
     /// Why pods cannot get a network, in the runtime's words; `None`: they can, or nobody knows.
     pub network_problem: Option<String>,
+    /// What the runtime can run pods with; `None`: it was not asked yet.
+    pub handlers: Option<Vec<Handler>>,
+}
+
+impl NodeFacts {
+    /// What is known of the runtime's handler of this name.
+    pub fn handler(&self, name: &str) -> Option<&Handler> {
+        self.handlers.iter().flatten().find(|handler| handler.name == name)
+    }
 }
 
 /// What else of edged the node's status tells.

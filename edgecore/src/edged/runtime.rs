@@ -62,6 +62,19 @@ pub struct RuntimeStatus {
     pub runtime_problem: Option<String>,
     /// `None`: pods can get a network. Otherwise the runtime's reason and message.
     pub network_problem: Option<String>,
+    /// What it can run pods with; empty where it does not say (containerd before 2.0).
+    pub handlers: Vec<Handler>,
+}
+
+/// One of the runtime's ways to run pods, and what it can do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Handler {
+    /// Its name; empty: the usual one.
+    pub name: String,
+    /// Mounts can be read-only with all that is mounted below them.
+    pub recursive_read_only: bool,
+    /// Pods can have users of their own.
+    pub user_namespaces: bool,
 }
 
 /// A pod sandbox in the runtime's list.

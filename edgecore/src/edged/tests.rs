@@ -19,6 +19,7 @@ mod probes;
 mod restarts;
 mod server;
 mod static_pods;
+mod users;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,6 +102,7 @@ impl Node {
         let machine = Machine {
             mounter: self.mounter.clone(),
             cgroups: self.disk.path().join("cgroup"),
+            etc: self.disk.path().to_owned(),
             gauges: Arc::new(self.gauges.clone()),
             has_apparmor: false,
             logind: Arc::new(self.logind.clone()),

@@ -371,11 +371,6 @@ fn cri_mount(mount: &VolumeMount, host_path: &Path) -> Result<Mount, VolumeError
             return Err(VolumeError::invalid(&mount.name, format!("mountPropagation {other:?} is unknown")));
         }
     };
-    if mount.recursive_read_only.as_deref() == Some("Enabled") {
-        // `IfPossible` may fall back to the mount itself, this may not.
-        let reason = "recursiveReadOnly is not supported on this node";
-        return Err(VolumeError::invalid(&mount.name, reason));
-    }
     let host_path =
         host_path.to_str().ok_or_else(|| VolumeError::invalid(&mount.name, "its path is not UTF-8"))?;
     Ok(Mount {

@@ -18,7 +18,7 @@ use super::status::Facts;
 use super::{NodeFacts, Signals};
 use crate::edged::node_shutdown::NOT_READY;
 use crate::edged::resources::Amount;
-use crate::edged::runtime::{Image, Runtime, RuntimeError, RuntimeStatus, RuntimeVersion};
+use crate::edged::runtime::{Handler, Image, Runtime, RuntimeError, RuntimeStatus, RuntimeVersion};
 
 /// A runtime that takes longer to say how it is counts as down: the node's status must not wait for it.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
@@ -38,6 +38,7 @@ pub(super) struct Monitor {
     transitions: Vec<&'static str>,
     is_ready: bool,
     network_problem: Option<String>,
+    handlers: Option<Vec<Handler>>,
 }
 
 /// As kubelet writes several problems.
@@ -72,6 +73,7 @@ impl Monitor {
             transitions: Vec::new(),
             is_ready: false,
             network_problem: None,
+            handlers: None,
         };
         let disk = disk(&monitor.config.root_directory);
         monitor.publish(disk, &node_addresses(&monitor.config));
@@ -116,6 +118,9 @@ impl Monitor {
         self.publish(disk, &addresses);
         let answer = self.probe().await;
         self.network_problem = answer.as_ref().ok().and_then(|status| status.network_problem.clone());
+        if let Ok(status) = &answer {
+            self.handlers = Some(status.handlers.clone());
+        }
         self.publish(disk, &addresses);
         let shutdown = self.signals.is_shutting_down.borrow_and_update().then(|| NOT_READY.to_owned());
         let problem = together(self.health.observe(answer), shutdown);
@@ -136,6 +141,7 @@ impl Monitor {
             devices: self.signals.devices.borrow().clone(),
             addresses,
             runtime: self.version.as_ref(),
+            handlers: self.handlers.as_deref().unwrap_or_default(),
             images: self.images.as_ref().map(|(images, _)| images.as_slice()),
         }
     }
@@ -149,6 +155,7 @@ impl Monitor {
             page_sizes: self.machine.hugepages.keys().copied().collect(),
             memory: Amount::whole(i64::try_from(self.machine.memory).unwrap_or(i64::MAX)),
             network_problem: self.network_problem.clone(),
+            handlers: self.handlers.clone(),
         };
         self.facts.send_if_modified(|current| {
             let changed = *current != facts;

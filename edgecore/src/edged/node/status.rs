@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{
-    ContainerImage, DaemonEndpoint, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeSpec,
-    NodeStatus, NodeSystemInfo, Taint,
+    ContainerImage, DaemonEndpoint, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints,
+    NodeRuntimeHandler, NodeRuntimeHandlerFeatures, NodeSpec, NodeStatus, NodeSystemInfo, Taint,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -16,7 +16,7 @@ use super::config::NodeConfig;
 use super::machine::{Disk, Machine, architecture};
 use crate::edged::devices::{Count, Counts};
 use crate::edged::resources::{Amount, NodeResources};
-use crate::edged::runtime::{Image, RuntimeVersion};
+use crate::edged::runtime::{Handler, Image, RuntimeVersion};
 
 /// Version of kubelet whose contract is kept, then that of KubeEdge whose wire is kept: tools read the part behind
 /// the second dash as KubeEdge's version (spec edge 11, item 10). What follows it says who we are.
@@ -40,6 +40,7 @@ pub(super) struct Facts<'a> {
     pub(super) devices: Counts,
     pub(super) addresses: &'a [IpAddr],
     pub(super) runtime: Option<&'a RuntimeVersion>,
+    pub(super) handlers: &'a [Handler],
     pub(super) images: Option<&'a [Image]>,
 }
 
@@ -55,9 +56,22 @@ impl Facts<'_> {
                 kubelet_endpoint: Some(DaemonEndpoint { port: self.config.port.into() }),
             }),
             node_info: Some(self.node_info()),
+            runtime_handlers: self.runtime_handlers(),
             images: self.images.map(|images| reported_images(images, self.config.max_images)),
             ..NodeStatus::default()
         }
+    }
+
+    /// What pods of a RuntimeClass may ask for; left out where the runtime does not say.
+    fn runtime_handlers(&self) -> Option<Vec<NodeRuntimeHandler>> {
+        let of = |handler: &Handler| NodeRuntimeHandler {
+            name: Some(handler.name.clone()),
+            features: Some(NodeRuntimeHandlerFeatures {
+                recursive_read_only_mounts: Some(handler.recursive_read_only),
+                user_namespaces: Some(handler.user_namespaces),
+            }),
+        };
+        Some(self.handlers.iter().map(of).collect()).filter(|all: &Vec<_>| !all.is_empty())
     }
 
     fn capacity(&self) -> NodeResources {
@@ -253,6 +267,7 @@ mod tests {
             devices: [("vendor.example/gpu".to_owned(), Count { capacity: 3, allocatable: 2 })].into(),
             addresses: &addresses,
             runtime: Some(&runtime),
+            handlers: &[],
             images: None,
         };
         facts.status(Vec::new())

@@ -23,6 +23,7 @@ use crate::edged::roster::Roster;
 use crate::edged::runtime::Runtime;
 use crate::edged::upkeep::eviction::EvictionOrder;
 use crate::edged::upkeep::eviction::decide::Pressures;
+use crate::edged::users::UserRanges;
 use crate::edged::volumes::Volumes;
 use crate::flow::MetaClient;
 
@@ -46,6 +47,8 @@ pub struct PodSettings {
     pub quota_period: Option<i64>,
     /// `allowedUnsafeSysctls`
     pub unsafe_sysctls: Vec<String>,
+    /// `maxPods`
+    pub most: u32,
     /// How fast images may be pulled.
     pub pulls: PullLimits,
     /// Variables that every container gets.
@@ -63,6 +66,8 @@ pub struct PodContext {
     pub volumes: Volumes<MetaClient>,
     /// Makes the pods' cgroups.
     pub cgroups: PodCgroups,
+    /// Gives pods users of their own.
+    pub users: UserRanges,
     /// Hands out what device plugins have.
     pub devices: Devices,
     /// The way to MetaManager.

@@ -39,6 +39,8 @@ pub struct SandboxInput<'a> {
     pub cluster_domain: &'a str,
     /// When edged first saw the pod.
     pub seen: Timestamp,
+    /// The first id of its users, where it has its own.
+    pub users: Option<u32>,
 }
 
 /// The directory of a pod's logs under `root` (`podLogsDir`).
@@ -65,7 +67,7 @@ pub fn sandbox_config(input: SandboxInput<'_>) -> PodSandboxConfig {
         annotations: annotations(input.pod, input.seen),
         linux: Some(LinuxPodSandboxConfig {
             cgroup_parent: input.cgroup_parent,
-            security_context: Some(security_context(spec)),
+            security_context: Some(security_context(spec, input.users)),
             sysctls: sysctls(spec),
             ..LinuxPodSandboxConfig::default()
         }),
@@ -151,11 +153,11 @@ fn port_mapping(port: &ContainerPort) -> Option<PortMapping> {
     })
 }
 
-fn security_context(spec: &PodSpec) -> LinuxSandboxSecurityContext {
+fn security_context(spec: &PodSpec, users: Option<u32>) -> LinuxSandboxSecurityContext {
     let context = spec.security_context.clone().unwrap_or_default();
     let id = |value: Option<i64>| value.map(|value| Int64Value { value });
     LinuxSandboxSecurityContext {
-        namespace_options: Some(security::namespaces(spec)),
+        namespace_options: Some(security::namespaces(spec, users)),
         run_as_user: id(context.run_as_user),
         run_as_group: id(context.run_as_group),
         supplemental_groups: security::supplemental_groups(spec),
@@ -194,6 +196,7 @@ mod tests {
             dns: DnsConfig::default(),
             cluster_domain: "cluster.local",
             seen: Timestamp::UNIX_EPOCH,
+            users: None,
         })
     }
 

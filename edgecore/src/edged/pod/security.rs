@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use crate::edged::runtime::Image;
+use crate::edged::users::user_namespace;
 
 /// Hidden from containers, because it tells about or reaches into the machine: the runtimes' common default.
 const MASKED_PATHS: [&str; 11] = [
@@ -38,6 +39,8 @@ pub struct SecurityDefaults<'a> {
     pub seccomp: bool,
     /// Where local seccomp profiles are: `<rootDirectory>/seccomp`.
     pub seccomp_root: &'a Path,
+    /// The first id of the pod's users, where it has its own.
+    pub users: Option<u32>,
 }
 
 /// A security context that cannot be honoured.
@@ -90,7 +93,7 @@ pub fn container_security(
             ..Capability::default()
         }),
         privileged: is_privileged(container),
-        namespace_options: Some(namespaces(spec)),
+        namespace_options: Some(namespaces(spec, defaults.users)),
         selinux_options: own.se_linux_options.or(pod.se_linux_options).map(selinux),
         run_as_user: user.or(image.uid).map(|value| Int64Value { value }),
         run_as_username: if named_user { image.username.clone() } else { String::new() },
@@ -115,8 +118,8 @@ pub fn is_privileged(container: &Container) -> bool {
     container.security_context.as_ref().is_some_and(|context| context.privileged == Some(true))
 }
 
-/// Which namespaces the pod shares with the node, or its containers with each other.
-pub fn namespaces(spec: &PodSpec) -> NamespaceOption {
+/// Which namespaces the pod shares with the node, or its containers with each other. `users`: see [`crate::edged::users`].
+pub fn namespaces(spec: &PodSpec, users: Option<u32>) -> NamespaceOption {
     let shared = |with_node: Option<bool>, otherwise| {
         if with_node == Some(true) { NamespaceMode::Node } else { otherwise }
     };
@@ -128,6 +131,7 @@ pub fn namespaces(spec: &PodSpec) -> NamespaceOption {
         network: shared(spec.host_network, NamespaceMode::Pod).into(),
         pid: shared(spec.host_pid, pid).into(),
         ipc: shared(spec.host_ipc, NamespaceMode::Pod).into(),
+        userns_options: users.map(user_namespace),
         ..NamespaceOption::default()
     }
 }
@@ -222,7 +226,7 @@ mod tests {
     ) -> Result<LinuxContainerSecurityContext, SecurityError> {
         let spec = json!({"securityContext": pod, "containers": [{"name": "c", "securityContext": own}]});
         let spec: PodSpec = serde_json::from_value(spec).unwrap();
-        let defaults = SecurityDefaults { seccomp: false, seccomp_root: Path::new("") };
+        let defaults = SecurityDefaults { seccomp: false, seccomp_root: Path::new(""), users: None };
         container_security(&spec, &spec.containers[0], image, &defaults)
     }
 

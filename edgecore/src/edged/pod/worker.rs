@@ -1,5 +1,6 @@
 //! Performs the steps that [`super::state`] decides: everything with side effects, and the events about it.
 
+mod able;
 mod start;
 mod stop;
 
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use k8s_cri::v1::PodSandboxConfig;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 
+use self::able::Unable;
 use super::context::PodContext;
 use super::dns::pod_dns;
 use super::observed::{Observed, ObservedContainer};
@@ -23,7 +25,7 @@ use crate::edged::resources::{QosClass, pod_limits};
 use crate::edged::runtime::{ContainerId, RuntimeError};
 use crate::edged::sources::{ConfigSet, references};
 use crate::edged::volumes::PodVolumes;
-use crate::flow::{MetaError, PodKey};
+use crate::flow::PodKey;
 
 /// What [`Step::Prepare`] made: needed by every container that is started later.
 #[derive(Debug, Default)]
@@ -137,12 +139,6 @@ impl Worker {
         }
         let empty = PodSpec::default();
         let spec = view.pod.spec.as_ref().unwrap_or(&empty);
-        if spec.host_users == Some(false) {
-            // It would run as the node's own users, who may be root: never instead of what was asked for.
-            let message = "user namespaces (hostUsers: false) are not supported on this node";
-            self.event(view, Severity::Warning, "FailedCreatePodSandBox", message).await;
-            return Err(Failure::Other);
-        }
         let network_problem = self.context.node.borrow().network_problem.clone();
         if let Some(problem) = network_problem.filter(|_| !uses_host_network(spec)) {
             let message = format!("network is not ready: container runtime network not ready: {problem}");
@@ -160,7 +156,15 @@ impl Worker {
                 return Err(Failure::Other);
             }
         };
-        let config = self.sandbox_config(view, attempt, dns);
+        let users = match self.own_users(spec, &handler).await {
+            Ok(users) => users,
+            Err(Unable::Unknown) => return Err(Failure::Outage),
+            Err(Unable::Because(message)) => {
+                self.event(view, Severity::Warning, "FailedCreatePodSandBox", &message).await;
+                return Err(Failure::Other);
+            }
+        };
+        let config = self.sandbox_config(view, attempt, dns, users);
         let made = self.context.runtime.run_sandbox(config, handler).await;
         self.context.metrics.pod_started(made.is_ok());
         match made {
@@ -172,20 +176,7 @@ impl Worker {
         }
     }
 
-    /// The runtime's own word for what runs the pod: <https://kubernetes.io/docs/concepts/containers/runtime-class/>. A stock cloud
-    /// knows nothing of classes; then the name of the class is taken for it, as it mostly is.
-    async fn handler(&self, spec: &PodSpec) -> Result<String, String> {
-        let Some(name) = spec.runtime_class_name.as_deref().filter(|name| !name.is_empty()) else {
-            return Ok(String::new());
-        };
-        match self.context.meta.runtime_class(name).await {
-            Ok(class) => Ok(class.handler),
-            Err(MetaError::Refused { .. }) => Ok(name.to_owned()),
-            Err(error) => Err(format!("RuntimeClass {name:?}: {error}")),
-        }
-    }
-
-    fn sandbox_config(&self, view: &View, attempt: u32, dns: PodDns) -> PodSandboxConfig {
+    fn sandbox_config(&self, view: &View, attempt: u32, dns: PodDns, users: Option<u32>) -> PodSandboxConfig {
         let class = QosClass::of(&view.pod).unwrap_or(QosClass::BestEffort);
         sandbox_config(SandboxInput {
             pod: &view.pod,
@@ -196,6 +187,7 @@ impl Worker {
             dns: dns.config,
             cluster_domain: &self.context.settings.dns.domain,
             seen: self.seen,
+            users,
         })
     }
 

@@ -29,8 +29,8 @@ pub use exec::{ExecAnswer, Executed};
 pub use world::Behaviour;
 
 use self::world::World;
-use super::Runtime;
 use super::cri::CriRuntime;
+use super::{Handler, Runtime};
 
 /// Room in each direction of a connection; more than any message in tests.
 const PIPE_BYTES: usize = 256 << 10;
@@ -138,6 +138,11 @@ impl FakeRuntime {
     /// From now on pods get no network, for this reason; `None`: they get one again.
     pub fn network_fails(&self, reason: Option<&str>) {
         self.world().network_problem = reason.map(str::to_owned);
+    }
+
+    /// From now on it says that pods run with these handlers, and what they can do.
+    pub fn with_handlers(&self, handlers: &[Handler]) {
+        self.world().handlers = handlers.to_vec();
     }
 
     /// It answers again.

@@ -21,6 +21,14 @@ use crate::edged::pod::state::{Failure, Waiting, WaitingReason};
 use crate::edged::resources::{container_resources, hugepages};
 use crate::edged::runtime::{Image, RuntimeError, SandboxId};
 
+/// What a container is made of besides its spec.
+struct Made<'a> {
+    attempt: u32,
+    image: &'a Image,
+    /// The first id of its users, where the pod has its own.
+    users: Option<u32>,
+}
+
 impl Worker {
     pub(super) async fn start(
         &self,
@@ -52,9 +60,17 @@ impl Worker {
         let name = container.name.as_str();
         let sandbox_attempt = view.observed.sandbox().map_or(0, |sandbox| sandbox.attempt);
         let dns = pod_dns(&view.pod, &self.context.settings.dns, &self.context.host_resolver().await);
-        let sandbox_config = self.sandbox_config(view, sandbox_attempt, dns);
+        let users = match self.users(spec).await {
+            Ok(users) => users,
+            Err(message) => {
+                let reason = WaitingReason::CreateContainerConfigError;
+                return Err(self.cannot(view, name, reason, message, false).await);
+            }
+        };
+        let sandbox_config = self.sandbox_config(view, sandbox_attempt, dns, users);
         let image = self.image(container, &sandbox_config, view).await?;
-        let config = match self.configure(spec, container, attempt, &image, view).await {
+        let made = Made { attempt, image: &image, users };
+        let config = match self.configure(spec, container, &made, view).await {
             Ok(config) => into_target(config, spec, name, &view.observed),
             Err(message) => {
                 let reason = WaitingReason::CreateContainerConfigError;
@@ -163,10 +179,10 @@ impl Worker {
         &self,
         spec: &PodSpec,
         container: &Container,
-        attempt: u32,
-        image: &Image,
+        made: &Made<'_>,
         view: &View,
     ) -> Result<ContainerConfig, String> {
+        let Made { attempt, image, users } = *made;
         let (context, settings) = (&self.context, &self.context.settings);
         let facts = context.facts(&self.addresses(spec, view));
         let (config, services) = (&view.prepared.config, settings.services.as_slice());
@@ -181,12 +197,16 @@ impl Worker {
         let names = HostNames { ips: &facts.pod_ips, domain };
         let files = container_files(&pod_dir, &view.pod, container, attempt, &names).await;
         mounts.extend(files.map_err(|error| format!("{}: {error}", pod_dir.display()))?);
+        self.adapt(&mut mounts, spec, container, users).await?;
         let memory = context.node.borrow().memory;
         let mut resources =
             container_resources(&view.pod, container, memory, settings.quota_period).map_err(text)?;
         resources.hugepage_limits = hugepages::container_limits(container, &context.node.borrow().page_sizes);
-        let defaults =
-            SecurityDefaults { seccomp: settings.seccomp_default, seccomp_root: &settings.seccomp_root };
+        let defaults = SecurityDefaults {
+            seccomp: settings.seccomp_default,
+            seccomp_root: &settings.seccomp_root,
+            users,
+        };
         let security = container_security(spec, container, image, &defaults).map_err(text)?;
         let granted = context.devices.equip(&self.key.uid, spec, container).await.map_err(text)?;
         let config = container_config(ContainerInput {

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use k8s_cri::v1 as cri;
 
 use super::super::{
-    ContainerId, ContainerRecord, ContainerState, ContainerStatus, Image, RuntimeError, RuntimeStatus,
-    SandboxId, SandboxRecord, SandboxStatus,
+    ContainerId, ContainerRecord, ContainerState, ContainerStatus, Handler, Image, RuntimeError,
+    RuntimeStatus, SandboxId, SandboxRecord, SandboxStatus,
 };
 use crate::edged::labels;
 
@@ -19,7 +19,19 @@ pub(super) fn runtime_status(answer: cri::StatusResponse) -> RuntimeStatus {
         Some(condition) => Some(format!("{}: {}", condition.reason, condition.message)),
         None => Some(format!("the runtime does not report {kind}")),
     };
-    RuntimeStatus { runtime_problem: problem("RuntimeReady"), network_problem: problem("NetworkReady") }
+    let handlers = answer.runtime_handlers.into_iter().map(|handler| {
+        let features = handler.features.unwrap_or_default();
+        Handler {
+            name: handler.name,
+            recursive_read_only: features.recursive_read_only_mounts,
+            user_namespaces: features.user_namespaces,
+        }
+    });
+    RuntimeStatus {
+        runtime_problem: problem("RuntimeReady"),
+        network_problem: problem("NetworkReady"),
+        handlers: handlers.collect(),
+    }
 }
 
 /// containerd shows its configuration as JSON among what it says about itself; 2.x and CRI-O pin the image instead.

@@ -68,7 +68,15 @@ impl RuntimeService for FakeRuntime {
         let status = Some(cri::RuntimeStatus { conditions });
         let config = format!(r#"{{"sandboxImage": "{SANDBOX_IMAGE}"}}"#);
         let info = [("config".to_owned(), config)].into();
-        Ok(Response::new(cri::StatusResponse { status, info, ..cri::StatusResponse::default() }))
+        let handlers = self.world().handlers.clone().into_iter().map(|handler| cri::RuntimeHandler {
+            name: handler.name,
+            features: Some(cri::RuntimeHandlerFeatures {
+                recursive_read_only_mounts: handler.recursive_read_only,
+                user_namespaces: handler.user_namespaces,
+            }),
+        });
+        let runtime_handlers = handlers.collect();
+        Ok(Response::new(cri::StatusResponse { status, info, runtime_handlers, ..Default::default() }))
     }
 
     async fn run_pod_sandbox(

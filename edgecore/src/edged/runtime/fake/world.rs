@@ -10,6 +10,7 @@ use tonic::Status;
 
 use super::{ExecAnswer, Executed, FakeContainer};
 use crate::edged::labels::{POD_NAME, POD_UID};
+use crate::edged::runtime::Handler;
 
 /// Exit code of what is killed: 128 + SIGKILL.
 pub(super) const KILLED: i32 = 137;
@@ -42,6 +43,8 @@ pub(super) struct World {
     pub(super) calls: Vec<&'static str>,
     pub(super) delays: BTreeMap<&'static str, Duration>,
     pub(super) down: bool,
+    /// What it says of its handlers.
+    pub(super) handlers: Vec<Handler>,
     /// Calls meanwhile.
     pub(super) refused: usize,
     /// Why pods get no network.
@@ -113,6 +116,7 @@ impl World {
             calls: Vec::new(),
             delays: BTreeMap::new(),
             down: false,
+            handlers: Vec::new(),
             refused: 0,
             network_problem: None,
             answers: BTreeMap::new(),
