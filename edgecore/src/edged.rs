@@ -140,7 +140,7 @@ impl Edged {
         let (upkeep, Told { pressures, evictions }) = Upkeep::new(config.upkeep, base.tools(machine.gauges));
         let (shutdown, is_shutting_down, terminations) =
             NodeShutdown::new(config.shutdown, machine.logind, base.roster.clone(), rng());
-        let signals = Signals::new(&pressures, &devices, &is_shutting_down);
+        let signals = Signals::new(&pressures, &devices, &is_shutting_down, volumes.in_use());
         let (static_pods, found) = StaticPods::new(config.static_pods, &config.node.name, base.clock.now());
         let (node, facts) = base.node(config.node, signals);
         let (errands, clerk) = Clerk::new(base.meta.clone(), rng());
@@ -153,7 +153,7 @@ impl Edged {
         let context = base.context(config.pods, volumes, devices, users, told, machine.has_apparmor);
         let board = context.board.clone();
         let (holds, let_go) = Holds::new(context.roster.clone(), root);
-        let view = view(&context, root, seen.clone(), pulse, holds);
+        let view = view(&context, root, seen.clone(), pulse, holds, drivers);
         let pods = Pods::new(Arc::new(context), errands);
         let parts =
             Parts { relist, node, upkeep, static_pods, clerk, plugins, reporter, reception, shutdown };

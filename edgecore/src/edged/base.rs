@@ -180,6 +180,7 @@ pub(super) fn view(
     seen: watch::Receiver<Seen>,
     pulse: Pulse,
     holds: Holds,
+    drivers: Arc<Drivers>,
 ) -> View {
     View {
         roster: context.roster.clone(),
@@ -189,6 +190,8 @@ pub(super) fn view(
         node: context.node.clone(),
         metrics: context.metrics.clone(),
         holds,
+        volumes: context.volumes.known(),
+        drivers,
         cgroups: context.cgroups.clone(),
         logs: context.settings.logs.clone(),
         root: root.to_owned(),

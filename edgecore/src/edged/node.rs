@@ -13,6 +13,7 @@ mod machine;
 mod monitor;
 mod status;
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -84,6 +85,8 @@ pub struct Signals {
     pub devices: watch::Receiver<Counts>,
     /// Whether the machine is being shut down.
     pub is_shutting_down: watch::Receiver<bool>,
+    /// Volumes that must not be detached, as the cluster calls them.
+    pub volumes_in_use: watch::Receiver<BTreeSet<String>>,
 }
 
 impl Signals {
@@ -92,11 +95,13 @@ impl Signals {
         pressures: &watch::Receiver<Pressures>,
         devices: &Devices,
         is_shutting_down: &watch::Receiver<bool>,
+        volumes_in_use: watch::Receiver<BTreeSet<String>>,
     ) -> Self {
         Self {
             pressures: pressures.clone(),
             devices: devices.counts(),
             is_shutting_down: is_shutting_down.clone(),
+            volumes_in_use,
         }
     }
 }

@@ -40,6 +40,9 @@ pub trait ConfigSource: Send + Sync {
     /// A persistent volume.
     fn volume(&self, name: &str) -> impl Future<Output = Result<PersistentVolume, MetaError>> + Send;
 
+    /// A persistent volume as it is now, where that can be asked.
+    fn volume_now(&self, name: &str) -> impl Future<Output = Result<PersistentVolume, MetaError>> + Send;
+
     /// This node, as it is known here; `None` before it is.
     fn node(&self) -> impl Future<Output = Result<Option<Node>, MetaError>> + Send;
 
@@ -80,6 +83,10 @@ impl ConfigSource for MetaClient {
 
     async fn volume(&self, name: &str) -> Result<PersistentVolume, MetaError> {
         Self::volume(self, name).await
+    }
+
+    async fn volume_now(&self, name: &str) -> Result<PersistentVolume, MetaError> {
+        Self::volume_now(self, name).await
     }
 
     async fn node(&self) -> Result<Option<Node>, MetaError> {

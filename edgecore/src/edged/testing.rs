@@ -55,6 +55,8 @@ pub struct Book {
     pub claims: BTreeMap<String, PersistentVolumeClaim>,
     /// Answers, by name.
     pub volumes: BTreeMap<String, PersistentVolume>,
+    /// Answers to who asks for volumes as they are now, where they have changed since.
+    pub grown: BTreeMap<String, PersistentVolume>,
     /// Answers, by name.
     pub csi_drivers: BTreeMap<String, CSIDriver>,
     /// Answers, by name.
@@ -287,6 +289,11 @@ fn answer_storage(question: StorageRequest, book: &watch::Sender<Book>) {
         StorageRequest::Driver { name, reply } => {
             let driver = book.borrow().csi_drivers.get(&name).cloned();
             let found = driver.ok_or_else(|| not_found("csidriver", String::new(), name));
+            drop(reply.send(found.map(Box::new)));
+        }
+        StorageRequest::Volume { name, reply } => {
+            let volume = book.borrow().grown.get(&name).or(book.borrow().volumes.get(&name)).cloned();
+            let found = volume.ok_or_else(|| not_found("persistentvolume", String::new(), name));
             drop(reply.send(found.map(Box::new)));
         }
         StorageRequest::Attachment { name, reply } => {

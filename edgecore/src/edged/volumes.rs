@@ -11,8 +11,10 @@ mod cleanup;
 mod csi;
 mod error;
 mod host_path;
+mod known;
 mod layout;
 pub mod mounter;
+mod mounts;
 mod ownership;
 mod payload;
 mod plan;
@@ -27,13 +29,14 @@ use std::sync::Arc;
 
 use chassis::clock::Clock;
 use chassis::rng::Rng;
-use jiff::{SignedDuration, Timestamp};
-use k8s_cri::v1::{Device, Mount, MountPropagation};
-use k8s_openapi::api::core::v1::{Container, Pod, VolumeMount};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tokio::sync::watch;
 
 use self::csi::{Csi, CsiVolume};
 pub use self::error::VolumeError;
+pub use self::known::{KnownDriver, KnownVolume, KnownVolumes};
 use self::layout::Layout;
 pub(in crate::edged) use self::layout::is_one_component;
 use self::mounter::Mounter;
@@ -42,18 +45,9 @@ use self::plan::{Kind, Plan, Source, plans};
 use self::work::{FileSystem, Task, Work};
 use super::csi::Drivers;
 use super::downward::PodFacts;
-use super::env::Environment;
 use super::resources::hugepages::medium_size;
 use super::resources::{Amount, pod_limits};
 use super::sources::{ConfigSet, ConfigSource};
-
-/// How soon a volume is published again whose driver wants that (`requiresRepublish`): kubelet does it about once a minute.
-const REPUBLISH: SignedDuration = SignedDuration::from_secs(60);
-const MISSING: &str = "the pod has no volume of this name";
-const DEVICE: &str =
-    "it is a device (volumeMode: Block): containers name it in volumeDevices, not in volumeMounts";
-const NO_DEVICE: &str =
-    "it is no device (volumeMode: Block): containers name it in volumeMounts, not in volumeDevices";
 
 /// A pod's volumes, ready to be mounted into its containers.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +58,10 @@ pub struct PodVolumes {
     devices: BTreeMap<String, PathBuf>,
     /// Those that no container may write.
     read_only: BTreeSet<String>,
+    /// Names of the claims, by name.
+    claims: BTreeMap<String, String>,
+    /// Those of claims, for whoever measures them.
+    known: Vec<KnownVolume>,
     /// When [`Volumes::set_up`] has to be called again, because a token is then due.
     pub refresh_at: Option<Timestamp>,
 }
@@ -74,9 +72,25 @@ pub struct Volumes<S> {
     layout: Layout,
     mounter: Arc<dyn Mounter>,
     csi: Csi,
+    known: KnownVolumes,
     source: S,
     clock: Clock,
     rng: Rng,
+}
+
+impl PodVolumes {
+    /// A claim may lead to a directory of the node. Of a `hostPath` kubelet measures nothing either: it is the node's own disk.
+    fn note_local(&mut self, pod: &Pod, name: &str, kind: &Kind) {
+        if let (Some(claim), Kind::Local { path }) = (self.claims.get(name), kind) {
+            self.known.push(KnownVolume {
+                name: name.to_owned(),
+                namespace: pod.metadata.namespace.clone().unwrap_or_default(),
+                claim: claim.clone(),
+                path: path.clone(),
+                driver: None,
+            });
+        }
+    }
 }
 
 impl<S: ConfigSource> Volumes<S> {
@@ -94,7 +108,17 @@ impl<S: ConfigSource> Volumes<S> {
         // The mount table knows only the path behind the links.
         let root = root.canonicalize()?;
         let (layout, csi) = (Layout::new(&root), Csi::new(&root, drivers, node));
-        Ok(Self { layout, mounter, csi, source, clock, rng })
+        Ok(Self { layout, mounter, csi, known: KnownVolumes::default(), source, clock, rng })
+    }
+
+    /// The volumes of claims that pods use.
+    pub fn known(&self) -> KnownVolumes {
+        self.known.clone()
+    }
+
+    /// Names of the volumes that must not be detached from this node, as the cluster calls them.
+    pub fn in_use(&self) -> watch::Receiver<BTreeSet<String>> {
+        self.csi.in_use()
     }
 
     /// Makes every volume that a container of `pod` mounts, or brings it up to date.
@@ -120,6 +144,7 @@ impl<S: ConfigSource> Volumes<S> {
             let kind = match kind {
                 Kind::Claim { name: claim, read_only } => {
                     done.read_only.extend(read_only.then(|| name.clone()));
+                    done.claims.insert(name.clone(), claim.clone());
                     self.behind(pod, &claim).await.map_err(|cause| VolumeError::not_ready(&name, cause))?
                 }
                 other => other,
@@ -129,6 +154,7 @@ impl<S: ConfigSource> Volumes<S> {
                 kind => {
                     // They are made of objects: what a container wrote would be gone with their next version.
                     done.read_only.extend(matches!(kind, Kind::Files(_)).then(|| name.clone()));
+                    done.note_local(pod, &name, &kind);
                     let task = task(&name, kind, &pod_dir, &inputs)?;
                     let is_device = matches!(task, Task::Device { .. });
                     let places = if is_device { &mut done.devices } else { &mut done.paths };
@@ -139,6 +165,7 @@ impl<S: ConfigSource> Volumes<S> {
         }
         let work = Work { stamp, ..self.work(pod) };
         blocking(move || work.perform(tasks)).await.map_err(|cause| VolumeError::not_ready("", cause))??;
+        self.known.note(uid, std::mem::take(&mut done.known));
         Ok(done)
     }
 
@@ -155,10 +182,23 @@ impl<S: ConfigSource> Volumes<S> {
         volume.read_only |= done.read_only.contains(name);
         done.read_only.extend(volume.read_only.then(|| name.to_owned()));
         let published = self.publish(pod, pod_dir, name, &volume).await?;
+        if let Some(claim) = done.claims.get(name) {
+            done.known.push(KnownVolume {
+                name: name.to_owned(),
+                namespace: namespace.unwrap_or_default().to_owned(),
+                claim: claim.clone(),
+                path: published.path.clone(),
+                driver: Some(KnownDriver {
+                    name: volume.driver.clone(),
+                    handle: volume.handle.clone(),
+                    staging: published.staging,
+                }),
+            });
+        }
         let places = if volume.is_block { &mut done.devices } else { &mut done.paths };
         places.insert(name.to_owned(), published.path);
-        if published.again {
-            let due = self.clock.now().checked_add(REPUBLISH).unwrap_or(Timestamp::MAX);
+        if let Some(again) = published.again {
+            let due = self.clock.now().checked_add(again).unwrap_or(Timestamp::MAX);
             done.refresh_at = Some(done.refresh_at.map_or(due, |earlier| earlier.min(due)));
         }
         Ok(())
@@ -175,79 +215,18 @@ impl<S: ConfigSource> Volumes<S> {
     async fn behind(&self, pod: &Pod, claim: &str) -> Result<Kind, String> {
         let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
         let claim = self.source.claim(namespace, claim).await.map_err(|error| error.to_string())?;
-        let volume =
-            self.source.volume(claim::volume_of(&claim)?).await.map_err(|error| error.to_string())?;
+        let name = claim::volume_of(&claim)?;
+        let mut volume = self.source.volume(name).await.map_err(|error| error.to_string())?;
+        let driver = volume.spec.as_ref().and_then(|spec| Some(spec.csi.as_ref()?.driver.as_str()));
+        // What is kept here says how large it was when a pod began to use it.
+        if driver.is_some_and(|driver| self.csi.may_grow(driver))
+            && let Ok(now) = self.source.volume_now(name).await
+        {
+            volume = now;
+        }
         let node = self.source.node().await.map_err(|error| error.to_string())?;
         claim::is_reachable(&volume, node.as_ref())?;
         claim::mount_of(&claim, &volume)
-    }
-
-    /// The CRI mounts of `container`; `environment` is used for `subPathExpr`.
-    pub async fn mounts(
-        &self,
-        pod: &Pod,
-        container: &Container,
-        environment: &Environment,
-        volumes: &PodVolumes,
-    ) -> Result<Vec<Mount>, VolumeError> {
-        let uid = pod.metadata.uid.as_deref().unwrap_or_default();
-        let pod_dir =
-            self.layout.pod(uid).ok_or_else(|| VolumeError::invalid("", format!("bad pod uid {uid:?}")))?;
-        let mut mounts = Vec::new();
-        for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
-            let missing = || {
-                let is_device = volumes.devices.contains_key(&mount.name);
-                VolumeError::invalid(&mount.name, if is_device { DEVICE } else { MISSING })
-            };
-            let volume = volumes.paths.get(&mount.name).ok_or_else(missing)?;
-            let host_path = match subpath_of(mount, environment) {
-                None => volume.clone(),
-                Some(subpath) => {
-                    let target = Layout::subpath(&pod_dir, &mount.name, &container.name, index);
-                    self.bind_subpath(&mount.name, volume.clone(), subpath, target).await?
-                }
-            };
-            let mut made = cri_mount(mount, &host_path)?;
-            made.readonly |= volumes.read_only.contains(&mount.name);
-            mounts.push(made);
-        }
-        Ok(mounts)
-    }
-
-    /// The devices of `container`: volumes of `volumeMode: Block`.
-    pub fn devices(&self, container: &Container, volumes: &PodVolumes) -> Result<Vec<Device>, VolumeError> {
-        let devices = container.volume_devices.iter().flatten().map(|wanted| {
-            let missing = || {
-                let is_mount = volumes.paths.contains_key(&wanted.name);
-                VolumeError::invalid(&wanted.name, if is_mount { NO_DEVICE } else { MISSING })
-            };
-            let path = volumes.devices.get(&wanted.name).ok_or_else(missing)?;
-            let path =
-                path.to_str().ok_or_else(|| VolumeError::invalid(&wanted.name, "its path is not UTF-8"))?;
-            let is_read_only = volumes.read_only.contains(&wanted.name);
-            Ok(Device {
-                container_path: wanted.device_path.clone(),
-                host_path: path.to_owned(),
-                permissions: if is_read_only { "r" } else { "mrw" }.to_owned(),
-            })
-        });
-        devices.collect()
-    }
-
-    async fn bind_subpath(
-        &self,
-        name: &str,
-        volume: PathBuf,
-        subpath: String,
-        target: PathBuf,
-    ) -> Result<PathBuf, VolumeError> {
-        let mounter = self.mounter.clone();
-        let bound = blocking(move || {
-            subpath::bind(mounter.as_ref(), &volume, &subpath, &target)
-                .map(|()| target)
-                .map_err(|error| format!("subPath {subpath:?}: {error}"))
-        });
-        bound.await.and_then(|bound| bound).map_err(|cause| VolumeError::not_ready(name, cause))
     }
 
     /// Unmounts and removes everything of a pod that has no containers any more. Fails while something is in use,
@@ -261,7 +240,10 @@ impl<S: ConfigSource> Volumes<S> {
             cleanup::unmount(mounter.as_ref(), &subpaths).map_err(|error| error.to_string())
         });
         unmounted.await.and_then(|unmounted| unmounted).map_err(fail)?;
-        self.csi.remove(&self.mounter, &pod).await.map_err(fail)?;
+        self.known.forget(uid);
+        let removed = self.csi.remove(&self.mounter, &pod).await;
+        self.csi.look_again().await.map_err(fail)?;
+        removed.map_err(fail)?;
         let mounter = self.mounter.clone();
         let removed =
             blocking(move || cleanup::remove(mounter.as_ref(), &pod).map_err(|error| error.to_string()));
@@ -355,32 +337,6 @@ fn fs_group(pod: &Pod) -> Option<u32> {
 
 fn fs_group_change_policy(pod: &Pod) -> Option<&str> {
     pod.spec.as_ref()?.security_context.as_ref()?.fs_group_change_policy.as_deref()
-}
-
-fn subpath_of(mount: &VolumeMount, environment: &Environment) -> Option<String> {
-    let expanded = mount.sub_path_expr.as_ref().map(|expression| environment.expand(expression));
-    expanded.or_else(|| mount.sub_path.clone()).filter(|subpath| !subpath.is_empty())
-}
-
-fn cri_mount(mount: &VolumeMount, host_path: &Path) -> Result<Mount, VolumeError> {
-    let propagation = match mount.mount_propagation.as_deref().unwrap_or("None") {
-        "None" => MountPropagation::PropagationPrivate,
-        "HostToContainer" => MountPropagation::PropagationHostToContainer,
-        "Bidirectional" => MountPropagation::PropagationBidirectional,
-        other => {
-            return Err(VolumeError::invalid(&mount.name, format!("mountPropagation {other:?} is unknown")));
-        }
-    };
-    let host_path =
-        host_path.to_str().ok_or_else(|| VolumeError::invalid(&mount.name, "its path is not UTF-8"))?;
-    Ok(Mount {
-        // A path without a leading slash is meant from the root.
-        container_path: format!("/{}", mount.mount_path.trim_start_matches('/')),
-        host_path: host_path.to_owned(),
-        readonly: mount.read_only.unwrap_or_default(),
-        propagation: propagation.into(),
-        ..Mount::default()
-    })
 }
 
 /// Runs file system work where it may block; the error is that of a panic.

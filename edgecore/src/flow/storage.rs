@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{PersistentVolume, Secret};
 use k8s_openapi::api::storage::v1::{CSIDriver, CSINodeDriver, VolumeAttachment};
 
 use super::{MetaClient, MetaError, MetaRequest, Reply};
@@ -16,6 +16,13 @@ pub enum StorageRequest {
         name: String,
         /** Answer. */
         reply: Reply<Box<CSIDriver>>,
+    },
+    /// A persistent volume that may have grown: from the cloud, else from the local store.
+    Volume {
+        /** Name. */
+        name: String,
+        /** Answer. */
+        reply: Reply<Box<PersistentVolume>>,
     },
     /// From the cloud, else from the local store.
     Attachment {
@@ -63,6 +70,13 @@ impl MetaClient {
         let name = name.to_owned();
         let ask = |reply| MetaRequest::Storage(StorageRequest::Attachment { name, reply });
         self.ask(ask).await.map(|attachment| *attachment)
+    }
+
+    /// A persistent volume as it is now: it may have grown since a pod began to use it.
+    pub async fn volume_now(&self, name: &str) -> Result<PersistentVolume, MetaError> {
+        let name = name.to_owned();
+        let ask = |reply| MetaRequest::Storage(StorageRequest::Volume { name, reply });
+        self.ask(ask).await.map(|volume| *volume)
     }
 
     /// A secret that a persistent volume of a pod names.

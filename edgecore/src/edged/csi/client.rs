@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::wire::{
-    Empty, NodeCapability, NodeGetCapabilitiesResponse, NodeGetInfoResponse, NodePublishVolumeRequest,
+    Empty, NodeCapability, NodeExpandVolumeRequest, NodeExpandVolumeResponse, NodeGetCapabilitiesResponse,
+    NodeGetInfoResponse, NodeGetVolumeStatsRequest, NodeGetVolumeStatsResponse, NodePublishVolumeRequest,
     NodeStageVolumeRequest, NodeUnpublishVolumeRequest, NodeUnstageVolumeRequest,
 };
 use crate::edged::plugins::call::{CallError, call};
@@ -20,6 +21,8 @@ const STAGE: &str = "/csi.v1.Node/NodeStageVolume";
 const UNSTAGE: &str = "/csi.v1.Node/NodeUnstageVolume";
 const PUBLISH: &str = "/csi.v1.Node/NodePublishVolume";
 const UNPUBLISH: &str = "/csi.v1.Node/NodeUnpublishVolume";
+const STATS: &str = "/csi.v1.Node/NodeGetVolumeStats";
+const EXPAND: &str = "/csi.v1.Node/NodeExpandVolume";
 
 /// A driver's node service. Each call has a connection of its own: calls are rare, and a driver that was started again is met
 /// without further ado.
@@ -81,6 +84,36 @@ impl Client {
     /// See [`CallError`].
     pub async fn publish(&self, request: NodePublishVolumeRequest) -> Result<(), CallError> {
         call::<_, Empty>(&self.endpoint, PUBLISH, request, LIMIT).await.map(drop)
+    }
+
+    /// How full a volume is; `limit` is how long the driver has to say it.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn stats(
+        &self,
+        volume_id: &str,
+        path: &Path,
+        staging: &Path,
+        limit: Duration,
+    ) -> Result<NodeGetVolumeStatsResponse, CallError> {
+        let request = NodeGetVolumeStatsRequest {
+            volume_id: volume_id.to_owned(),
+            volume_path: path.display().to_string(),
+            staging_target_path: staging.display().to_string(),
+        };
+        call(&self.endpoint, STATS, request, limit).await
+    }
+
+    /// Lets the file system of a volume have the whole volume, which has grown.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn expand(
+        &self,
+        request: NodeExpandVolumeRequest,
+    ) -> Result<NodeExpandVolumeResponse, CallError> {
+        call(&self.endpoint, EXPAND, request, LIMIT).await
     }
 
     /// Takes a volume from one pod.

@@ -14,13 +14,19 @@ use tokio::sync::watch;
 use tonic::{Code, Status};
 
 use super::wire::{
-    Empty, NodeCapability, NodeGetCapabilitiesResponse, NodeGetInfoResponse, NodePublishVolumeRequest,
+    Empty, NodeCapability, NodeExpandVolumeRequest, NodeExpandVolumeResponse, NodeGetCapabilitiesResponse,
+    NodeGetInfoResponse, NodeGetVolumeStatsRequest, NodeGetVolumeStatsResponse, NodePublishVolumeRequest,
     NodeServiceCapability, NodeServiceRpc, NodeStageVolumeRequest, NodeUnpublishVolumeRequest,
-    NodeUnstageVolumeRequest,
+    NodeUnstageVolumeRequest, UsageUnit, VolumeUsage,
 };
 use crate::edged::plugins::testing::{Answers, FakePlugin, Server, read, write};
 use crate::edged::volumes::mounter::Mounter;
 
+/// How full each of its volumes is.
+pub const USAGE: [VolumeUsage; 2] = [
+    VolumeUsage { total: 1 << 30, available: 700 << 20, used: 324 << 20, unit: UsageUnit::Bytes as i32 },
+    VolumeUsage { total: 1000, available: 990, used: 10, unit: UsageUnit::Inodes as i32 },
+];
 /// How long a test waits for a call.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -35,6 +41,10 @@ pub enum Asked {
     Publish(NodePublishVolumeRequest),
     /// `NodeUnpublishVolume`
     Unpublish(NodeUnpublishVolumeRequest),
+    /// `NodeGetVolumeStats`
+    Stats(NodeGetVolumeStatsRequest),
+    /// `NodeExpandVolume`
+    Expand(NodeExpandVolumeRequest),
 }
 
 /// See the module.
@@ -81,6 +91,8 @@ impl Asked {
             Self::Unstage(_) => "unstage",
             Self::Publish(_) => "publish",
             Self::Unpublish(_) => "unpublish",
+            Self::Stats(_) => "stats",
+            Self::Expand(_) => "expand",
         }
     }
 }
@@ -243,6 +255,17 @@ impl FakeDriver {
                 let request: NodeUnpublishVolumeRequest = read(question)?;
                 self.note(Asked::Unpublish(request.clone()));
                 self.hide(&request.target_path).map_err(failed)?;
+            }
+            "NodeGetVolumeStats" => {
+                self.note(Asked::Stats(read(question)?));
+                return Ok(write(&NodeGetVolumeStatsResponse { usage: USAGE.to_vec() }));
+            }
+            "NodeExpandVolume" => {
+                let request: NodeExpandVolumeRequest = read(question)?;
+                let capacity_bytes =
+                    request.capacity_range.map(|range| range.required_bytes).unwrap_or_default();
+                self.note(Asked::Expand(request));
+                return Ok(write(&NodeExpandVolumeResponse { capacity_bytes }));
             }
             other => return Err(Status::unimplemented(other.to_owned())),
         }

@@ -39,6 +39,8 @@ pub(super) struct Monitor {
     is_ready: bool,
     network_problem: Option<String>,
     handlers: Option<Vec<Handler>>,
+    /// Volumes were told to be in use: that there are none any more has to be told, too.
+    had_volumes: bool,
 }
 
 /// As kubelet writes several problems.
@@ -74,6 +76,7 @@ impl Monitor {
             is_ready: false,
             network_problem: None,
             handlers: None,
+            had_volumes: false,
         };
         let disk = disk(&monitor.config.root_directory);
         monitor.publish(disk, &node_addresses(&monitor.config));
@@ -84,6 +87,8 @@ impl Monitor {
     pub(super) fn resume(&mut self, known: &Node) {
         let conditions = known.status.as_ref().and_then(|status| status.conditions.clone());
         self.conditions = conditions.unwrap_or_default();
+        let volumes = known.status.as_ref().and_then(|status| status.volumes_in_use.as_ref());
+        self.had_volumes = volumes.is_some_and(|volumes| !volumes.is_empty());
     }
 
     pub(super) fn boot_id(&self) -> &str {
@@ -101,6 +106,7 @@ impl Monitor {
             Ok(()) = self.signals.pressures.changed() => {}
             Ok(()) = self.signals.devices.changed() => {}
             Ok(()) = self.signals.is_shutting_down.changed() => {}
+            Ok(()) = self.signals.volumes_in_use.changed() => {}
             else => std::future::pending().await,
         }
     }
@@ -130,7 +136,11 @@ impl Monitor {
         self.transitions.extend(transitions(&self.conditions, &conditions));
         self.conditions.clone_from(&conditions);
         self.refresh_images().await;
-        self.facts_at(disk, &addresses).status(conditions)
+        let volumes: Vec<String> = self.signals.volumes_in_use.borrow_and_update().iter().cloned().collect();
+        self.had_volumes |= !volumes.is_empty();
+        let mut status = self.facts_at(disk, &addresses).status(conditions);
+        status.volumes_in_use = self.had_volumes.then_some(volumes);
+        status
     }
 
     fn facts_at<'a>(&'a self, disk: Disk, addresses: &'a [IpAddr]) -> Facts<'a> {

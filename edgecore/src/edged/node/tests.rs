@@ -180,6 +180,7 @@ impl Fixture {
                 pressures: watch::channel(Pressures::default()).1,
                 devices: watch::channel(Counts::new()).1,
                 is_shutting_down: watch::channel(false).1,
+                volumes_in_use: watch::channel(BTreeSet::new()).1,
             },
         );
         assert_eq!(facts.borrow().memory.value(), 2 << 30, "known before anything runs");

@@ -4,6 +4,7 @@
 //! Sources are the runtime (CRI) and the kernel's files, cgroup v1 and v2.
 
 mod cgroup;
+mod claims;
 mod metrics;
 mod node;
 mod own;
@@ -36,6 +37,7 @@ pub(super) struct Kept {
 pub(super) async fn summary(view: &View, kept: &Kept, node: &str) -> Result<Answer, Error> {
     let sample = Sample::take(view).await?;
     let images = view.runtime.image_fs().await.unwrap_or_default();
+    let claims = claims::measure(view).await;
     let (view, kept, node) = (view.clone(), kept.clone(), node.to_owned());
     let body = tokio::task::spawn_blocking(move || {
         let mut rates = kept.rates.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,6 +46,7 @@ pub(super) async fn summary(view: &View, kept: &Kept, node: &str) -> Result<Answ
             root: &view.root,
             logs: &view.logs,
             images: &images,
+            claims: &claims,
             rates: &mut rates,
         };
         serde_json::to_vec(&summarizer.summarize(&sample)).map_err(std::io::Error::from)
@@ -72,6 +75,7 @@ pub(super) async fn own(view: &View, registry: &SharedRegistry) -> Result<Answer
     let process = process.map_err(|error| Error::io("read the process", std::io::Error::other(error)))?;
     let mut page = own::own(&sandboxes, &containers, &process);
     page += &own::counted(&view.metrics);
+    page += &claims::metrics(&claims::measure(view).await);
     page += without_mark(&view.metrics.encode());
     page += without_mark(&registry.encode());
     Ok(prometheus(page))

@@ -1,11 +1,13 @@
 //! What the server sees of edged.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::clock::Clock;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::edged::csi::Drivers;
 use crate::edged::hold::Holds;
 use crate::edged::metrics::Metrics;
 use crate::edged::node::NodeFacts;
@@ -13,6 +15,7 @@ use crate::edged::relist::Seen;
 use crate::edged::resources::cgroup::PodCgroups;
 use crate::edged::roster::Roster;
 use crate::edged::runtime::Runtime;
+use crate::edged::volumes::KnownVolumes;
 
 /// A loop that does not answer within this is stuck: each of its rounds takes microseconds. stock calls its own loop
 /// healthy for two minutes; who asks (`/healthz`) waits for the answer.
@@ -35,6 +38,10 @@ pub struct View {
     pub node: watch::Receiver<NodeFacts>,
     /// What edged counts.
     pub metrics: Metrics,
+    /// The volumes of claims that pods use.
+    pub volumes: KnownVolumes,
+    /// Drivers of volumes.
+    pub drivers: Arc<Drivers>,
     /// Lets pods go that are held.
     pub holds: Holds,
     /// Names of the pods' cgroups.

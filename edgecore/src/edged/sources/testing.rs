@@ -108,6 +108,10 @@ impl ConfigSource for FakeSource {
         found.ok_or_else(|| self.missing("persistentvolume", "", name))
     }
 
+    async fn volume_now(&self, name: &str) -> Result<PersistentVolume, MetaError> {
+        self.volume(name).await
+    }
+
     async fn node(&self) -> Result<Option<Node>, MetaError> {
         Ok(None)
     }

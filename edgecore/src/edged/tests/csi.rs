@@ -1,7 +1,7 @@
 //! Volumes of drivers, with edged as a whole: drivers come late, go and come back.
 
 use super::*;
-use crate::edged::csi::testing::FakeDriver;
+use crate::edged::csi::testing::{Asked, FakeDriver};
 use crate::edged::csi::wire::NodeCapability;
 use crate::edged::volumes::mounter::Mounter;
 
@@ -126,4 +126,143 @@ async fn a_driver_that_is_killed_bothers_no_pod() {
     edge.meta.apply(&deleted(&claimer(), 0)).await;
     edge.meta.until_gone("uid-db").await;
     assert_eq!(driver.words(), "stage publish unpublish unstage");
+}
+
+fn attached(edge: &Edge) {
+    let rules = json!({"metadata": {"name": NAME}, "spec": {"attachRequired": true}});
+    let name = {
+        use sha2::{Digest as _, Sha256};
+        let digest = Sha256::new_with_prefix(b"vol-1d.testedge-1").finalize();
+        digest.iter().fold("csi-".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+    };
+    let attachment = json!({"metadata": {"name": name}, "spec": {"attacher": NAME, "nodeName": "edge-1", "source": {}},
+        "status": {"attached": true}});
+    edge.meta.edit(|book| {
+        book.csi_drivers.insert(NAME.to_owned(), serde_json::from_value(rules).unwrap());
+        book.attachments.insert(name, serde_json::from_value(attachment).unwrap());
+    });
+}
+
+async fn in_use(edge: &Edge, names: &[&str]) {
+    edge.meta
+        .until(&format!("volumes in use: {names:?}"), |book| {
+            let told = book.node.as_ref()?.volumes_in_use.clone()?;
+            (told == names).then_some(())
+        })
+        .await;
+}
+
+/// The cluster detaches nothing that the node says it uses.
+#[tokio::test(start_paused = true)]
+async fn an_attached_volume_is_told_to_be_in_use_from_before_it_is_staged_until_it_is_gone() {
+    const UNIQUE: &str = "kubernetes.io/csi/d.test^vol-1";
+    let node = Node::new();
+    let driver = driver(&node);
+    let edge = node.start(&[]).await;
+    stock(&edge);
+    attached(&edge);
+    let _running = driver.start(&root(&node), NAME);
+    driver.trouble(
+        "NodeStageVolume",
+        &[crate::edged::csi::testing::Trouble::Fails(tonic::Code::Internal, "not now")],
+    );
+    edge.meta.apply(&claimer()).await;
+    edge.meta.until_event("FailedMount").await;
+    in_use(&edge, &[UNIQUE]).await;
+    edge.meta.until_ready("db").await;
+    // Also after a restart, before anybody has asked for anything.
+    drop(edge);
+    let edge = node.start(&[]).await;
+    in_use(&edge, &[UNIQUE]).await;
+    stock(&edge);
+    attached(&edge);
+    edge.meta.apply(&deleted(&claimer(), 0)).await;
+    edge.meta.until_gone("uid-db").await;
+    in_use(&edge, &[]).await;
+    assert_eq!(driver.words(), "stage publish unpublish unstage");
+}
+
+/// What needs no attachment is nobody's business.
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_is_not_attached_is_not_told() {
+    let node = Node::new();
+    let driver = driver(&node);
+    let edge = node.start(&[]).await;
+    stock(&edge);
+    let _running = driver.start(&root(&node), NAME);
+    edge.meta.apply(&claimer()).await;
+    edge.meta.until_ready("db").await;
+    pass(Duration::from_secs(60)).await;
+    assert_eq!(edge.meta.read(|book| book.node.clone().unwrap().volumes_in_use), None);
+}
+
+/// <https://kubernetes.io/docs/concepts/storage/persistent-volumes/#expanding-persistent-volumes-claims>
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_has_grown_grows_under_the_pod() {
+    let node = Node::new();
+    let data = node.disk.path().join("data");
+    let can = [NodeCapability::StageUnstageVolume, NodeCapability::ExpandVolume];
+    let driver = Arc::new(FakeDriver::new(node.mounter.clone(), &data, &can));
+    let edge = node.start(&[]).await;
+    stock(&edge);
+    let sized = |claim: &str, volume: &str| {
+        edge.meta.edit(|book| {
+            let amount = |text: &str| serde_json::from_value(json!({"storage": text})).unwrap();
+            let known = book.claims.get_mut("shop/data").unwrap();
+            known.status.as_mut().unwrap().capacity = Some(amount(claim));
+            book.volumes.get_mut("pv1").unwrap().spec.as_mut().unwrap().capacity = Some(amount(volume));
+        });
+    };
+    sized("1Gi", "1Gi");
+    let _running = driver.start(&root(&node), NAME);
+    edge.meta.apply(&claimer()).await;
+    edge.meta.until_ready("db").await;
+    pass(Duration::from_secs(700)).await;
+    assert_eq!(driver.words(), "stage publish");
+    // The store goes on saying what was so when the pod began.
+    edge.meta.edit(|book| {
+        let mut volume = book.volumes["pv1"].clone();
+        let amount = serde_json::from_value(json!({"storage": "2Gi"})).unwrap();
+        volume.spec.as_mut().unwrap().capacity = Some(amount);
+        book.grown.insert("pv1".to_owned(), volume);
+    });
+    pass(Duration::from_secs(300)).await;
+    driver.until("expand", 1).await;
+    let asked = driver.asked();
+    let Some(Asked::Expand(request)) = asked.last() else { panic!("{asked:?}") };
+    assert_eq!(request.capacity_range.unwrap().required_bytes, 2 << 30);
+    assert!(request.volume_path.ends_with("/volumes/kubernetes.io~csi/pv1/mount"), "{request:?}");
+    assert!(request.staging_target_path.ends_with("/globalmount"), "{request:?}");
+    pass(Duration::from_secs(1200)).await;
+    assert_eq!(driver.words(), "stage publish expand", "once");
+    assert_eq!(node.runtime.running(), ["db/app#0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_cannot_grow_is_told_and_the_pod_runs_on() {
+    let node = Node::new();
+    let data = node.disk.path().join("data");
+    let can = [NodeCapability::StageUnstageVolume, NodeCapability::ExpandVolume];
+    let driver = Arc::new(FakeDriver::new(node.mounter.clone(), &data, &can));
+    let edge = node.start(&[]).await;
+    stock(&edge);
+    let _running = driver.start(&root(&node), NAME);
+    edge.meta.apply(&claimer()).await;
+    edge.meta.until_ready("db").await;
+    driver.trouble(
+        "NodeExpandVolume",
+        &[crate::edged::csi::testing::Trouble::Fails(tonic::Code::Internal, "no room")],
+    );
+    edge.meta.edit(|book| {
+        let amount = |text: &str| serde_json::from_value(json!({"storage": text})).unwrap();
+        book.claims.get_mut("shop/data").unwrap().status.as_mut().unwrap().capacity = Some(amount("1Gi"));
+        book.volumes.get_mut("pv1").unwrap().spec.as_mut().unwrap().capacity = Some(amount("2Gi"));
+    });
+    pass(Duration::from_secs(300)).await;
+    let said = edge.meta.until_event("FileSystemResizeFailed").await;
+    assert!(said.starts_with("MountVolume.NodeExpandVolume failed for volume \"v\" : "), "{said}");
+    // It is tried again.
+    driver.until("expand", 1).await;
+    assert_eq!(node.runtime.running(), ["db/app#0"]);
+    assert_eq!(node.runtime.calls("StartContainer"), 1);
 }

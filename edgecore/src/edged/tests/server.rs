@@ -1,5 +1,6 @@
 //! The local server over real sockets, against a runtime in memory.
 
+mod claims;
 mod client;
 mod hold;
 mod logs;

@@ -65,7 +65,7 @@ pub(super) fn mount_of(claim: &PersistentVolumeClaim, volume: &PersistentVolume)
         return Err(format!("persistentvolume {name:?} is not bound to claim {claim:?}"));
     }
     if let Some(source) = &spec.csi {
-        return Ok(Kind::Csi(Box::new(persistent(volume, source))));
+        return Ok(Kind::Csi(Box::new(persistent(claim, volume, source))));
     }
     source(spec).map_err(|reason| format!("persistentvolume {name:?}: {reason}"))
 }

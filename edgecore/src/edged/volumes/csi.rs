@@ -7,6 +7,8 @@
 //! Nothing here removes files of a volume: only empty directories and our own records are removed, after the driver has said that it
 //! has taken the volume away and the mount table agrees.
 
+mod grow;
+mod in_use;
 mod locks;
 mod record;
 mod remove;
@@ -14,11 +16,12 @@ mod rules;
 mod set_up;
 mod source;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 
 use self::locks::Locks;
 pub(super) use self::source::{CsiVolume, inline, persistent};
@@ -33,7 +36,13 @@ pub(super) struct Csi {
     node: String,
     /// `plugins/kubernetes.io/csi` of `rootDirectory`.
     root: PathBuf,
+    /// The directories of the pods.
+    pods: PathBuf,
     locks: Locks,
+    /// What must not be detached.
+    in_use: watch::Sender<BTreeSet<String>>,
+    /// Bytes that volumes have grown to since edged started, by driver and handle.
+    grown: Mutex<BTreeMap<(String, String), i64>>,
     /// The volumes of each pod whose files were given to the pod's group since edged started: it may take long.
     given: Mutex<BTreeMap<String, Vec<String>>>,
 }
@@ -55,13 +64,23 @@ struct Places {
 
 impl Csi {
     pub(super) fn new(root: &Path, drivers: Arc<Drivers>, node: &str) -> Self {
-        Self {
+        let csi = Self {
             drivers,
             node: node.to_owned(),
             root: root.join("plugins/kubernetes.io/csi"),
+            pods: root.join("pods"),
             locks: Locks::default(),
+            in_use: watch::Sender::default(),
+            grown: Mutex::default(),
             given: Mutex::default(),
-        }
+        };
+        csi.look();
+        csi
+    }
+
+    /// Names of the volumes that must not be detached from this node.
+    pub(super) fn in_use(&self) -> watch::Receiver<BTreeSet<String>> {
+        self.in_use.subscribe()
     }
 
     /// Places of a file system. `None`: a name could lead elsewhere.

@@ -19,6 +19,14 @@ pub enum VolumeError {
         /// What is missing.
         cause: String,
     },
+    /// The volume has grown, and its file system has not. Text of the pod's `FileSystemResizeFailed` event.
+    #[error("MountVolume.NodeExpandVolume failed for volume {volume:?} : {cause}")]
+    NotGrown {
+        /// Name of the volume.
+        volume: String,
+        /// What failed.
+        cause: String,
+    },
     /// The pod asks for what this node cannot do; only another pod can mend that.
     #[error("volume {volume:?}: {reason}")]
     Invalid {
@@ -47,6 +55,7 @@ impl VolumeError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NotAttached { .. } => "FailedAttachVolume",
+            Self::NotGrown { .. } => "FileSystemResizeFailed",
             Self::NotReady { .. } | Self::Invalid { .. } => "FailedMount",
             Self::TearDown { .. } => "FailedUnMount",
         }

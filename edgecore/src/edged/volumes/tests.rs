@@ -1,6 +1,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
+use k8s_cri::v1::Mount;
 use serde_json::{Value, json};
 
 use super::mounter::LinuxMounter;
@@ -8,6 +9,7 @@ use super::mounter::testing::FakeMounter;
 use super::*;
 use crate::edged::downward::PodFacts;
 use crate::edged::env::EnvContext;
+use crate::edged::env::Environment;
 use crate::edged::sources::references;
 use crate::edged::sources::testing::FakeSource;
 

@@ -31,6 +31,11 @@ impl Answers {
                 };
                 reply(to, found.map(Box::new).map_err(|error| error.named("csidriver", "", &name)));
             }
+            StorageRequest::Volume { name, reply: to } => {
+                let resource = Resource::object(None, ResourceKind::PersistentVolume, &name);
+                let found = self.fresh(&resource, &resource.to_string()).await;
+                reply(to, found.map(Box::new).map_err(|error| error.named("persistentvolume", "", &name)));
+            }
             StorageRequest::Attachment { name, reply: to } => {
                 let resource = Resource::object(Some(ATTACHMENTS), ResourceKind::VolumeAttachment, &name);
                 let found = self.fresh(&resource, &resource.to_string()).await;

@@ -167,3 +167,28 @@ async fn what_drivers_need_is_kept_as_long_as_their_volume() {
         assert_eq!(rig.store.object(key).await.unwrap(), None, "{key}");
     }
 }
+
+/// A volume may grow while it is used; a pod that starts does not ask for it again.
+#[tokio::test(start_paused = true)]
+async fn a_volume_is_asked_for_anew_where_that_is_wanted() {
+    let mut rig = Rig::start(vec![stored_pod()]).await;
+    rig.restored().await;
+    rig.connect().await;
+    let sized = |size: &str| json!({"metadata": {"name": "pv1", "uid": "v"}, "spec": {"capacity": {"storage": size}}});
+    let size = |volume: k8s_openapi::api::core::v1::PersistentVolume| {
+        volume.spec.unwrap().capacity.unwrap()["storage"].0.clone()
+    };
+    for (now, answer) in [(false, "1Gi"), (true, "2Gi")] {
+        let edged = rig.edged.clone();
+        let asking = task::spawn(tracing::Span::none(), async move {
+            if now { edged.volume_now("pv1").await } else { edged.volume("pv1").await }
+        });
+        let question = rig.asked(Operation::Query, "null/persistentvolume/pv1").await;
+        rig.answer(&question, content(&sized(answer))).await;
+        assert_eq!(size(asking.await.unwrap().unwrap()), answer);
+        assert!(rig.said().await.is_ack());
+    }
+    assert_eq!(size(rig.edged.volume("pv1").await.unwrap()), "2Gi", "it is kept");
+    rig.disconnect().await;
+    assert_eq!(size(rig.edged.volume_now("pv1").await.unwrap()), "2Gi");
+}

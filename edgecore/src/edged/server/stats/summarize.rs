@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::cgroup::Usage;
+use super::claims::ClaimStats;
 use super::node::FileSystem;
 use super::rates::Rates;
 use super::sample::{PodSample, Sample, usage};
 use super::summary::{
-    Container, Cpu, Fs, Interface, Memory, Network, Node, Pod, PodRef, Rlimit, Runtime, Summary, Volume,
+    ClaimRef, Container, Cpu, Fs, Interface, Memory, Network, Node, Pod, PodRef, Rlimit, Runtime, Summary,
+    Volume,
 };
 use crate::edged::runtime::{ContainerStats, FsStats, InterfaceStats};
 
@@ -28,6 +30,8 @@ pub(super) struct Summarizer<'a> {
     pub(super) logs: &'a Path,
     /// What images use.
     pub(super) images: &'a [FsStats],
+    /// How full the volumes of claims are.
+    pub(super) claims: &'a [ClaimStats],
     pub(super) rates: &'a mut Rates,
 }
 
@@ -74,10 +78,28 @@ impl Summarizer<'_> {
             cpu: self.cpu(&pod.key.uid, time, pod.usage, None),
             memory: memory(time, pod.usage, None),
             network: pod.network.as_ref().and_then(|stats| network(stats.time, &stats.interfaces)),
-            volumes: volumes(&self.root.join("pods").join(&pod.key.uid).join("volumes"), time),
+            volumes: self.volumes(&pod.key.uid, time),
             ephemeral_storage: FileSystem::of(self.root).map(|whole| part(time, whole, Some(written), None)),
             containers,
         }
+    }
+
+    fn volumes(&self, uid: &str, time: Timestamp) -> Vec<Volume> {
+        let mut all = volumes(&self.root.join("pods").join(uid).join("volumes"), time);
+        for ClaimStats { volume, size, .. } in self.claims.iter().filter(|claim| claim.pod == uid) {
+            let pvc_ref = Some(ClaimRef { name: volume.claim.clone(), namespace: volume.namespace.clone() });
+            let fs = Fs {
+                time,
+                available_bytes: size.available.unwrap_or_default(),
+                capacity_bytes: size.capacity.unwrap_or_default(),
+                used_bytes: size.used,
+                inodes_free: size.inodes_free,
+                inodes: size.inodes,
+                inodes_used: size.inodes_used,
+            };
+            all.push(Volume { name: volume.name.clone(), pvc_ref, fs });
+        }
+        all
     }
 
     fn container(&mut self, pod: &PodSample, stats: &ContainerStats, time: Timestamp) -> Container {
@@ -141,8 +163,8 @@ fn part(time: Timestamp, whole: FileSystem, used: Option<u64>, inodes_used: Opti
         available_bytes: whole.available,
         capacity_bytes: whole.capacity,
         used_bytes: used,
-        inodes_free: whole.inodes_free,
-        inodes: whole.inodes,
+        inodes_free: Some(whole.inodes_free),
+        inodes: Some(whole.inodes),
         inodes_used,
     }
 }
@@ -158,7 +180,7 @@ fn folder_size(folder: &Path) -> (u64, u64) {
     size
 }
 
-/// `volumes/<plugin>/<volume>`
+/// `volumes/<plugin>/<volume>`; those of drivers have a place of their own.
 fn volumes(folder: &Path, time: Timestamp) -> Vec<Volume> {
     let list = |folder: &Path| -> Vec<PathBuf> {
         let mut paths: Vec<PathBuf> =
@@ -170,13 +192,14 @@ fn volumes(folder: &Path, time: Timestamp) -> Vec<Volume> {
         |path: &Path| fs::symlink_metadata(path).ok().filter(fs::Metadata::is_dir).map(|found| found.dev());
     let outside = device(folder);
     let mut found = Vec::new();
-    for path in list(folder).iter().flat_map(|plugin| list(plugin)) {
+    let plugins = list(folder).into_iter().filter(|plugin| !plugin.ends_with("kubernetes.io~csi"));
+    for path in plugins.flat_map(|plugin| list(&plugin)) {
         let (Some(inside), Some(whole)) = (device(&path), FileSystem::of(&path)) else { continue };
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
         let own = Some(inside) != outside;
         let used_inodes = whole.inodes.saturating_sub(whole.inodes_free);
         let fs = part(time, whole, own.then_some(whole.used), own.then_some(used_inodes));
-        found.push(Volume { name: name.to_owned(), fs });
+        found.push(Volume { name: name.to_owned(), pvc_ref: None, fs });
     }
     found
 }

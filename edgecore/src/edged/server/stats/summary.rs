@@ -140,17 +140,29 @@ pub(super) struct Fs {
     pub(super) capacity_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) used_bytes: Option<u64>,
-    pub(super) inodes_free: u64,
-    pub(super) inodes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) inodes_free: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) inodes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) inodes_used: Option<u64>,
 }
 
-/// `usedBytes` is left out but for volumes that are file systems of their own (in memory): to count files of a volume on
-/// disk would mean to walk through all of them at each request.
+/// The claim behind a volume.
 #[derive(Debug, Serialize)]
+pub(super) struct ClaimRef {
+    pub(super) name: String,
+    pub(super) namespace: String,
+}
+
+/// `usedBytes` is left out but for volumes of claims and those that are file systems of their own (in memory): to count files of a volume
+/// on disk would mean to walk through all of them at each request.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Volume {
     pub(super) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pvc_ref: Option<ClaimRef>,
     #[serde(flatten)]
     pub(super) fs: Fs,
 }

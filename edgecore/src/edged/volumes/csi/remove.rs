@@ -75,6 +75,7 @@ impl Csi {
             format!("volume {:?} stays until its driver has taken it away: {error}", record.volume_handle)
         })?;
         let pods = pod.parent().unwrap_or(pod).to_owned();
+        self.forget_growth(&record.driver_name, &record.volume_handle);
         Going { mounter, places, record, is_block: *is_block, pods }.go(&driver).await
     }
 }
@@ -196,7 +197,7 @@ fn is_used(pods: &Path, own: &Path, record: &Record, is_block: bool) -> io::Resu
 }
 
 /// The names in a folder that may not be there.
-fn names(folder: &Path) -> io::Result<Vec<String>> {
+pub(super) fn names(folder: &Path) -> io::Result<Vec<String>> {
     let entries = match folder.read_dir() {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(Vec::new());

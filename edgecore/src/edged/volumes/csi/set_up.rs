@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Pod, Secret, SecretReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
@@ -20,18 +21,26 @@ use crate::edged::volumes::plan::Token;
 use crate::edged::volumes::{VolumeError, Volumes, blocking, fs_group, token};
 use crate::flow::MetaError;
 
+/// How soon a volume is published again whose driver wants that (`requiresRepublish`): kubelet does it about once a minute.
+const REPUBLISH: SignedDuration = SignedDuration::from_secs(60);
+/// How soon it is asked again whether a volume has grown: nobody tells a node, and each time the cloud is asked.
+const LOOK_FOR_GROWTH: SignedDuration = SignedDuration::from_secs(300);
+
 /// A volume that a pod can use.
 #[derive(Debug)]
 pub(in crate::edged::volumes) struct Published {
     pub(in crate::edged::volumes) path: PathBuf,
-    /// It wants to be published again from time to time.
-    pub(in crate::edged::volumes) again: bool,
+    /// How soon it has to be looked at again; `None`: it need not be.
+    pub(in crate::edged::volumes) again: Option<SignedDuration>,
+    /// Where it is staged; empty: it is not.
+    pub(in crate::edged::volumes) staging: PathBuf,
 }
 
 /// Why there is none.
 enum Trouble {
     Attach(String),
     Mount(String),
+    Grow(String),
 }
 
 /// What the driver is told besides the volume itself.
@@ -58,6 +67,7 @@ impl<S: ConfigSource> Volumes<S> {
         published.map_err(|trouble| match trouble {
             Trouble::Attach(cause) => VolumeError::NotAttached { volume: name.to_owned(), cause },
             Trouble::Mount(cause) => VolumeError::not_ready(name, cause),
+            Trouble::Grow(cause) => VolumeError::NotGrown { volume: name.to_owned(), cause },
         })
     }
 
@@ -77,14 +87,14 @@ impl<S: ConfigSource> Volumes<S> {
             // It was published when the rules were known.
             Err(error) if is_there => {
                 tracing::debug!(%error, driver = volume.driver, "the rules of the driver are not known now");
-                return Ok(Published { path: places.target, again: false });
+                return Ok(Published { path: places.target, again: None, staging: PathBuf::new() });
             }
             Err(error) => return Err(Trouble::Mount(format!("CSI driver {:?}: {error}", volume.driver))),
         };
         match (&driver, is_there) {
             (_, true) if !rules.republish => {}
             (Ok(driver), true) => {
-                if let Err(Trouble::Attach(error) | Trouble::Mount(error)) =
+                if let Err(Trouble::Attach(error) | Trouble::Mount(error) | Trouble::Grow(error)) =
                     self.bring(pod, &places, volume, &rules, driver).await
                 {
                     // What the containers have goes on being what it was.
@@ -98,12 +108,23 @@ impl<S: ConfigSource> Volumes<S> {
             (Err(error), false) => return Err(Trouble::Mount(error.clone())),
         }
         if let Ok(driver) = &driver
+            && csi.is_to_grow(volume, driver)
+        {
+            let secrets = self.secrets(volume, volume.grow_secret.as_ref()).await.map_err(Trouble::Mount)?;
+            csi.grow(&places, volume, driver, secrets).await.map_err(Trouble::Grow)?;
+        }
+        if let Ok(driver) = &driver
             && rules.gives(volume)
             && !driver.can(NodeCapability::VolumeMountGroup)
         {
             self.give_to_group(pod, &places, volume).await?;
         }
-        Ok(Published { path: places.target, again: rules.republish })
+        let can = |capability| driver.as_ref().is_ok_and(|driver| driver.can(capability));
+        let may_grow = !volume.is_inline && can(NodeCapability::ExpandVolume);
+        let again = if rules.republish { Some(REPUBLISH) } else { may_grow.then_some(LOOK_FOR_GROWTH) };
+        let stages = !volume.is_inline && can(NodeCapability::StageUnstageVolume);
+        let staging = if stages { places.staging } else { PathBuf::new() };
+        Ok(Published { path: places.target, again, staging })
     }
 
     async fn is_there(&self, places: &Places, volume: &CsiVolume) -> Result<bool, Trouble> {
@@ -250,6 +271,7 @@ impl Csi {
         let (noted, is_block) = (places.clone(), volume.is_block);
         let noted = blocking(move || note(&noted, &record, is_block, stages));
         noted.await?.map_err(|error| format!("{}: {error}", places.entry.display()))?;
+        self.look_again().await?;
         let failed = |error| format!("CSI driver {:?}, volume {:?}: {error}", volume.driver, volume.handle);
         let capability = volume.capability(&driver.capabilities, group);
         let published: HashMap<_, _> = context.published.into_iter().collect();

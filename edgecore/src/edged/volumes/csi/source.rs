@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{
-    CSIPersistentVolumeSource, CSIVolumeSource, PersistentVolume, SecretReference,
+    CSIPersistentVolumeSource, CSIVolumeSource, PersistentVolume, PersistentVolumeClaim, SecretReference,
 };
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::digest;
 use super::rules::access_modes;
 use crate::edged::csi::wire::{AccessMode, BlockVolume, Mode, MountVolume, NodeCapability, VolumeCapability};
+use crate::edged::resources::Amount;
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +33,10 @@ pub(in crate::edged::volumes) struct CsiVolume {
     pub(in crate::edged::volumes) is_inline: bool,
     /// A device, not a file system.
     pub(in crate::edged::volumes) is_block: bool,
+    /// Bytes that it has, where its claim does not have them yet.
+    pub(in crate::edged::volumes) grows_to: Option<i64>,
+    /// What the driver has to be given when it grows.
+    pub(in crate::edged::volumes) grow_secret: Option<SecretReference>,
 }
 
 /// A volume that is in the pod itself. [`CsiVolume::owned_by`] completes it.
@@ -49,11 +55,14 @@ pub(in crate::edged::volumes) fn inline(name: &str, source: &CSIVolumeSource) ->
         publish_secret: secret.map(|name| SecretReference { name: Some(name), namespace: None }),
         is_inline: true,
         is_block: false,
+        grows_to: None,
+        grow_secret: None,
     }
 }
 
 /// The volume of a persistent volume.
 pub(in crate::edged::volumes) fn persistent(
+    claim: &PersistentVolumeClaim,
     volume: &PersistentVolume,
     source: &CSIPersistentVolumeSource,
 ) -> CsiVolume {
@@ -71,7 +80,20 @@ pub(in crate::edged::volumes) fn persistent(
         publish_secret: source.node_publish_secret_ref.clone(),
         is_inline: false,
         is_block: spec.and_then(|spec| spec.volume_mode.as_deref()) == Some("Block"),
+        grows_to: growth(claim, volume),
+        grow_secret: source.node_expand_secret_ref.clone(),
     }
+}
+
+/// Bytes that the volume has, where its claim does not have them yet: the driver's controller has made it larger, and the node has to
+/// let the file system know.
+fn growth(claim: &PersistentVolumeClaim, volume: &PersistentVolume) -> Option<i64> {
+    let storage = |amounts: Option<&BTreeMap<String, Quantity>>| {
+        amounts.and_then(|amounts| Amount::try_from(amounts.get("storage")?).ok()).map(Amount::value)
+    };
+    let has = storage(volume.spec.as_ref()?.capacity.as_ref())?;
+    let claimed = storage(claim.status.as_ref()?.capacity.as_ref())?;
+    (has > claimed).then_some(has)
 }
 
 // === impl CsiVolume ===
