@@ -27,6 +27,7 @@ pub mod node_shutdown;
 mod parts;
 pub mod plugins;
 pub mod pod;
+pub mod pod_resources;
 pub mod pods;
 pub mod preemption;
 pub mod probe;
@@ -66,6 +67,7 @@ use self::node::{NodeFacts, Signals};
 use self::node_shutdown::NodeShutdown;
 use self::parts::Parts;
 use self::pod::summary::PodSummary;
+use self::pod_resources::PodResourcesServer;
 use self::pods::Pods;
 use self::relist::{Relist, Seen};
 use self::runtime::Runtime;
@@ -145,6 +147,7 @@ impl Edged {
         let (node, facts) = base.node(config.node, signals);
         let (errands, clerk) = Clerk::new(base.meta.clone(), rng());
         let (relist, seen) = Relist::new(base.runtime.clone(), rng(), base.metrics.clone());
+        let pod_resources = PodResourcesServer::new(root, base.roster.clone(), devices.clone(), rng());
         let (pulse, inlet) = Pulse::new();
         let (preempt, preemptions) = bounded("preemptions", PREEMPTIONS);
         let (counts, news_of_drivers) = (devices.counts(), drivers.follow());
@@ -155,8 +158,18 @@ impl Edged {
         let (holds, let_go) = Holds::new(context.roster.clone(), root);
         let view = view(&context, root, seen.clone(), pulse, holds, drivers);
         let pods = Pods::new(Arc::new(context), errands);
-        let parts =
-            Parts { relist, node, upkeep, static_pods, clerk, plugins, reporter, reception, shutdown };
+        let parts = Parts {
+            relist,
+            node,
+            upkeep,
+            static_pods,
+            clerk,
+            plugins,
+            reporter,
+            reception,
+            pod_resources,
+            shutdown,
+        };
         let news = News {
             seen,
             found,

@@ -12,7 +12,7 @@
 //! a resource has none after a restart until its plugin has registered again, and the containers of pods that were here before
 //! wait for that instead of failing, for on an edge there may be nobody to replace them.
 //!
-//! Devices are not placed by NUMA node (`TopologyInfo` is not read). The part that runs ends when it is dropped.
+//! Devices are not placed by NUMA node (`TopologyInfo` is only passed on). The part that runs ends when it is dropped.
 
 pub mod api;
 mod book;
@@ -33,6 +33,7 @@ use chassis::task::AbortOnDrop;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use self::api::TopologyInfo;
 use self::book::Book;
 pub use self::container::Granted;
 pub use self::reception::Reception;
@@ -58,6 +59,17 @@ pub struct Count {
     pub capacity: usize,
     /// Those that can be used, given away or not.
     pub allocatable: usize,
+}
+
+/// A device, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// What it is of.
+    pub resource: String,
+    /// Its id.
+    pub id: String,
+    /// Near which memory it is, where its plugin says so.
+    pub topology: Option<TopologyInfo>,
 }
 
 /// By resource. One whose plugin is gone stays with zeros, so that nobody takes it for never having been.
@@ -192,6 +204,16 @@ impl Devices {
     pub fn room(&self) -> Amounts {
         let amount = |count: &Count| Amount::whole(i64::try_from(count.allocatable).unwrap_or(i64::MAX));
         self.shared.counts.borrow().iter().map(|(name, count)| (name.clone(), amount(count))).collect()
+    }
+
+    /// Every device that can be used, given away or not.
+    pub fn usable(&self) -> Vec<Placed> {
+        self.shared.book().usable()
+    }
+
+    /// What the containers of a pod have, by name.
+    pub fn of_pod(&self, uid: &str) -> BTreeMap<String, Vec<Placed>> {
+        self.shared.book().placed(uid)
     }
 
     /// Whether a pod has devices: it was taken on before.

@@ -9,6 +9,7 @@ use super::devices::Reception;
 use super::node::NodeAgent;
 use super::node_shutdown::NodeShutdown;
 use super::plugins::Registry;
+use super::pod_resources::PodResourcesServer;
 use super::relist::Relist;
 use super::static_pods::StaticPods;
 use super::static_pods::clerk::Clerk;
@@ -25,6 +26,7 @@ pub(super) struct Parts {
     pub(super) plugins: Registry,
     pub(super) reporter: Reporter,
     pub(super) reception: Reception,
+    pub(super) pod_resources: PodResourcesServer,
     pub(super) shutdown: NodeShutdown,
 }
 
@@ -40,6 +42,7 @@ impl Parts {
             plugins,
             reporter,
             reception,
+            pod_resources,
             shutdown: machine,
         } = self;
         let mut parts = JoinSet::new();
@@ -67,6 +70,9 @@ impl Parts {
             tracing::info_span!("devices"),
             async move { match reception.run().await {} },
         );
+        task::spawn_in(&mut parts, tracing::info_span!("pod_resources"), async move {
+            match pod_resources.run().await {}
+        });
         task::spawn_in(&mut parts, tracing::info_span!("node_shutdown"), async move {
             match machine.run().await {}
         });

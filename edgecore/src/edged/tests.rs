@@ -14,6 +14,7 @@ mod logs;
 mod metrics;
 mod node_shutdown;
 mod outage;
+mod pod_resources;
 mod preemption;
 mod probes;
 mod restarts;

@@ -1,7 +1,7 @@
 //! The device plugin API `v1beta1` as it is on the wire: what plugins and edged say to each other. The numbers of the fields are
 //! those of <https://kubernetes.io/docs/concepts/extend-kubernetes/compute-storage-net/device-plugins/#device-plugin-implementation>.
 //!
-//! `TopologyInfo` is not read: devices are not placed by NUMA node here.
+//! `TopologyInfo` is passed on to those who ask ([`crate::edged::pod_resources`]); devices are not placed by NUMA node here.
 
 use std::collections::BTreeMap;
 
@@ -74,6 +74,25 @@ pub struct Device {
     /// [`HEALTHY`] or not.
     #[prost(string, tag = "2")]
     pub health: String,
+    /// Near which memory it is.
+    #[prost(message, optional, tag = "3")]
+    pub topology: Option<TopologyInfo>,
+}
+
+/// Where something is in a machine with several memories.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct TopologyInfo {
+    /// Those that are near it.
+    #[prost(message, repeated, tag = "1")]
+    pub nodes: Vec<NumaNode>,
+}
+
+/// A memory with its processors.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct NumaNode {
+    /// The kernel's number of it.
+    #[prost(int64, tag = "1")]
+    pub id: i64,
 }
 
 /// Question of [`PREFER`].

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use tokio::time::Instant;
 
-use super::api::{Device, DevicePluginOptions, HEALTHY};
+use super::api::{Device, DevicePluginOptions, HEALTHY, TopologyInfo};
 use super::record::PodGrants;
-use super::{Count, Counts, DeviceError, GONE_AFTER, MAX_DEVICES, MAX_RESOURCES};
+use super::{Count, Counts, DeviceError, GONE_AFTER, MAX_DEVICES, MAX_RESOURCES, Placed};
 
 /// All of it.
 #[derive(Debug, Default)]
@@ -25,11 +25,19 @@ pub(super) struct Book {
 #[derive(Debug, Default)]
 struct Resource {
     plugin: Option<Contact>,
-    /// Whether each can be used, by id.
-    devices: BTreeMap<String, bool>,
+    /// By id.
+    devices: BTreeMap<String, Listed>,
     /// What its plugin can do; `None` before one has come since edged was started.
     options: Option<DevicePluginOptions>,
     gone_since: Option<Instant>,
+}
+
+/// A device, as its plugin has listed it.
+#[derive(Debug, Default)]
+struct Listed {
+    /// Whether it can be used.
+    healthy: bool,
+    topology: Option<TopologyInfo>,
 }
 
 /// Where a plugin is asked.
@@ -96,7 +104,10 @@ impl Book {
                 "too many devices, the first {MAX_DEVICES} count"
             );
         }
-        let read = |device: Device| (device.id, device.health == HEALTHY);
+        let read = |device: Device| {
+            let Device { id, health, topology } = device;
+            (id, Listed { healthy: health == HEALTHY, topology })
+        };
         resource.devices = devices.into_iter().take(MAX_DEVICES).map(read).collect();
         true
     }
@@ -106,7 +117,7 @@ impl Book {
         let Some(resource) = self.with_plugin(name, number) else { return false };
         resource.plugin = None;
         resource.gone_since = Some(now);
-        resource.devices.values_mut().for_each(|healthy| *healthy = false);
+        resource.devices.values_mut().for_each(|device| device.healthy = false);
         true
     }
 
@@ -129,9 +140,35 @@ impl Book {
     pub(super) fn counts(&self) -> Counts {
         let count = |resource: &Resource| Count {
             capacity: resource.devices.len(),
-            allocatable: resource.devices.values().filter(|healthy| **healthy).count(),
+            allocatable: resource.devices.values().filter(|device| device.healthy).count(),
         };
         self.resources.iter().map(|(name, resource)| (name.clone(), count(resource))).collect()
+    }
+
+    /// Every device that can be used.
+    pub(super) fn usable(&self) -> Vec<Placed> {
+        let of = |(name, resource): (&String, &Resource)| -> Vec<Placed> {
+            let usable = resource.devices.iter().filter(|(_, device)| device.healthy);
+            let placed = |(id, device): (&String, &Listed)| Placed {
+                resource: name.clone(),
+                id: id.clone(),
+                topology: device.topology.clone(),
+            };
+            usable.map(placed).collect()
+        };
+        self.resources.iter().flat_map(of).collect()
+    }
+
+    /// What the containers of a pod have, by name.
+    pub(super) fn placed(&self, uid: &str) -> BTreeMap<String, Vec<Placed>> {
+        let mut all: BTreeMap<String, Vec<Placed>> = BTreeMap::new();
+        for (container, resource, id) in self.pods.get(uid).into_iter().flat_map(PodGrants::all) {
+            let listed = self.resources.get(resource).and_then(|known| known.devices.get(id));
+            let topology = listed.and_then(|device| device.topology.clone());
+            let placed = Placed { resource: resource.clone(), id: id.clone(), topology };
+            all.entry(container.clone()).or_default().push(placed);
+        }
+        all
     }
 
     /// The plugin of a resource, if it has come from the registry of plugins with this number.
@@ -197,13 +234,14 @@ impl Book {
         inherited: &BTreeSet<String>,
     ) -> Result<Choice, DeviceError> {
         let found = self.resources.get(name).and_then(|resource| Some((resource, resource.plugin.clone()?)));
-        let healthy = |resource: &Resource| resource.devices.values().any(|healthy| *healthy);
+        let healthy = |resource: &Resource| resource.devices.values().any(|device| device.healthy);
         let Some((resource, contact)) = found.filter(|(resource, _)| healthy(resource)) else {
             return Err(DeviceError::NoneHealthy(name.to_owned()));
         };
         let inherited: BTreeSet<String> = inherited.iter().take(count).cloned().collect();
         let taken = self.taken(name);
-        let free = resource.devices.iter().filter(|(id, healthy)| **healthy && !taken.contains(id.as_str()));
+        let free =
+            resource.devices.iter().filter(|(id, device)| device.healthy && !taken.contains(id.as_str()));
         let mut others: BTreeSet<String> = free.map(|(id, _)| id.clone()).collect();
         let requested = count - inherited.len();
         if others.len() < requested {
@@ -243,7 +281,10 @@ impl Book {
     }
 
     fn is_healthy(&self, name: &str, id: &str) -> bool {
-        self.resources.get(name).and_then(|resource| resource.devices.get(id)).copied().unwrap_or_default()
+        self.resources
+            .get(name)
+            .and_then(|resource| resource.devices.get(id))
+            .is_some_and(|device| device.healthy)
     }
 
     fn reserve(&mut self, uid: &str, name: &str, ids: &BTreeSet<String>) {

@@ -38,6 +38,15 @@ impl PodGrants {
         self.0.values().filter_map(move |grants| grants.get(resource)).flat_map(|grant| &grant.ids)
     }
 
+    /// Everything that the containers have: name of the container, resource and id.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&String, &String, &String)> {
+        self.0.iter().flat_map(|(container, grants)| {
+            let ids =
+                grants.iter().flat_map(|(resource, grant)| grant.ids.iter().map(move |id| (resource, id)));
+            ids.map(move |(resource, id)| (container, resource, id))
+        })
+    }
+
     /// A container gets something.
     pub(super) fn add(&mut self, container: &str, resource: &str, grant: Grant) {
         self.0.entry(container.to_owned()).or_default().insert(resource.to_owned(), grant);

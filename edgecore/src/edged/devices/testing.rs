@@ -24,8 +24,9 @@ use tonic_prost::ProstCodec;
 use super::api::{
     ALLOCATE, AllocateRequest, AllocateResponse, ContainerAllocateResponse,
     ContainerPreferredAllocationResponse, Device, DevicePluginOptions, Empty, HEALTHY, LIST_AND_WATCH,
-    ListAndWatchResponse, OPTIONS, PRE_START, PREFER, PreStartContainerRequest, PreferredAllocationRequest,
-    PreferredAllocationResponse, REGISTER, RegisterRequest, VERSION,
+    ListAndWatchResponse, NumaNode, OPTIONS, PRE_START, PREFER, PreStartContainerRequest,
+    PreferredAllocationRequest, PreferredAllocationResponse, REGISTER, RegisterRequest, TopologyInfo,
+    VERSION,
 };
 use crate::edged::plugins::call::{CallError, call};
 
@@ -167,6 +168,17 @@ impl FakePlugin {
         let read = |(id, is_healthy): &(&str, bool)| Device {
             id: (*id).to_owned(),
             health: if *is_healthy { HEALTHY } else { "Unhealthy" }.to_owned(),
+            topology: None,
+        };
+        self.script.devices.send_replace(Some(devices.iter().map(read).collect()));
+    }
+
+    /// Its devices are these now, all usable, each near a memory of this number.
+    pub fn list_near(&self, devices: &[(&str, i64)]) {
+        let read = |(id, node): &(&str, i64)| Device {
+            id: (*id).to_owned(),
+            health: HEALTHY.to_owned(),
+            topology: Some(TopologyInfo { nodes: vec![NumaNode { id: *node }] }),
         };
         self.script.devices.send_replace(Some(devices.iter().map(read).collect()));
     }
@@ -199,7 +211,7 @@ impl Drop for FakePlugin {
 }
 
 fn healthy(ids: &[&str]) -> Vec<Device> {
-    ids.iter().map(|id| Device { id: (*id).to_owned(), health: HEALTHY.to_owned() }).collect()
+    ids.iter().map(|id| Device { id: (*id).to_owned(), health: HEALTHY.to_owned(), topology: None }).collect()
 }
 
 // === impl Script ===

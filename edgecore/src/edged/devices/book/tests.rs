@@ -8,7 +8,9 @@ fn contact(number: u64) -> Contact {
 
 fn devices(ids: &[(&str, bool)]) -> Vec<Device> {
     let health = |healthy: bool| if healthy { HEALTHY } else { "Unhealthy" }.to_owned();
-    ids.iter().map(|(id, healthy)| Device { id: (*id).to_owned(), health: health(*healthy) }).collect()
+    ids.iter()
+        .map(|(id, healthy)| Device { id: (*id).to_owned(), health: health(*healthy), topology: None })
+        .collect()
 }
 
 fn book(ids: &[(&str, bool)]) -> Book {
@@ -130,8 +132,9 @@ fn nothing_grows_without_end() {
     }
     assert!(book.register(GPU, contact(1)).is_err());
     assert!(book.register("vendor.example/r1", contact(2)).is_ok(), "it is known");
-    let many: Vec<Device> =
-        (0..MAX_DEVICES + 1).map(|id| Device { id: id.to_string(), health: HEALTHY.into() }).collect();
+    let many: Vec<Device> = (0..MAX_DEVICES + 1)
+        .map(|id| Device { id: id.to_string(), health: HEALTHY.into(), topology: None })
+        .collect();
     book.list("vendor.example/r1", 2, many);
     assert_eq!(book.counts()["vendor.example/r1"].capacity, MAX_DEVICES);
 }
