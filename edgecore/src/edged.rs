@@ -139,7 +139,8 @@ impl Edged {
         let rng = || base.rng.clone();
         let Storage { drivers, devices, volumes, plugins, reporter, reception } =
             Storage::new(&config, machine.mounter, &base)?;
-        let (upkeep, Told { pressures, evictions }) = Upkeep::new(config.upkeep, base.tools(machine.gauges));
+        let (upkeep, Told { pressures, evictions }) =
+            Upkeep::new(config.upkeep, base.tools(machine.gauges, machine.give_back));
         let (shutdown, is_shutting_down, terminations) =
             NodeShutdown::new(config.shutdown, machine.logind, base.roster.clone(), rng());
         let signals = Signals::new(&pressures, &devices, &is_shutting_down, volumes.in_use());

@@ -81,11 +81,12 @@ impl Base {
     }
 
     /// For the node's upkeep.
-    pub(super) fn tools(&self, gauges: Arc<dyn Gauges>) -> Tools {
+    pub(super) fn tools(&self, gauges: Arc<dyn Gauges>, give_back: fn()) -> Tools {
         Tools {
             runtime: self.runtime.clone(),
             roster: self.roster.clone(),
             gauges,
+            give_back,
             events: self.events.clone(),
             metrics: self.metrics.clone(),
             cgroups: self.cgroups.clone(),

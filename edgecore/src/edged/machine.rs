@@ -26,6 +26,8 @@ pub struct Machine {
     pub gauges: Arc<dyn Gauges>,
     /// The kernel enforces AppArmor profiles.
     pub has_apparmor: bool,
+    /// Gives the process's free memory back to it; may take a while.
+    pub give_back: fn(),
     /// Shuts it down.
     pub logind: Arc<dyn Logind>,
 }
@@ -41,6 +43,7 @@ impl Machine {
             etc: Path::new("/etc").to_owned(),
             gauges: Arc::new(LinuxGauges::new("/proc", CGROUPS)),
             has_apparmor: std::fs::read_to_string(APPARMOR).is_ok_and(|text| text.trim() == "Y"),
+            give_back: heap::give_back,
             logind: Arc::new(SystemLogind::default()),
         }
     }

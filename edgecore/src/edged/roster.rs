@@ -17,6 +17,8 @@ pub struct Roster {
     restored: watch::Sender<bool>,
     /// Counts pods that were over or left.
     ends: watch::Sender<u64>,
+    /// How many pods there are.
+    count: watch::Sender<usize>,
 }
 
 /// One pod.
@@ -49,8 +51,16 @@ impl Roster {
         entries.version += 1;
         match entries.pods.get_mut(uid) {
             Some(listed) => listed.pod = pod,
-            None => drop(entries.pods.insert(uid.to_owned(), Listed { pod, is_over: false, status: None })),
+            None => {
+                entries.pods.insert(uid.to_owned(), Listed { pod, is_over: false, status: None });
+                self.count.send_replace(entries.pods.len());
+            }
         }
+    }
+
+    /// How many pods there are, as they come and leave.
+    pub fn count(&self) -> watch::Receiver<usize> {
+        self.count.subscribe()
     }
 
     /// These mirrors (by UID) show these static pods.
@@ -85,7 +95,10 @@ impl Roster {
 
     /// Nothing is left of the pod.
     pub fn leave(&self, uid: &str) {
-        self.entries().pods.remove(uid);
+        let mut entries = self.entries();
+        entries.pods.remove(uid);
+        self.count.send_replace(entries.pods.len());
+        drop(entries);
         self.ends.send_modify(|count| *count += 1);
     }
 

@@ -105,6 +105,7 @@ impl Node {
             cgroups: self.disk.path().join("cgroup"),
             etc: self.disk.path().to_owned(),
             gauges: Arc::new(self.gauges.clone()),
+            give_back: || {},
             has_apparmor: false,
             logind: Arc::new(self.logind.clone()),
         };

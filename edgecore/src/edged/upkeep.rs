@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`eviction`] | memory, disks, processes | ends pods before the node fails, tells the node's conditions |
 //! | [`images`] | how full the disk of images is | removes those that no pod needs, the least recently used first |
+//! | `memory` | how many pods have come or gone | gives back what they no longer need |
 //! | [`logs`] | sizes of container logs | rotates and compresses them, deletes the oldest |
 //!
 //! Each part looks at regular times. That is measuring, not polling for an event: no kernel tells that a file has
@@ -15,6 +16,7 @@ pub mod eviction;
 pub mod gauges;
 pub mod images;
 pub mod logs;
+mod memory;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use self::eviction::{EvictionOrder, EvictionTools, Evictor};
 use self::gauges::Gauges;
 use self::images::{ImageKeeper, ImageTools};
 use self::logs::LogKeeper;
+use self::memory::MemoryKeeper;
 use super::events::Recorder;
 use super::metrics::Metrics;
 use super::resources::cgroup::PodCgroups;
@@ -45,6 +48,8 @@ pub struct Tools {
     pub roster: Roster,
     /// The machine.
     pub gauges: Arc<dyn Gauges>,
+    /// Gives the process's free memory back to the system.
+    pub give_back: fn(),
     /// For the node's events.
     pub events: Recorder,
     /// Counts.
@@ -70,6 +75,7 @@ pub struct Upkeep {
     logs: Option<LogKeeper>,
     images: ImageKeeper,
     evictor: Evictor,
+    memory: MemoryKeeper,
 }
 
 // === impl Upkeep ===
@@ -77,7 +83,7 @@ pub struct Upkeep {
 impl Upkeep {
     /// Puts the parts together; nothing is done yet.
     pub fn new(config: UpkeepConfig, tools: Tools) -> (Self, Told) {
-        let Tools { runtime, roster, gauges, events, metrics, cgroups, clock } = tools;
+        let Tools { runtime, roster, gauges, give_back, events, metrics, cgroups, clock } = tools;
         let undertaker = Undertaker {
             runtime: runtime.clone(),
             roster: roster.clone(),
@@ -85,6 +91,7 @@ impl Upkeep {
             logs: config.eviction.logs.clone(),
             minimum_age: config.minimum_container_age,
         };
+        let memory = MemoryKeeper::new(&roster, give_back);
         let logs = config.logs.map(|config| LogKeeper::new(config, runtime.clone(), clock));
         let pictures = ImageTools {
             runtime: runtime.clone(),
@@ -96,12 +103,12 @@ impl Upkeep {
         let (images, cleaner) = ImageKeeper::new(config.images, pictures);
         let tools = EvictionTools { runtime, roster, gauges, events, metrics, cgroups, cleaner, undertaker };
         let (evictor, pressures, evictions) = Evictor::new(config.eviction, tools);
-        (Self { logs, images, evictor }, Told { pressures, evictions })
+        (Self { logs, images, evictor, memory }, Told { pressures, evictions })
     }
 
     /// Runs until it is dropped. The parts do not wait for each other: packing a log takes seconds on a slow board.
     pub async fn run(self) -> Infallible {
-        let Self { logs, images, evictor } = self;
+        let Self { logs, images, evictor, memory } = self;
         let logs = async {
             match logs {
                 Some(logs) => logs.run().await,
@@ -112,6 +119,7 @@ impl Upkeep {
             never = logs => never,
             never = images.run() => never,
             never = evictor.run() => never,
+            never = memory.run() => never,
         }
     }
 }

@@ -118,7 +118,8 @@ impl PodActor {
         loop {
             let flow = match self.look().await {
                 Ok(()) => {
-                    self.judge().await;
+                    // Boxed, as the others: an idle pod would hold room for the largest of them all the time.
+                    Box::pin(self.judge()).await;
                     self.is_over.store(self.state.is_finished(), Ordering::Relaxed);
                     self.keeper.keep(&self.state, &self.observed);
                     // Whoever has ended it to gain room looks how much there is now.
@@ -127,9 +128,9 @@ impl PodActor {
                         self.worker.context.devices.release(&self.worker.key.uid).await;
                         self.worker.context.roster.over(&self.worker.key.uid);
                     }
-                    self.report().await;
+                    Box::pin(self.report()).await;
                     match self.state.next(&self.observed, Instant::now()) {
-                        Next::Do(step) => self.perform(step).await,
+                        Next::Do(step) => Box::pin(self.perform(step)).await,
                         Next::Wait(until) => self.wait(until).await,
                         Next::Ended => break,
                     }
@@ -336,7 +337,7 @@ impl PodActor {
         self.state.take_verdicts(news, Instant::now());
         self.keeper.keep(&self.state, &self.observed);
         self.keeper.note(&self.state, &self.worker.key.uid).await;
-        self.report().await;
+        Box::pin(self.report()).await;
     }
 
     fn take_wanted(&mut self) {
@@ -376,5 +377,20 @@ impl PodActor {
         if let Err(error) = said {
             tracing::debug!(%error, "the end of the pod was not reported");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pod's task is held as long as the pod lives, and there are hundreds.
+    #[test]
+    fn the_task_of_an_idle_pod_is_small() {
+        fn size_of_running<F: Future>(_: fn(PodActor) -> F) -> usize {
+            size_of::<F>()
+        }
+        let size = size_of_running(PodActor::run);
+        assert!(size < 5000, "{size} bytes: which future is not boxed?");
     }
 }

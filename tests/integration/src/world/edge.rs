@@ -65,6 +65,7 @@ impl Edge {
                 mounter: Arc::new(FakeMounter::default()),
                 cgroups,
                 gauges: Arc::new(FakeGauges::default()),
+                give_back: || {},
                 etc: disk.path().to_owned(),
                 has_apparmor: false,
             },
