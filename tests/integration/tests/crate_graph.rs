@@ -11,8 +11,8 @@ use serde::Deserialize;
 const ROWS: &[&[&str]] = &[
     &["proto", "heap", "demo-app"],
     &["certs", "chassis"],
-    &["apiserver"],
-    &["cloudcore", "edgecore", "keadm", "hollow-edge"],
+    &["apiserver", "mapper-framework"],
+    &["cloudcore", "edgecore", "keadm", "virtual-mapper", "hollow-edge"],
     &["integration"],
 ];
 

@@ -1,0 +1,199 @@
+//! What EdgeCore calls: the DeviceMapperService on a Unix socket of this mapper.
+//!
+//! It reads and answers calls, and hands what they say to the fleet. A device that is registered twice is updated, and what is
+//! not there needs no removal: EdgeCore says what should be, as often as it likes.
+
+use std::convert::Infallible;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chassis::accept;
+use chassis::module::Module;
+use chassis::shutdown::Shutdown;
+use http::{Request as HttpRequest, Response as HttpResponse};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use proto::dmi;
+use tokio::net::{UnixListener, UnixStream};
+use tonic::body::Body;
+use tonic::{Request, Response, Status};
+use tonic_prost::ProstCodec;
+
+use crate::book::Said;
+use crate::device::key;
+use crate::fleet::FleetClient;
+
+/// EdgeCore has one connection; stock dials for each call.
+const CONNECTIONS: usize = 16;
+/// Calls of one connection at a time.
+const STREAMS: u32 = 32;
+/// Largest call: a device with all its properties and their configuration.
+const MAX_CALL: usize = 16 << 20;
+/// A connection that says nothing is asked whether it is still there.
+const PING_EVERY: Duration = Duration::from_secs(60);
+
+/// The module, with its socket open.
+#[derive(Debug)]
+pub(crate) struct MapperServer {
+    listener: UnixListener,
+    path: PathBuf,
+    fleet: FleetClient,
+}
+
+impl MapperServer {
+    /// Opens the socket at `path`; one that was left there is replaced.
+    ///
+    /// # Errors
+    /// When the folder or the socket cannot be made.
+    pub(crate) fn bind(path: &Path, fleet: FleetClient) -> anyhow::Result<Self> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+        }
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("remove the old {}", path.display()));
+            }
+            _ => {}
+        }
+        let listener = UnixListener::bind(path).with_context(|| format!("listen on {}", path.display()))?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+        Ok(Self { listener, path: path.to_owned(), fleet })
+    }
+}
+
+impl Module for MapperServer {
+    const NAME: &'static str = "dmi";
+
+    async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        let Self { listener, path, fleet } = self;
+        let serve = |stream| serve(stream, fleet.clone(), shutdown.clone());
+        accept::serve(listener, CONNECTIONS, &shutdown, serve).await;
+        drop(std::fs::remove_file(&path));
+        Ok(())
+    }
+}
+
+async fn serve(stream: UnixStream, fleet: FleetClient, shutdown: Shutdown) {
+    let service = service_fn(move |request| {
+        let fleet = fleet.clone();
+        async move { Ok::<_, Infallible>(dispatch(fleet, request).await) }
+    });
+    let mut server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    server.timer(TokioTimer::new()).max_concurrent_streams(STREAMS).keep_alive_interval(PING_EVERY);
+    let connection = server.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = shutdown.requested() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!("EdgeCore's connection broke: {error}");
+    }
+}
+
+async fn dispatch(fleet: FleetClient, request: HttpRequest<Incoming>) -> HttpResponse<Body> {
+    let path = request.uri().path().to_owned();
+    match path.strip_prefix('/').and_then(|path| path.strip_prefix(dmi::MAPPER)) {
+        Some("/RegisterDevice") => {
+            answer(request, |call: dmi::RegisterDeviceRequest| async move {
+                let device = named(call.device)?;
+                let (device_name, device_namespace) = (device.name.clone(), device.namespace.clone());
+                say(&fleet, Said::Device(Box::new(device))).await?;
+                Ok(dmi::RegisterDeviceResponse { device_name, device_namespace })
+            })
+            .await
+        }
+        Some("/UpdateDevice") => {
+            answer(request, |call: dmi::UpdateDeviceRequest| async move {
+                say(&fleet, Said::Device(Box::new(named(call.device)?))).await?;
+                Ok(dmi::UpdateDeviceResponse {})
+            })
+            .await
+        }
+        Some("/RemoveDevice") => {
+            answer(request, |call: dmi::RemoveDeviceRequest| async move {
+                say(&fleet, Said::DeviceGone(key(&call.device_namespace, &call.device_name))).await?;
+                Ok(dmi::RemoveDeviceResponse {})
+            })
+            .await
+        }
+        Some("/GetDevice") => {
+            answer(request, |call: dmi::GetDeviceRequest| async move {
+                let known = fleet.known(key(&call.device_namespace, &call.device_name)).await;
+                let known =
+                    known.ok_or_else(|| Status::not_found(format!("no device {}", call.device_name)))?;
+                Ok(dmi::GetDeviceResponse { device: Some(known.device) })
+            })
+            .await
+        }
+        Some(method) => models(fleet, method, request).await,
+        None => Status::unimplemented(format!("there is no {path}")).into_http(),
+    }
+}
+
+async fn models(fleet: FleetClient, method: &str, request: HttpRequest<Incoming>) -> HttpResponse<Body> {
+    match method {
+        "/CreateDeviceModel" => {
+            answer(request, |call: dmi::CreateDeviceModelRequest| async move {
+                let model = call.model.ok_or_else(|| Status::invalid_argument("no model"))?;
+                let (device_model_name, device_model_namespace) =
+                    (model.name.clone(), model.namespace.clone());
+                say(&fleet, Said::Model(Box::new(model))).await?;
+                Ok(dmi::CreateDeviceModelResponse { device_model_name, device_model_namespace })
+            })
+            .await
+        }
+        "/UpdateDeviceModel" => {
+            answer(request, |call: dmi::UpdateDeviceModelRequest| async move {
+                let model = call.model.ok_or_else(|| Status::invalid_argument("no model"))?;
+                say(&fleet, Said::Model(Box::new(model))).await?;
+                Ok(dmi::UpdateDeviceModelResponse {})
+            })
+            .await
+        }
+        "/RemoveDeviceModel" => {
+            answer(request, |call: dmi::RemoveDeviceModelRequest| async move {
+                say(&fleet, Said::ModelGone(key(&call.model_namespace, &call.model_name))).await?;
+                Ok(dmi::RemoveDeviceModelResponse {})
+            })
+            .await
+        }
+        other => Status::unimplemented(format!("there is no {other}")).into_http(),
+    }
+}
+
+fn named(device: Option<dmi::Device>) -> Result<dmi::Device, Status> {
+    device.filter(|device| !device.name.is_empty()).ok_or_else(|| Status::invalid_argument("no device"))
+}
+
+async fn say(fleet: &FleetClient, said: Said) -> Result<(), Status> {
+    fleet.said(said).await.map_err(Status::resource_exhausted)
+}
+
+/// Reads one call, does what it says, and writes the answer.
+async fn answer<Q, A, F>(request: HttpRequest<Incoming>, act: impl FnOnce(Q) -> F) -> HttpResponse<Body>
+where
+    Q: prost::Message + Default + Send + 'static,
+    A: prost::Message + Default + Send + 'static,
+    F: Future<Output = Result<A, Status>> + Send,
+{
+    let mut act = Some(act);
+    let service = tower::service_fn(move |call: Request<Q>| {
+        let acted = act.take().map(|act| act(call.into_inner()));
+        async move {
+            match acted {
+                Some(acted) => acted.await.map(Response::new),
+                None => Err(Status::internal("asked twice")),
+            }
+        }
+    });
+    let codec = ProstCodec::<A, Q>::default();
+    tonic::server::Grpc::new(codec).max_decoding_message_size(MAX_CALL).unary(service, request).await
+}
