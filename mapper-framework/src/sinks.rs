@@ -8,8 +8,7 @@
 //! | `dbMethod.influxdb2` | `influxdb2` | line protocol; numbers as numbers (stock: as texts). Environment: `TOKEN` |
 //! | `dbMethod.TDEngine` | `tdengine` | SQL over REST, stock's tables. Environment: `USERNAME`, `PASSWORD` |
 //! | `otel` | `otel` | OTLP/HTTP, a gauge for each property |
-//! | `dbMethod.redis` | `redis` | `ZADD <device> <time> <JSON>` (stock's). Environment: `PASSWORD` |
-//! | `dbMethod.mysql` | `mysql` | a row; stock's tables. Environment: `PASSWORD` |
+//! | `dbMethod.redis`, `dbMethod.mysql` | none yet | a mapper can bring a sink of its own: [`crate::Mapper::sink`] |
 //!
 //! A target that cannot be reached is tried again, less and less often; meanwhile its queue keeps the newest [`QUEUE`] values. What
 //! a target refuses is counted and dropped: it would refuse it again.
