@@ -17,7 +17,7 @@ deps: ## install what building and testing need (Debian; elsewhere it says what 
 	@build/deps.sh
 
 build: deps app ## build the release binaries
-	$(CARGO) build --release --locked --bins -p cloudcore -p edgecore -p keadm
+	$(CARGO) build --release --locked --bins -p cloudcore -p edgecore -p keadm -p virtual-mapper
 
 app: ## build the program in the demo's images
 	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked -p demo-app --target $(APP_TARGET) --target-dir $(TARGET)/demo-app
@@ -36,7 +36,7 @@ else
 	@echo "KUBEBUILDER_ASSETS is not set: nothing was tried against a real kube-apiserver"
 endif
 
-demo: build ## control plane, cloudcore, an edge node and two pods on this machine
+demo: build ## control plane, cloudcore, an edge node, two pods and a device on this machine
 	$(TARGET)/release/keadm demo --state target/demo up --app $(APP)
 
 demo-down: ## remove every trace of the demo

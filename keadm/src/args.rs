@@ -30,6 +30,8 @@ pub enum Command {
     Init(Init),
     /// Make this machine an edge node.
     Join(Box<Join>),
+    /// Projects for device drivers.
+    Mapper(Mapper),
     /// Undo `init` or `join` on this machine.
     Reset(Reset),
     /// Let a banned node in again.
@@ -112,6 +114,34 @@ pub struct Init {
     pub bin_dir: Option<PathBuf>,
 }
 
+/// `keadm mapper`
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Mapper {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: MapperAction,
+}
+
+/// What can be done for mappers.
+#[derive(Debug, Clone, Subcommand)]
+pub enum MapperAction {
+    /// Write the project of a new mapper: it builds, passes its test, and runs without EdgeCore at once.
+    New(MapperNew),
+}
+
+/// `keadm mapper new`
+#[derive(Debug, Clone, ClapArgs)]
+pub struct MapperNew {
+    /// Name of the mapper, and of its protocol: small letters, digits and dashes.
+    pub name: String,
+    /// Folder to write it to; NAME-mapper without it.
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Folder of mapper-framework in a checkout, to build with in place of the repository.
+    #[arg(long, value_name = "DIR")]
+    pub framework: Option<PathBuf>,
+}
+
 /// `keadm reset`
 #[derive(Debug, Clone, ClapArgs)]
 pub struct Reset {
@@ -169,7 +199,7 @@ pub enum DemoAction {
 /// `keadm demo up`
 #[derive(Debug, ClapArgs)]
 pub struct DemoUp {
-    /// Folder with the `cloudcore` and `edgecore` binaries; without it, the folder of this keadm.
+    /// Folder with the `cloudcore`, `edgecore` and `virtual-mapper` binaries; without it, the folder of this keadm.
     #[arg(long, value_name = "DIR")]
     pub bin_dir: Option<PathBuf>,
     /// The statically linked `demo-app`, of which the images are made.
@@ -181,7 +211,7 @@ pub struct DemoUp {
     /// Use this cluster in place of the embedded control plane.
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// Start everything but no pods.
+    /// Start everything but no pods, no mapper and no device.
     #[arg(long)]
     pub no_pods: bool,
     /// Start the edge side alone, to see what a node does while it cannot reach the cloud.

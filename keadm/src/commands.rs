@@ -5,6 +5,7 @@ mod demo;
 mod gettoken;
 mod init;
 mod join;
+mod mapper;
 mod reset;
 
 use std::path::{Path, PathBuf};
@@ -41,6 +42,7 @@ pub fn run(args: Args, printer: &Printer) -> anyhow::Result<()> {
             Command::Gettoken(gettoken) => gettoken::run(gettoken, printer).await,
             Command::Init(init) => init::run(init, printer).await,
             Command::Join(join) => join::run(*join, printer).await,
+            Command::Mapper(mapper) => mapper::run(mapper, printer),
             Command::Reset(reset) => reset::run(reset, printer).await,
         }
     })

@@ -2,17 +2,18 @@
 //!
 //! ```text
 //! <state>/kubeconfig            for kubectl
-//!         run/<name>.pid        containerd, cloudcore, edgecore
+//!         run/<name>.pid        containerd, cloudcore, edgecore, virtual-mapper
 //!         log/<name>.log
 //!         containerd/           its own root, state and configuration
 //!         cni/                  its own network: one bridge, one subnet
-//!         cloud/ edge/          configuration and data of the two daemons
+//!         cloud/ edge/ mapper/  configuration and data of the two daemons and the mapper
 //!         images/               the images, made from our own static binary
 //! /run/<id>/                    sockets: a path in a deep checkout would be too long for one (108 bytes, unix(7))
 //! ```
 
 mod containerd;
 mod daemons;
+mod devices;
 mod down;
 pub mod image;
 mod network;
@@ -39,7 +40,7 @@ const STOP: Duration = Duration::from_secs(20);
 /// What `up` is asked for.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where `cloudcore` and `edgecore` are.
+    /// Where `cloudcore`, `edgecore` and `virtual-mapper` are.
     pub bin_dir: PathBuf,
     /// The static `demo-app`.
     pub app: PathBuf,
@@ -47,7 +48,7 @@ pub struct Options {
     pub port_offset: u16,
     /// A cluster to use in place of the embedded control plane.
     pub kubeconfig: Option<PathBuf>,
-    /// Whether to start the two pods.
+    /// Whether to start the two pods, and the mapper with its device.
     pub pods: bool,
     /// Whether to start the cloud side, and to wait for what can be seen there.
     pub cloud: bool,
@@ -70,6 +71,7 @@ struct Ports {
     cloud_admin: u16,
     edge_admin: u16,
     edge_kubelet: u16,
+    mapper: u16,
 }
 
 impl Layout {
@@ -119,6 +121,10 @@ impl Layout {
     fn edgecore(&self) -> Background {
         self.background("edgecore")
     }
+
+    fn mapper(&self) -> Background {
+        self.background("virtual-mapper")
+    }
 }
 
 impl Ports {
@@ -135,6 +141,7 @@ impl Ports {
             cloud_admin: shifted(9091)?,
             edge_admin: shifted(10352)?,
             edge_kubelet: shifted(10350)?,
+            mapper: shifted(7777)?,
         })
     }
 }
@@ -152,6 +159,9 @@ pub async fn up(layout: &Layout, options: &Options, printer: &Printer) -> anyhow
     image::import(layout, &options.app, printer)?;
     if !options.cloud {
         daemons::start_edgecore(layout, options, ports, printer).await?;
+        if options.pods {
+            devices::start_mapper(layout, options, ports, printer)?;
+        }
         printer.line(format_args!("the node's own view: http://127.0.0.1:{}/debug/state", ports.edge_admin));
         return Ok(());
     }
@@ -160,9 +170,20 @@ pub async fn up(layout: &Layout, options: &Options, printer: &Printer) -> anyhow
     pods::wait_for_node(layout, printer).await?;
     if options.pods {
         pods::apply(layout, printer).await?;
+        devices::start_mapper(layout, options, ports, printer)?;
+        devices::apply(layout, printer).await?;
         pods::wait_for_pods(layout, printer).await?;
+        devices::wait_for_temperature(layout, printer).await?;
     }
-    pods::show(layout, printer).await
+    if options.pods {
+        devices::show(layout, printer).await?;
+    }
+    pods::show(layout, printer).await?;
+    if options.pods {
+        devices::hints(layout, ports, printer);
+    }
+    printer.line("  make demo-down");
+    Ok(())
 }
 
 /// Says what is running.
@@ -170,12 +191,12 @@ pub async fn up(layout: &Layout, options: &Options, printer: &Printer) -> anyhow
 /// # Errors
 /// None today; a caller handles all commands alike.
 pub fn status(layout: &Layout, printer: &Printer) -> anyhow::Result<()> {
-    for process in [layout.containerd(), layout.cloudcore(), layout.edgecore()] {
+    for process in [layout.containerd(), layout.cloudcore(), layout.edgecore(), layout.mapper()] {
         match process.pid() {
-            Some(pid) => printer.line(format_args!("{:<11} running, pid {pid}", process.name())),
-            None => printer.line(format_args!("{:<11} not running", process.name())),
+            Some(pid) => printer.line(format_args!("{:<14} running, pid {pid}", process.name())),
+            None => printer.line(format_args!("{:<14} not running", process.name())),
         }
     }
-    printer.line(format_args!("state       {}", layout.state.display()));
+    printer.line(format_args!("state          {}", layout.state.display()));
     Ok(())
 }

@@ -18,7 +18,7 @@ fn the_help_of_each_command() {
     let mut command = Args::command();
     command.build();
     insta::assert_snapshot!("help", command.render_help());
-    for name in ["ban", "gettoken", "init", "join", "reset", "unban"] {
+    for name in ["ban", "gettoken", "init", "join", "mapper", "reset", "unban"] {
         let command = command.find_subcommand_mut(name).unwrap();
         insta::assert_snapshot!(format!("help_{name}"), command.render_help());
     }

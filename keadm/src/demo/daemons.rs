@@ -124,9 +124,9 @@ fn edge_config(layout: &Layout, ports: Ports, token: String) -> EdgeCore {
     hub.tls_ca_file = text(layout.path("edge/ca/rootCA.crt"));
     hub.tls_cert_file = text(layout.path("edge/certs/server.crt"));
     hub.tls_private_key_file = text(layout.path("edge/certs/server.key"));
-    // What needs a broker or is not part of this demo.
+    // What needs a broker.
     config.modules.event_bus.enable = false;
-    config.modules.device_twin.enable = false;
+    config.modules.device_twin.dmi_sock_path = text(layout.sockets());
     let edged = &mut config.modules.edged;
     edged.hostname_override = NODE.to_owned();
     edged.root_directory = text(layout.path("edge/kubelet"));

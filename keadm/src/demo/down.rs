@@ -30,7 +30,7 @@ pub async fn down(layout: &Layout, printer: &Printer) -> anyhow::Result<()> {
         printer.already("there is no demo here");
         return Ok(());
     }
-    for process in [layout.edgecore(), layout.cloudcore()] {
+    for process in [layout.mapper(), layout.edgecore(), layout.cloudcore()] {
         if process.stop(STOP).await? {
             printer.step(format_args!("stopped {}", process.name()));
         }

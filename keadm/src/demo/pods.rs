@@ -52,7 +52,7 @@ struct Kind {
     kind: String,
 }
 
-async fn create<K>(client: &Client, document: &str, printer: &Printer) -> anyhow::Result<()>
+pub(super) async fn create<K>(client: &Client, document: &str, printer: &Printer) -> anyhow::Result<()>
 where
     K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
     K: Serialize + DeserializeOwned + Clone + std::fmt::Debug,
@@ -110,7 +110,7 @@ pub(super) async fn show(layout: &Layout, printer: &Printer) -> anyhow::Result<(
     if let Some(ip) = pods.iter().find(|pod| name(&pod.metadata) == PODS[0]).and_then(ip) {
         printer.line(format_args!("  curl http://{ip}:{PORT}/"));
     }
-    printer.line("  kubectl edit configmap hello\n  kubectl delete pod sidekick\n  make demo-down");
+    printer.line("  kubectl edit configmap hello\n  kubectl delete pod sidekick");
     Ok(())
 }
 

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use crate::kubectl::Kubectl;
 
 /// The ports that the demo shifts, all of which must be free.
-const PORTS: [u16; 6] = [6443, 9091, 10000, 10002, EDGE_KUBELET, EDGE_ADMIN];
+const PORTS: [u16; 7] = [6443, 7777, 9091, 10000, 10002, EDGE_KUBELET, EDGE_ADMIN];
 /// EdgeCore's local server: logs and exec.
 const EDGE_KUBELET: u16 = 10350;
 /// EdgeCore's admin HTTP.
@@ -56,7 +56,13 @@ impl Site {
         let target = bin.parent().context("the binaries are not in a target folder")?;
         let app =
             target.join(format!("demo-app/{}-unknown-linux-gnu/release/demo-app", std::env::consts::ARCH));
-        for file in [bin.join("keadm"), bin.join("cloudcore"), bin.join("edgecore"), app.clone()] {
+        for file in [
+            bin.join("keadm"),
+            bin.join("cloudcore"),
+            bin.join("edgecore"),
+            bin.join("virtual-mapper"),
+            app.clone(),
+        ] {
             anyhow::ensure!(file.exists(), "{} is not built: `make test` builds it", file.display());
         }
         let (offset, claims) = free_offset()?;
@@ -139,12 +145,13 @@ impl Site {
         Ok(())
     }
 
-    /// Kills everything that a power cut would take: cloudcore, edgecore, containerd, its shims and the containers.
+    /// Kills everything that a power cut would take: cloudcore, edgecore, the mapper, containerd, its shims and the containers.
     ///
     /// # Errors
     /// When one of the daemons is not running.
     pub fn cut_power(&self) -> anyhow::Result<()> {
-        for name in ["cloudcore", "edgecore", "containerd"] {
+        let mapper = self.kubeconfig.is_none().then_some("virtual-mapper");
+        for name in ["cloudcore", "edgecore", "containerd"].into_iter().chain(mapper) {
             self.kill(name)?;
         }
         let socket = self.socket()?;
