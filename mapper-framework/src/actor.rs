@@ -246,7 +246,7 @@ where
         if !self.health.is_connected() && self.connect.at <= now {
             self.connect().await;
         }
-        if self.health.is_connected() && !self.unset.is_empty() && self.set.at <= now {
+        if self.health.is_connected() && !self.unset.is_empty() && self.set.at <= Instant::now() {
             self.set_desired().await;
         }
         if self.health.is_connected() {

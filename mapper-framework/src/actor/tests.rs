@@ -74,6 +74,8 @@ impl Shared {
 impl Driver for Shared {
     async fn connect(&mut self) -> Result<(), DriverError> {
         self.note("connect".into());
+        // As every device it takes a moment.
+        tokio::time::sleep(Duration::from_millis(10)).await;
         self.thing.lock().unwrap().connect.clone().map_or(Ok(()), Err)
     }
 
