@@ -11,7 +11,7 @@ use serde::Deserialize;
 const ROWS: &[&[&str]] = &[
     &["proto", "heap", "demo-app"],
     &["certs", "chassis"],
-    &["apiserver", "mapper-framework"],
+    &["apiserver", "mapper-framework", "mqtt"],
     &["cloudcore", "edgecore", "keadm", "virtual-mapper", "hollow-edge"],
     &["integration"],
 ];
