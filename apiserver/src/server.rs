@@ -18,7 +18,7 @@ use crate::initial;
 use crate::kinds::definition;
 use crate::metrics::Metrics;
 use crate::object;
-use crate::registry::{KindInfo, Registry};
+use crate::registry::{Hooks, KindInfo, Registry};
 use crate::store::{Database, Limits, Place, Range, Store, StoreError};
 
 /// Watches at once. Each costs a task's worth of memory and no queue; a site of this size has a few per node.
@@ -35,6 +35,8 @@ pub struct Options {
     pub clock: Clock,
     /// Ids and generated names.
     pub rng: Rng,
+    /// What single custom kinds do beyond what every kind does, by where they are stored: `<plural>.<group>`.
+    pub custom_hooks: Vec<(String, Hooks)>,
     /// Key that signs service account tokens; to keep them valid over a restart, it has to be the same one.
     pub service_account_key: PrivateKey,
 }
@@ -55,6 +57,7 @@ struct Shared {
     registry: ArcSwap<Registry>,
     /// Held while the kinds are read and swapped, so that a slower reader cannot put older ones back.
     reloading: Mutex<()>,
+    custom_hooks: Vec<(String, Hooks)>,
     clock: Clock,
     rng: Rng,
     signer: Es256,
@@ -81,6 +84,7 @@ impl Options {
             limits: Limits::default(),
             clock: Clock::system(),
             rng: Rng::from_os().map_err(|_| NoRandomness)?,
+            custom_hooks: Vec::new(),
             service_account_key: PrivateKey::generate().map_err(|_| NoRandomness)?,
         })
     }
@@ -97,6 +101,7 @@ impl ApiServer {
             store,
             registry: ArcSwap::from_pointee(Registry::builtin()),
             reloading: Mutex::new(()),
+            custom_hooks: options.custom_hooks,
             clock: options.clock,
             rng: options.rng,
             signer: Es256::new(options.service_account_key),
@@ -132,7 +137,12 @@ impl ApiServer {
         let range = Range { resource: definition::STORAGE, namespace: None, after: None, at: None };
         let Ok(snapshot) = self.store().list(range) else { return };
         let definitions = snapshot.entries.iter().filter_map(|entry| call::parse(&entry.object).ok());
+        let hooks = |kind: &KindInfo| {
+            let own = self.shared.custom_hooks.iter().find(|(storage, _)| **storage == *kind.storage);
+            own.map_or(kind.hooks, |(_, hooks)| *hooks)
+        };
         let kinds = definitions.flat_map(|definition| definition::kinds(&definition));
+        let kinds = kinds.map(|kind| KindInfo { hooks: hooks(&kind), ..kind });
         self.shared.registry.store(Arc::new(Registry::builtin().with(kinds)));
     }
 

@@ -7,9 +7,11 @@
 //!     │ SyncRecords ── synccontroller ── ObjectSync records of stock edges
 //!     │                    ▲──Bans── bans ◄─AnnotatedNodes─ edgecontroller
 //!     └── HTTPS ── httpserver, tokens ── Secrets                            ▲
+//!   API server ══ HTTPS ══ admission (where it is enabled)                   │
 //!                                          embedded-controllers ────────────┘
 //! ```
 
+mod admission;
 mod api;
 mod devices;
 
@@ -277,6 +279,7 @@ impl Builder {
         let issuer = Issuer::new(ca.clone(), lifetimes, bans.clone(), self.clock.clone());
         let routes = router(issuer, client.clone());
         self.supervisor.start(HttpServer::bind(https, tls, routes).await?);
+        self.start_admission(client, &ca).await?;
 
         let tls = Arc::new(server_config(ca.cert_der(), &server, ClientAuth::Required)?);
         // Replicas share the key and not the address: one must not end what another holds (RFC 9000 section 21.11).

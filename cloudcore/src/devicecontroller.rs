@@ -10,6 +10,7 @@
 //! number of writes at a time, and ends when CloudHub has ended: what was not written then was not answered either, and is said
 //! again.
 
+mod batches;
 mod calls;
 mod desired;
 mod metrics;
@@ -28,10 +29,11 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use kube::Client;
-use proto::twin::{Member, MembershipUpdate};
+use proto::twin::{Member, MembershipUpdate, OpenReport};
 use proto::{Content, Group, Message, Operation, Resource, Route, Source, Stamp};
 use tokio::time::Instant;
 
+use self::batches::{Batches, Complete};
 use self::desired::{Desired, Outgoing, Step};
 pub use self::metrics::Metrics;
 use self::report::{Refusal, Report};
@@ -60,9 +62,11 @@ pub struct DeviceController {
 
 /// Who waits for a write.
 #[derive(Debug)]
-struct Waiting {
-    node: NodeName,
-    report: Box<Message>,
+enum Waiting {
+    /// A node that has sent this report.
+    Node(NodeName, Box<Message>),
+    /// A message with many reports, by its number; and the path of the report.
+    Batch(u64, String),
 }
 
 type Calls = FuturesUnordered<BoxFuture<'static, (Write<Waiting>, Written)>>;
@@ -75,6 +79,7 @@ struct State {
     metrics: Metrics,
     desired: Desired,
     statuses: Statuses<Waiting>,
+    batches: Batches,
     /// Nodes that have been told what they should have.
     sessions: HashMap<NodeName, DeviceSession>,
     /// Nodes that wait for that.
@@ -104,6 +109,7 @@ impl Module for DeviceController {
             metrics,
             desired: Desired::default(),
             statuses: Statuses::default(),
+            batches: Batches::default(),
             sessions: HashMap::new(),
             waiting: Vec::new(),
             synced: Synced::default(),
@@ -128,6 +134,11 @@ impl Module for DeviceController {
                     state.resync();
                 }
                 () = task::until(due) => {}
+                () = task::until(state.batches.deadline()) => {
+                    while let Some(complete) = state.batches.overdue(Instant::now()) {
+                        state.answer_all(complete);
+                    }
+                }
             }
         }
     }
@@ -213,27 +224,64 @@ impl State {
     }
 
     fn hear(&mut self, node: NodeName, report: Box<Message>) {
+        if report.route.resource == Resource::DeviceReports {
+            return self.hear_all(node, report);
+        }
         let parsed = match self.synced.all() {
             true => report::parse(&node, &report, &self.desired),
             false => Err(Refusal::TooEarly),
         };
-        let now = Instant::now();
         match parsed {
-            Ok(parsed) => {
-                self.metrics.taken();
-                let waiting = Waiting { node, report };
-                match parsed {
-                    Report::Membership => self.accept(&waiting),
-                    Report::Twins(key, twins) => self.statuses.report(&key, twins, waiting, now),
-                    Report::State(key, state) => self.statuses.report_state(&key, state, waiting, now),
+            Ok(parsed) => self.take(parsed, Waiting::Node(node, report)),
+            Err(refusal) => self.refuse(&node, &report, &refusal),
+        }
+    }
+
+    /// Each report counts by itself: one that is refused keeps none of the others back.
+    fn hear_all(&mut self, node: NodeName, report: Box<Message>) {
+        let parsed = match self.synced.all() {
+            true => report::parse_all(&report),
+            false => Err(Refusal::TooEarly),
+        };
+        let reports = match parsed {
+            Ok(reports) => reports,
+            Err(refusal) => return self.refuse(&node, &report, &refusal),
+        };
+        let number = self.batches.begin(node.clone(), report, Instant::now());
+        for report in reports {
+            let path = report.path.clone();
+            match report::parse_one(&node, report, &self.desired) {
+                Ok(parsed) => {
+                    self.batches.wait(number, &path);
+                    self.take(parsed, Waiting::Batch(number, path));
+                }
+                Err(refusal) => {
+                    self.metrics.refused(&refusal);
+                    tracing::warn!(%node, resource = path, "refused: {refusal}");
+                    let (reason, message) = (refusal.reason().1.to_owned(), refusal.to_string());
+                    self.batches.refuse(number, OpenReport { path, reason, message });
                 }
             }
-            Err(refusal) => {
-                self.metrics.refused(&refusal);
-                tracing::warn!(%node, msg = report.header.id, resource = %report.route.resource, "refused: {refusal}");
-                self.answer(&node, refusal.answer(&report, self.stamp()));
-            }
         }
+        if let Some(complete) = self.batches.complete(number) {
+            self.answer_all(complete);
+        }
+    }
+
+    fn take(&mut self, report: Report, waiting: Waiting) {
+        self.metrics.taken();
+        let now = Instant::now();
+        match report {
+            Report::Membership => self.accept(&waiting),
+            Report::Twins(key, twins) => self.statuses.report(&key, twins, waiting, now),
+            Report::State(key, state) => self.statuses.report_state(&key, state, waiting, now),
+        }
+    }
+
+    fn refuse(&self, node: &NodeName, report: &Message, refusal: &Refusal) {
+        self.metrics.refused(refusal);
+        tracing::warn!(%node, msg = report.header.id, resource = %report.route.resource, "refused: {refusal}");
+        self.answer(node, refusal.answer(report, self.stamp()));
     }
 
     fn write(&mut self, calls: &mut Calls) {
@@ -255,6 +303,7 @@ impl State {
                 name: write.key.1.clone(),
                 state: write.status.state.clone(),
                 last_online_time: write.status.last_online_time.clone(),
+                call: None,
             });
             calls.push(Box::pin(calls::perform(self.client.clone(), write, report)));
         }
@@ -267,8 +316,22 @@ impl State {
         }
     }
 
-    fn accept(&self, waiting: &Waiting) {
-        self.answer(&waiting.node, report::accepted(&waiting.report, self.stamp()));
+    fn accept(&mut self, waiting: &Waiting) {
+        match waiting {
+            Waiting::Node(node, report) => self.answer(node, report::accepted(report, self.stamp())),
+            Waiting::Batch(number, path) => {
+                if let Some(complete) = self.batches.written(*number, path) {
+                    self.answer_all(complete);
+                }
+            }
+        }
+    }
+
+    fn answer_all(&self, complete: Complete) {
+        let Complete { node, message, answer } = complete;
+        let content = Content::object(&answer).unwrap_or_default();
+        let answer = message.reply(self.stamp(), content);
+        self.answer(&node, answer.from_module(Source::DeviceController, Group::Twin));
     }
 
     /// Who is not told says it again.

@@ -1,5 +1,6 @@
 //! The cloud side: hub, controllers, embedded control plane.
 
+pub mod admission;
 pub mod app;
 pub mod args;
 pub mod cloudhub;

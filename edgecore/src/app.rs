@@ -30,7 +30,7 @@ use chassis::rng::Rng;
 use chassis::supervisor::Supervisor;
 use chassis::telemetry::{self, LogHandle};
 
-use crate::devicetwin::DeviceTwin;
+use crate::devicetwin::{self, DeviceTwin};
 use crate::dmi::DmiServer;
 use crate::edged::runtime::Runtime;
 use crate::edged::runtime::cri::CriRuntime;
@@ -138,35 +138,38 @@ impl App {
         })?;
         supervisor.start(writer);
 
-        let (ways, credentials) = match dialer {
-            Some(dialer) => (vec![Way { name: "simulated", dialer }], None),
-            None => ways(settings.link, &mut supervisor, &clock, &rng).await?,
-        };
         let (from_hub, hub_feed) = bounded_with("edgehub_down", HUB_QUEUE, &metrics);
         let (to_hub, hub_inbox) = bounded_with("edgehub_up", HUB_QUEUE, &metrics);
         let (to_meta, from_edged) = bounded_with("metamanager_requests", META_QUEUE, &metrics);
         let (to_edged, pods) = bounded_with("edged_changes", POD_QUEUE, &metrics);
 
-        let sources = (clock.clone(), rng.clone());
-        let hub = EdgeHub::new(settings.hub, ways, hub_inbox, from_hub, sources, hub_ready)
-            .with_credentials(credentials);
-        debug.show(EdgeHub::NAME, hub.board());
-        supervisor.start(hub);
         let to_devices = match settings.devices {
             Some(config) => {
                 let (to_devices, inbox) = bounded_with("devicetwin_changes", DEVICE_QUEUE, &metrics);
                 let (calls, drivers) = bounded_with("devicetwin_calls", DEVICE_QUEUE, &metrics);
                 supervisor.start(DmiServer::bind(&config.socket, DriverClient::new(calls))?);
                 let (meta, clock, rng) = (MetaClient::new(to_meta.clone()), clock.clone(), rng.clone());
-                supervisor.start(DeviceTwin { inbox, drivers, meta, clock, rng });
+                let metrics = registry.register(devicetwin::Metrics::register);
+                supervisor.start(DeviceTwin { inbox, drivers, meta, clock, rng, metrics });
                 Some(DeviceFeed::new(to_devices))
             }
             None => None,
         };
-        let wires =
-            Wires { from_hub: hub_feed, to_hub, from_edged, to_edged: PodFeed::new(to_edged), to_devices };
+        let to_edged = if settings.edged.is_some() { PodFeed::new(to_edged) } else { PodFeed::nobody() };
+        let wires = Wires { from_hub: hub_feed, to_hub, from_edged, to_edged, to_devices };
         let outbox = registry.register(metamanager::Metrics::register);
         supervisor.start(MetaManager::new(settings.meta, store, wires, clock.clone(), rng.clone(), outbox));
+
+        // From here on drivers are served from the store; what follows takes as long as the cloud is not there.
+        let (ways, credentials) = match dialer {
+            Some(dialer) => (vec![Way { name: "simulated", dialer }], None),
+            None => ways(settings.link, &mut supervisor, &clock, &rng).await?,
+        };
+        let sources = (clock.clone(), rng.clone());
+        let hub = EdgeHub::new(settings.hub, ways, hub_inbox, from_hub, sources, hub_ready)
+            .with_credentials(credentials);
+        debug.show(EdgeHub::NAME, hub.board());
+        supervisor.start(hub);
         if let Some(config) = settings.edged {
             let runtime = runtime.unwrap_or_else(|| connect(&config));
             let meta = MetaClient::new(to_meta);

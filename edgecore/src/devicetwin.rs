@@ -6,16 +6,20 @@
 //! ```
 //!
 //! Device, model, driver and link may come and go in any order: what a driver should know and what the cloud was not told yet
-//! are states, and each is led to its goal by itself. What is reported goes to the store through MetaManager, at most once per
+//! are states, and each is led to its goal by itself. A driver speaks for devices of the protocol that it has registered for, and
+//! is served from the store whether there is a cloud or not. What is reported goes to the store through MetaManager, at most once per
 //! [`FLUSH_EVERY`] for all devices together, and from there to the cloud, newest wins. Ends when the inbox from MetaManager
 //! closes.
 
+mod calls;
 mod driver;
+mod drivers;
+mod metrics;
 #[cfg(test)]
 mod tests;
 mod twins;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,24 +28,26 @@ use chassis::clock::Clock;
 use chassis::module::Module;
 use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
-use chassis::task::{self, AbortOnDrop, until};
+use chassis::task::until;
 use proto::api::device::{Device, DeviceModel};
 use proto::dmi;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use self::driver::{Item, Link, Told, Wanted};
+use self::calls::Ended;
+use self::driver::{Item, Told, Wanted};
+use self::drivers::{DRIVERS, Drivers, record};
+pub use self::metrics::Metrics;
 use self::twins::{News, Now, Twins};
 use crate::flow::{
-    DeviceChange, DeviceInbox, DeviceKey, DriverError, DriverInbox, DriverRecord, DriverRequest, MetaClient,
-    MetaError, StoredDevices,
+    DeviceChange, DeviceInbox, DeviceKey, DeviceRow, DriverError, DriverInbox, DriverRequest, MetaClient,
+    Speaker, StoredDevices,
 };
 
 /// What all devices have reported since the last time goes to the disk together: a commit costs the same for one value as for
 /// ten thousand. After a power cut drivers report again what was not written.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
-/// Drivers at most. A node has one for each protocol that it speaks.
-const DRIVERS: usize = 64;
 /// What drivers know that waits to be remembered.
 const REMEMBER: usize = 64;
 
@@ -65,24 +71,19 @@ pub struct DeviceTwin {
     pub clock: Clock,
     /// Spreads retries.
     pub rng: Rng,
-}
-
-/// A driver that has registered.
-struct Driver {
-    record: DriverRecord,
-    wanted: watch::Sender<Arc<Wanted>>,
-    _link: AbortOnDrop<()>,
+    /// Counts.
+    pub metrics: Metrics,
 }
 
 struct State {
     meta: MetaClient,
     clock: Clock,
-    rng: Rng,
+    metrics: Metrics,
     twins: Twins,
     /// What drivers should know of each device and model, by protocol.
     wanted: HashMap<String, Arc<Wanted>>,
-    drivers: BTreeMap<String, Driver>,
-    remember: mpsc::Sender<(String, Told)>,
+    drivers: Drivers,
+    calls: JoinSet<Ended>,
     flushed: Option<Instant>,
 }
 
@@ -90,16 +91,16 @@ impl Module for DeviceTwin {
     const NAME: &'static str = "devicetwin";
 
     async fn run(self, _shutdown: Shutdown) -> anyhow::Result<()> {
-        let Self { mut inbox, mut drivers, meta, clock, rng } = self;
+        let Self { mut inbox, mut drivers, meta, clock, rng, metrics } = self;
         let (remember, mut remembered) = mpsc::channel(REMEMBER);
         let mut state = State {
             meta,
             clock,
-            rng,
+            metrics,
             twins: Twins::default(),
             wanted: HashMap::new(),
-            drivers: BTreeMap::new(),
-            remember,
+            drivers: Drivers::new(rng, remember),
+            calls: JoinSet::new(),
             flushed: None,
         };
         let mut is_restored = false;
@@ -117,9 +118,17 @@ impl Module for DeviceTwin {
                         state.learn(change);
                     }
                     state.tell_drivers();
+                    state.begin_calls().await?;
                 }
-                () = until(state.twins.deadline()) => state.twins.fall_silent(Instant::now()),
+                () = until(state.twins.deadline()) => {
+                    state.metrics.fell_silent(state.twins.fall_silent(Instant::now()));
+                }
                 () = until(flush) => state.flush().await?,
+                Some(ended) = state.calls.join_next() => {
+                    if let Ok(ended) = ended {
+                        state.end_call(ended);
+                    }
+                }
                 Some((name, told)) = remembered.recv() => state.remember(&name, told).await?,
                 request = drivers.recv(), if is_restored && is_served => match request {
                     Some(request) => state.hear(request).await?,
@@ -170,55 +179,73 @@ impl State {
         }
         self.wanted = wanted(&self.twins);
         for record in drivers.into_iter().take(DRIVERS) {
-            let told = record.told.clone();
-            self.link(record, told);
+            let known = self.wanted.get(&record.protocol).cloned().unwrap_or_default();
+            self.drivers.link(record, None, known);
         }
+        self.metrics.drivers(self.drivers.len());
     }
 
     /// Each driver is told what is new for it by its own task.
     fn tell_drivers(&mut self) {
-        if self.drivers.is_empty() {
-            return;
-        }
-        self.wanted = wanted(&self.twins);
-        for driver in self.drivers.values() {
-            let wanted = self.wanted.get(&driver.record.protocol).cloned().unwrap_or_default();
-            driver.wanted.send_replace(wanted);
+        if self.drivers.len() > 0 {
+            self.wanted = wanted(&self.twins);
+            self.drivers.tell(&self.wanted);
         }
     }
 
     async fn hear(&mut self, request: DriverRequest) -> anyhow::Result<()> {
         // Whoever went away does not need its answer.
         match request {
-            DriverRequest::Register(call, to) => {
-                let answer = self.register(call).await;
+            DriverRequest::Register(speaker, call, to) => {
+                let answer = self.register(speaker, call).await;
                 if matches!(answer, Err(DriverError::Closed)) {
                     anyhow::bail!("MetaManager has ended");
                 }
+                self.metrics.registered(&answer);
+                self.metrics.drivers(self.drivers.len());
                 drop(to.send(answer));
             }
-            DriverRequest::Status(call, to) => {
+            DriverRequest::Status(speaker, call, to) => {
                 let key = (namespace(call.device_namespace), call.device_name);
                 let twins = call.reported_device.unwrap_or_default().twins;
-                drop(to.send(self.twins.report(&key, &twins, self.now())));
+                let now = self.now();
+                let answer =
+                    self.may_speak(speaker, &key).and_then(|()| self.twins.report(&key, &twins, now));
+                self.metrics.heard(&answer);
+                drop(to.send(answer));
             }
-            DriverRequest::State(call, to) => {
+            DriverRequest::State(speaker, call, to) => {
                 let key = (namespace(call.device_namespace), call.device_name);
-                drop(to.send(self.twins.report_state(&key, &call.state, self.now())));
+                let now = self.now();
+                let answer = self
+                    .may_speak(speaker, &key)
+                    .and_then(|()| self.twins.report_state(&key, &call.state, now));
+                self.metrics.heard(&answer);
+                drop(to.send(answer));
             }
         }
         Ok(())
     }
 
+    /// What there is no such device for is for the twins to say.
+    fn may_speak(&self, speaker: Option<Speaker>, key: &DeviceKey) -> Result<(), DriverError> {
+        let Some(device) = self.twins.device(key) else { return Ok(()) };
+        let protocol = &device.spec.protocol.protocol_name;
+        self.drivers.may_speak(speaker, protocol).map_err(|own| DriverError::NotYours {
+            device: key.clone(),
+            protocol: protocol.clone(),
+            own,
+        })
+    }
+
     /// A driver that registers again is the same driver: it has forgotten what it knew.
     async fn register(
         &mut self,
+        speaker: Option<Speaker>,
         call: dmi::MapperRegisterRequest,
     ) -> Result<dmi::MapperRegisterResponse, DriverError> {
         let mut record = record(call.mapper)?;
-        if self.drivers.len() >= DRIVERS && !self.drivers.contains_key(&record.name) {
-            return Err(DriverError::TooMany(format!("{DRIVERS} drivers have registered already")));
-        }
+        let replaced = self.drivers.make_room(&mut record)?;
         self.wanted = wanted(&self.twins);
         let known = self.wanted.get(&record.protocol).cloned().unwrap_or_default();
         let mut response = dmi::MapperRegisterResponse::default();
@@ -237,34 +264,17 @@ impl State {
             devices = response.device_list.len(),
             "registered"
         );
-        let told = record.told.clone();
+        for name in replaced {
+            self.meta.forget_driver(&name).await.map_err(|_| DriverError::Closed)?;
+        }
         self.meta.keep_driver(&record).await.map_err(|_| DriverError::Closed)?;
-        self.link(record, told);
+        self.drivers.link(record, speaker, known);
         Ok(response)
     }
 
-    fn link(&mut self, record: DriverRecord, told: Told) {
-        let known = self.wanted.get(&record.protocol).cloned().unwrap_or_default();
-        let (wanted, follow) = watch::channel(known);
-        let link = Link {
-            name: record.name.clone(),
-            address: record.address.clone(),
-            wanted: follow,
-            told,
-            rng: self.rng.clone(),
-            remember: self.remember.clone(),
-        };
-        let span = tracing::info_span!("driver", name = record.name);
-        let driver = Driver { wanted, _link: task::spawn(span, link.run()), record };
-        self.drivers.insert(driver.record.name.clone(), driver);
-    }
-
     async fn remember(&mut self, name: &str, told: Told) -> anyhow::Result<()> {
-        if let Some(driver) = self.drivers.get_mut(name)
-            && driver.record.told != told
-        {
-            driver.record.told = told;
-            self.meta.keep_driver(&driver.record).await?;
+        if let Some(record) = self.drivers.note(name, told) {
+            self.meta.keep_driver(record).await?;
         }
         Ok(())
     }
@@ -276,38 +286,33 @@ impl State {
 
     async fn flush(&mut self) -> anyhow::Result<()> {
         self.flushed = Some(Instant::now());
+        let mut rows = Vec::new();
         for News { key, uid, twin, report } in self.twins.news() {
-            let reported = async {
-                if let Some(report) = report {
-                    self.meta.report_device_state(&key, &uid, &report).await?;
-                }
-                if let Some(twin) = twin {
-                    self.meta.report_twin(&key, &uid, &twin).await?;
-                }
-                Ok::<(), MetaError>(())
-            };
-            reported.await?;
+            let report = report.map(|report| DeviceRow::state(key.clone(), &uid, &report));
+            let twin = twin.map(|twin| DeviceRow::twin(key, &uid, &twin));
+            for row in report.into_iter().chain(twin) {
+                rows.push(row?);
+            }
+        }
+        if !rows.is_empty() {
+            self.meta.report_devices(rows).await?;
         }
         Ok(())
     }
 }
 
-/// What drivers should know, by protocol. A device is held back until its model is here: a driver can do nothing with it.
+/// What drivers should know, by protocol. A device is held back until its model is here, and one that names none is kept back, as in
+/// stock: a driver can do nothing with it, and a stock driver ends with a panic.
 fn wanted(twins: &Twins) -> HashMap<String, Arc<Wanted>> {
     let mut all: HashMap<String, Wanted> = HashMap::new();
     for (key, model) in twins.models().filter(|(_, model)| !model.spec.protocol.is_empty()) {
         all.entry(model.spec.protocol.clone()).or_default().extend([model_item(key, model)]);
     }
     for (key, device) in twins.devices() {
-        let model = twins.model_of(key, &device.spec);
-        if model.is_none() && !device.spec.model().is_empty() {
-            continue;
-        }
+        let Some(model) = twins.model_of(key, &device.spec) else { continue };
         let for_driver = all.entry(device.spec.protocol.protocol_name.clone()).or_default();
-        if let Some(model) = model {
-            for_driver.extend([model_item(&(key.0.clone(), device.spec.model().to_owned()), model)]);
-        }
-        for_driver.extend([device_item(key, device, model.map(|model| &**model))]);
+        for_driver.extend([model_item(&(key.0.clone(), device.spec.model().to_owned()), model)]);
+        for_driver.extend([device_item(key, device, model)]);
     }
     all.into_iter().map(|(protocol, wanted)| (protocol, Arc::new(wanted))).collect()
 }
@@ -316,34 +321,12 @@ fn model_item(key: &DeviceKey, model: &DeviceModel) -> (String, Item) {
     (format!("model/{}/{}", key.0, key.1), Item::model(dmi::model(&key.0, &key.1, &model.spec)))
 }
 
-fn device_item(key: &DeviceKey, device: &Device, model: Option<&DeviceModel>) -> (String, Item) {
-    let spec = dmi::configured(&device.spec, model.map(|model| &model.spec));
+fn device_item(key: &DeviceKey, device: &Device, model: &DeviceModel) -> (String, Item) {
+    let spec = dmi::configured(&device.spec, Some(&model.spec));
     let mut status = device.status.clone();
     // What the cloud writes there as the device's state is nothing for its driver.
     (status.state, status.last_online_time) = (String::new(), String::new());
     (format!("device/{}/{}", key.0, key.1), Item::device(dmi::device(&key.0, &key.1, &spec, &status)))
-}
-
-/// What a driver says of itself, checked.
-fn record(mapper: Option<dmi::MapperInfo>) -> Result<DriverRecord, DriverError> {
-    let invalid = |why: &str| DriverError::Invalid(why.to_owned());
-    let mapper = mapper.ok_or_else(|| invalid("the driver says nothing of itself"))?;
-    if mapper.protocol.is_empty() {
-        return Err(invalid("the driver names no protocol"));
-    }
-    let address =
-        String::from_utf8(mapper.address).map_err(|_| invalid("the driver's address is no text"))?;
-    let address = PathBuf::from(address.strip_prefix("unix://").unwrap_or(&address));
-    let texts = [&mapper.name, &mapper.protocol];
-    if texts.iter().any(|text| text.len() > 253 || text.contains(char::is_control)) {
-        return Err(invalid("the driver's name and protocol are texts of at most 253 bytes"));
-    }
-    // A path of a socket has at most 108 bytes (unix(7)).
-    if !address.is_absolute() || address.as_os_str().len() > 107 {
-        return Err(invalid("the driver's address is no absolute path of a socket"));
-    }
-    let name = if mapper.name.is_empty() { mapper.protocol.clone() } else { mapper.name };
-    Ok(DriverRecord { name, protocol: mapper.protocol, address, told: Told::new() })
 }
 
 /// Stock drivers may leave the namespace out.

@@ -3,6 +3,7 @@
 //! It reads and answers calls, and hands what they say to DeviceTwin; it keeps nothing. It stops taking connections when
 //! shutdown is requested. There is no limit to calls per second as in stock: calls wait for their turn, and that is the limit.
 
+mod authority;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
@@ -26,7 +27,8 @@ use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 use tracing::Instrument as _;
 
-use crate::flow::{DriverClient, DriverError, DriverRequest};
+use self::authority::Lenient;
+use crate::flow::{DriverClient, DriverError, DriverRequest, Speaker};
 
 /// Drivers connect once, stock ones for each report. Past this, new connections wait.
 const CONNECTIONS: usize = 64;
@@ -81,13 +83,16 @@ impl Module for DmiServer {
 }
 
 async fn serve(stream: UnixStream, drivers: DriverClient, shutdown: Shutdown) {
+    let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
+    // 0 is a process that this one cannot see.
+    let speaker = pid.filter(|pid| *pid > 0).and_then(Speaker::of);
     let service = service_fn(move |request| {
         let drivers = drivers.clone();
-        async move { Ok::<_, Infallible>(dispatch(drivers, request).await) }
+        async move { Ok::<_, Infallible>(dispatch(drivers, speaker, request).await) }
     });
     let mut server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
     server.timer(TokioTimer::new()).max_concurrent_streams(STREAMS).keep_alive_interval(PING_EVERY);
-    let connection = server.serve_connection(TokioIo::new(stream), service);
+    let connection = server.serve_connection(TokioIo::new(Lenient::new(stream)), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -101,23 +106,29 @@ async fn serve(stream: UnixStream, drivers: DriverClient, shutdown: Shutdown) {
     }
 }
 
-async fn dispatch(drivers: DriverClient, request: HttpRequest<Incoming>) -> HttpResponse<Body> {
+async fn dispatch(
+    drivers: DriverClient,
+    speaker: Option<Speaker>,
+    request: HttpRequest<Incoming>,
+) -> HttpResponse<Body> {
     let path = request.uri().path();
     match path.strip_prefix('/').and_then(|path| path.strip_prefix(dmi::MANAGER)) {
         Some("/MapperRegister") => {
-            answer(request, |call| async move { drivers.say(|to| DriverRequest::Register(call, to)).await })
-                .await
+            answer(request, |call| async move {
+                drivers.say(|to| DriverRequest::Register(speaker, call, to)).await
+            })
+            .await
         }
         Some("/ReportDeviceStatus") => {
             answer(request, |call| async move {
-                let taken = drivers.say(|to| DriverRequest::Status(call, to)).await;
+                let taken = drivers.say(|to| DriverRequest::Status(speaker, call, to)).await;
                 taken.map(|()| dmi::ReportDeviceStatusResponse {})
             })
             .await
         }
         Some("/ReportDeviceStates") => {
             answer(request, |call| async move {
-                let taken = drivers.say(|to| DriverRequest::State(call, to)).await;
+                let taken = drivers.say(|to| DriverRequest::State(speaker, call, to)).await;
                 taken.map(|()| dmi::ReportDeviceStatesResponse {})
             })
             .await
@@ -153,6 +164,7 @@ impl From<DriverError> for Status {
         match error {
             DriverError::Invalid(_) => Self::invalid_argument(text),
             DriverError::NotFound(_) => Self::not_found(text),
+            DriverError::NotYours { .. } => Self::permission_denied(text),
             DriverError::TooMany(_) => Self::resource_exhausted(text),
             DriverError::Closed => Self::unavailable(text),
         }

@@ -32,8 +32,8 @@ use tokio::sync::oneshot;
 use chassis::channel::{Receiver, Sender};
 
 pub use devices::{
-    DeviceChange, DeviceFeed, DeviceInbox, DeviceKey, DriverClient, DriverError, DriverInbox, DriverRecord,
-    DriverReply, DriverRequest, StoredDevices,
+    DeviceChange, DeviceFeed, DeviceInbox, DeviceKey, DeviceRow, DriverClient, DriverError, DriverInbox,
+    DriverRecord, DriverReply, DriverRequest, Speaker, StoredDevices,
 };
 pub use error::MetaError;
 pub use storage::{DriverReport, StorageRequest};
@@ -206,8 +206,23 @@ pub enum MetaRequest {
         /** What is said, as JSON. */
         value: Vec<u8>,
     },
+    /// Many of them, in one transaction.
+    DeviceReports(Vec<DeviceRow>),
+    /// The same as one; answered when it is on disk.
+    KeepDeviceReport {
+        /// Resource path that it goes to.
+        key: String,
+        /// UID of the device.
+        uid: String,
+        /// What is said, as JSON.
+        value: Vec<u8>,
+        /// Answer.
+        reply: Reply<()>,
+    },
     /// A driver, to be remembered over a restart.
     Driver(Box<DriverRecord>),
+    /// A driver that need not be remembered any more, by name.
+    DriverGone(String),
     /// Everything that was kept about devices of plugins, by owner.
     PluginDevices(Reply<Vec<(String, Vec<u8>)>>),
     /// Keeps what an owner has of them, or that it has none any more; answered when it is on disk.
@@ -349,18 +364,24 @@ impl MetaClient {
 /// acks do not wait for it.
 #[derive(Debug, Clone)]
 pub struct PodFeed {
-    tx: Sender<PodChange>,
+    tx: Option<Sender<PodChange>>,
 }
 
 impl PodFeed {
     /// Wraps the sending half of the queue to edged.
     pub fn new(tx: Sender<PodChange>) -> Self {
-        Self { tx }
+        Self { tx: Some(tx) }
+    }
+
+    /// A node without edged (`modules.edged.enable: false`): whoever is told nothing needs not be there.
+    pub fn nobody() -> Self {
+        Self { tx: None }
     }
 
     /// Tells edged; an error means that edged has ended.
     pub async fn tell(&self, change: PodChange) -> Result<(), MetaError> {
-        self.tx.send(change).await.map_err(|_| MetaError::Closed)
+        let Some(tx) = &self.tx else { return Ok(()) };
+        tx.send(change).await.map_err(|_| MetaError::Closed)
     }
 }
 

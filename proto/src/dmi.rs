@@ -4,6 +4,7 @@
 
 mod calls;
 mod convert;
+mod methods;
 mod objects;
 mod push;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod tests;
 
 pub use self::calls::*;
 pub use self::convert::{configured, device, model};
+pub use self::methods::*;
 pub use self::objects::*;
 pub use self::push::*;
 

@@ -47,6 +47,8 @@ pub enum Resource {
         /// Name of the device.
         name: String,
     },
+    /// `device/reports`: many of the two above in one message, between Skerry peers.
+    DeviceReports,
     /// `watchapp/sync`: MetaServer says which watches are still open.
     WatchAppSync,
     /// `null`: a MetaServer request, whose content says what it is about.
@@ -157,6 +159,7 @@ impl From<&str> for Resource {
             "membership" => return Self::Membership,
             "membership/detail" => return Self::MembershipDetail,
             "twin" => return Self::Twin,
+            "device/reports" => return Self::DeviceReports,
             "watchapp/sync" => return Self::WatchAppSync,
             "null" => return Self::Null,
             _ => {}
@@ -181,6 +184,7 @@ impl fmt::Display for Resource {
             Self::Twin => f.write_str("twin"),
             Self::DeviceTwin { namespace, name, verb } => write!(f, "device/{namespace}/{name}/twin/{verb}"),
             Self::DeviceState { namespace, name } => write!(f, "device/{namespace}/{name}/state/update"),
+            Self::DeviceReports => f.write_str("device/reports"),
             Self::WatchAppSync => f.write_str("watchapp/sync"),
             Self::Null => f.write_str("null"),
             Self::NodeJob { kind, job, node } => write!(f, "{NODE_JOB_PREFIX}/{kind}/{job}/node/{node}"),

@@ -3,12 +3,18 @@
 //!
 //! Field names are stock's. Whatever may be missing in stock's messages may be missing here.
 
+mod batch;
+mod call;
 mod versions;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::batch::{DeviceReports, OneReport, OpenReport, ReportsAnswer};
+pub use self::call::{
+    CALL_ANNOTATION, CALL_EXTENSION, CallReport, CallRequest, CallState, GET_DEVICE, NoCall,
+};
 pub use self::versions::{Conflict, TwinDoc};
 
 /// Which devices a node has got or lost. Content of `membership`.
@@ -142,6 +148,9 @@ pub struct DeviceReport {
     /// When it was last online, RFC 3339; empty from a stock edge whose device is not.
     #[serde(rename = "lastOnlineTime", default)]
     pub last_online_time: String,
+    /// What came of the last call of a method. Only Skerry's edges say it, and a stock cloud does not look at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallReport>,
 }
 
 /// States that a device can have, in small letters.

@@ -8,6 +8,7 @@ use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use proto::config::cloudcore::{Embedded, KubeApiConfig};
 
+use crate::admission;
 use crate::embedded::server;
 
 /// The Kubernetes API, and what pods verify it with.
@@ -22,6 +23,7 @@ pub(super) fn embedded(section: &Embedded) -> anyhow::Result<server::Config> {
     Ok(server::Config {
         data_dir: PathBuf::from(&section.data_dir),
         listen: SocketAddr::new(ip, section.port),
+        hooks: admission::hooks(),
         advertise: (!section.advertise_address.is_empty()).then(|| section.advertise_address.clone()),
     })
 }

@@ -72,9 +72,7 @@ impl HttpServer {
     /// # Errors
     /// When the address cannot be listened on.
     pub async fn bind(address: SocketAddr, tls: Arc<ServerConfig>, routes: Router) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(address)
-            .await
-            .with_context(|| format!("listen for joining nodes on {address}"))?;
+        let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
         Ok(Self { listener, tls, routes })
     }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proto::api::device::{DeviceSpec, DeviceStatus, DeviceStatusStatus, Twin, TwinProperty};
-use proto::twin::{DeviceReport, MsgTwin, TwinDoc, TwinValue};
+use proto::twin::{CALL_EXTENSION, DeviceReport, MsgTwin, TwinDoc, TwinValue};
 use tokio::time::Instant;
 
 use super::desired::Key;
@@ -144,13 +144,12 @@ impl<W> Statuses<W> {
     pub(super) fn report_state(&mut self, key: &Key, state: DeviceReport, waiter: W, now: Instant) {
         let entry = self.entry(key, now);
         // A stock edge says when a device was last online only as long as it is.
-        let kept = entry
-            .state
-            .take()
-            .map(|older| older.last_online_time)
-            .filter(|_| state.last_online_time.is_empty());
-        let last_online_time = kept.unwrap_or_else(|| state.last_online_time.clone());
-        entry.state = Some(DeviceReport { last_online_time, ..state });
+        let DeviceReport { last_online_time: older_time, call: older_call, .. } =
+            entry.state.take().unwrap_or_default();
+        let is_told = !state.last_online_time.is_empty();
+        let last_online_time = if is_told { state.last_online_time.clone() } else { older_time };
+        let call = state.call.clone().or(older_call);
+        entry.state = Some(DeviceReport { last_online_time, call, ..state });
         self.wait(key, waiter, now);
     }
 
@@ -313,7 +312,12 @@ fn merged(
     let mut status = held.cloned().unwrap_or_default();
     status.twins = spec.properties.iter().filter_map(|property| twin(held, twins, &property.name)).collect();
     if let Some(state) = state {
-        status.state = state.state.to_ascii_lowercase();
+        if !state.state.is_empty() {
+            status.state = state.state.to_ascii_lowercase();
+        }
+        if let Some(call) = state.call.as_ref().and_then(|call| serde_json::to_value(call).ok()) {
+            status.extensions.get_or_insert_default().insert(CALL_EXTENSION.to_owned(), call);
+        }
         if !state.last_online_time.is_empty() {
             status.last_online_time.clone_from(&state.last_online_time);
         }

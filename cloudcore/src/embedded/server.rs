@@ -12,6 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use apiserver::registry::Hooks;
 use apiserver::store::{Database, Limits};
 use apiserver::{ApiServer, Options, User};
 use base64::Engine as _;
@@ -50,6 +51,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Further address that clients use, if any.
     pub advertise: Option<String>,
+    /// Rules for custom kinds ([`Options::custom_hooks`]).
+    pub hooks: Vec<(String, Hooks)>,
 }
 
 /// The server with its socket open, not serving yet.
@@ -87,6 +90,7 @@ impl EmbeddedApi {
         let options = Options {
             database: Database::File(dir.join("state.db")),
             limits: Limits::default(),
+            custom_hooks: config.hooks.clone(),
             service_account_key: load_or_create_key(&dir.join("accounts.key"))?,
             clock,
             rng,

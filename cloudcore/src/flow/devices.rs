@@ -51,7 +51,10 @@ impl Devices {
     pub fn concerns(message: &Message) -> bool {
         matches!(
             message.route.resource,
-            Resource::DeviceTwin { .. } | Resource::DeviceState { .. } | Resource::MembershipDetail
+            Resource::DeviceTwin { .. }
+                | Resource::DeviceState { .. }
+                | Resource::DeviceReports
+                | Resource::MembershipDetail
         )
     }
 

@@ -25,8 +25,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between attempts at a driver that does not answer, or does not take something.
 const RETRY: BackoffPolicy =
     BackoffPolicy { initial: Duration::from_secs(1), max: Duration::from_secs(60), factor: 2.0, jitter: 0.5 };
-/// Answers say a name at most.
-const MAX_ANSWER: usize = 64 * 1024;
+/// Answers say a name at most, or what a method gave back, or a device as its driver has it.
+const MAX_ANSWER: usize = 1024 * 1024;
 
 /// What a driver should know. By path: `model/<namespace>/<name>` or `device/<namespace>/<name>`; models sort last and are told
 /// first.
@@ -185,31 +185,27 @@ async fn perform(channel: Channel, call: &Call, wanted: &Wanted) -> Result<(), S
     match call {
         Call::CreateModel(_) => {
             let request = dmi::CreateDeviceModelRequest { model: model() };
-            unary::<_, dmi::CreateDeviceModelResponse>(channel, "CreateDeviceModel", request).await.map(drop)
+            told::<_, dmi::CreateDeviceModelResponse>(channel, "CreateDeviceModel", request).await
         }
         Call::UpdateModel(_) => {
             let request = dmi::UpdateDeviceModelRequest { model: model() };
-            unary::<_, dmi::UpdateDeviceModelResponse>(channel, "UpdateDeviceModel", request).await.map(drop)
+            told::<_, dmi::UpdateDeviceModelResponse>(channel, "UpdateDeviceModel", request).await
         }
         Call::Register(_) => {
             let request = dmi::RegisterDeviceRequest { device: device() };
-            unary::<_, dmi::RegisterDeviceResponse>(channel, "RegisterDevice", request).await.map(drop)
+            told::<_, dmi::RegisterDeviceResponse>(channel, "RegisterDevice", request).await
         }
         Call::Update(_) => {
             let request = dmi::UpdateDeviceRequest { device: device() };
-            unary::<_, dmi::UpdateDeviceResponse>(channel, "UpdateDevice", request).await.map(drop)
+            told::<_, dmi::UpdateDeviceResponse>(channel, "UpdateDevice", request).await
         }
         Call::RemoveDevice(_) => {
             let request = dmi::RemoveDeviceRequest { device_name: name, device_namespace: namespace };
-            gone(unary::<_, dmi::RemoveDeviceResponse>(channel, "RemoveDevice", request).await.map(drop))
+            gone(told::<_, dmi::RemoveDeviceResponse>(channel, "RemoveDevice", request).await)
         }
         Call::RemoveModel(_) => {
             let request = dmi::RemoveDeviceModelRequest { model_name: name, model_namespace: namespace };
-            gone(
-                unary::<_, dmi::RemoveDeviceModelResponse>(channel, "RemoveDeviceModel", request)
-                    .await
-                    .map(drop),
-            )
+            gone(told::<_, dmi::RemoveDeviceModelResponse>(channel, "RemoveDeviceModel", request).await)
         }
     }
 }
@@ -219,12 +215,30 @@ fn gone(result: Result<(), Status>) -> Result<(), Status> {
     result.or_else(|status| if status.code() == Code::NotFound { Ok(()) } else { Err(status) })
 }
 
-async fn unary<Q, A>(channel: Channel, method: &str, request: Q) -> Result<A, Status>
+/// One of stock's calls, whose answer says nothing that we do not know.
+async fn told<Q, A>(channel: Channel, method: &str, request: Q) -> Result<(), Status>
 where
     Q: prost::Message + Send + Sync + 'static,
     A: prost::Message + Default + Send + Sync + 'static,
 {
-    let path = format!("/{}/{method}", dmi::MAPPER);
+    unary::<Q, A>(channel, dmi::MAPPER, method, request).await.map(drop)
+}
+
+/// One call of a service of the driver.
+///
+/// # Errors
+/// What the driver answers, or that it does not.
+pub(super) async fn unary<Q, A>(
+    channel: Channel,
+    service: &str,
+    method: &str,
+    request: Q,
+) -> Result<A, Status>
+where
+    Q: prost::Message + Send + Sync + 'static,
+    A: prost::Message + Default + Send + Sync + 'static,
+{
+    let path = format!("/{service}/{method}");
     let path = PathAndQuery::try_from(path).map_err(|error| Status::internal(error.to_string()))?;
     let mut client = tonic::client::Grpc::new(channel).max_decoding_message_size(MAX_ANSWER);
     let asked = async {
@@ -236,7 +250,7 @@ where
 }
 
 /// Connects on the first call, and again after a connection broke.
-fn dial(address: &Path) -> Channel {
+pub(super) fn dial(address: &Path) -> Channel {
     let address = address.to_owned();
     Endpoint::from_static("http://driver").connect_with_connector_lazy(tower::service_fn(move |_: Uri| {
         let address = address.clone();

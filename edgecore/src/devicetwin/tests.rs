@@ -1,101 +1,14 @@
 //! Against real sockets and a driver that serves on them: what happens in which order must not matter.
 
-use std::path::Path;
+mod calls;
+mod hostile;
+mod rig;
 
-use chassis::channel::{Receiver, Sender, bounded};
-use serde_json::json;
 use tempfile::TempDir;
 
+use self::rig::{Rig, device, knows_both, model, until_known};
 use super::*;
-use crate::dmi::DmiServer;
-use crate::dmi::testing::{FakeDriver, Known};
-use crate::flow::{DriverClient, MetaRequest};
-
-/// For whatever another task does; a machine that also compiles is slow.
-const SOON: Duration = Duration::from_secs(30);
-
-fn device(desired: &str) -> Arc<Device> {
-    let device = json!({
-        "metadata": {"namespace": "default", "name": "d", "uid": "u"},
-        "spec": {
-            "deviceModelRef": {"name": "m"},
-            "protocol": {"protocolName": "virtual", "configData": {"nested": {"a": [1]}}},
-            "properties": [{"name": "t", "desired": {"value": desired}, "reportToCloud": true}],
-        },
-    });
-    Arc::new(serde_json::from_value(device).unwrap())
-}
-
-fn model() -> Arc<DeviceModel> {
-    let model = json!({
-        "metadata": {"namespace": "default", "name": "m", "uid": "m"},
-        "spec": {"properties": [{"name": "t", "type": "INT"}]},
-    });
-    Arc::new(serde_json::from_value(model).unwrap())
-}
-
-struct Rig {
-    feed: Sender<DeviceChange>,
-    requests: Receiver<MetaRequest>,
-    _running: [AbortOnDrop<anyhow::Result<()>>; 2],
-}
-
-impl Rig {
-    async fn start(socket: &Path, stored: StoredDevices) -> Self {
-        let (feed, inbox) = bounded("changes", 16);
-        let (calls, drivers) = bounded("calls", 16);
-        let (to_meta, requests) = bounded("requests", 64);
-        let (clock, rng) = (Clock::system(), Rng::seeded(1));
-        let (_trigger, shutdown) = Shutdown::new();
-        let server = DmiServer::bind(socket, DriverClient::new(calls)).unwrap();
-        let twin = DeviceTwin { inbox, drivers, meta: MetaClient::new(to_meta), clock, rng };
-        let running = [
-            task::spawn(tracing::Span::none(), server.run(shutdown.clone())),
-            task::spawn(tracing::Span::none(), twin.run(shutdown)),
-        ];
-        feed.send(DeviceChange::Restore(Box::new(stored))).await.unwrap();
-        Self { feed, requests, _running: running }
-    }
-
-    async fn tell(&self, change: DeviceChange) {
-        self.feed.send(change).await.unwrap();
-    }
-
-    /// The next report of a twin's value.
-    async fn reported(&mut self) -> String {
-        loop {
-            let next = tokio::time::timeout(SOON, self.requests.recv()).await;
-            if let MetaRequest::DeviceReport { key, value, .. } = next.expect("no report").unwrap()
-                && key == "device/default/d/twin/edge_updated"
-            {
-                let twin: serde_json::Value = serde_json::from_slice(&value).unwrap();
-                return twin["t"]["actual"]["value"].as_str().unwrap().to_owned();
-            }
-        }
-    }
-
-    /// The next record of a driver that knows something.
-    async fn remembered(&mut self) -> DriverRecord {
-        loop {
-            let next = tokio::time::timeout(SOON, self.requests.recv()).await;
-            if let MetaRequest::Driver(record) = next.expect("no record").unwrap()
-                && !record.told.is_empty()
-            {
-                return *record;
-            }
-        }
-    }
-}
-
-async fn until_known(driver: &FakeDriver, what: &str, holds: impl Fn(&Known) -> bool) {
-    let mut known = driver.known();
-    let met = tokio::time::timeout(SOON, known.wait_for(|known| holds(known))).await.map(drop);
-    assert!(met.is_ok(), "{what}: {:?}", driver.known().borrow().calls);
-}
-
-fn knows_both(known: &Known) -> bool {
-    known.devices.contains_key("default/d") && known.models.contains_key("default/m")
-}
+use crate::dmi::testing::FakeDriver;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Step {

@@ -4,6 +4,8 @@
 //! A report that says nothing new changes nothing and is written nowhere. A device whose driver says nothing for longer than
 //! its cycles allow is offline.
 
+mod calls;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,7 @@ use proto::dmi;
 use proto::twin::{DeviceReport, TwinDoc, is_state};
 use tokio::time::Instant;
 
+pub(super) use self::calls::Due;
 use crate::flow::{DeviceKey, DriverError};
 
 /// A driver may miss this many reports before it counts as silent.
@@ -36,6 +39,8 @@ pub(super) struct Twins {
     devices: BTreeMap<DeviceKey, Known>,
     models: BTreeMap<DeviceKey, Arc<DeviceModel>>,
     dirty: BTreeSet<DeviceKey>,
+    /// Devices that may ask for a call.
+    asked: BTreeSet<DeviceKey>,
     silent_at: BTreeSet<(Instant, DeviceKey)>,
 }
 
@@ -75,6 +80,7 @@ impl Twins {
     /// A device is new or has changed.
     pub(super) fn device_applied(&mut self, device: Arc<Device>) {
         let Some(key) = key(&device) else { return };
+        self.asked.insert(key.clone());
         match self.devices.get_mut(&key) {
             Some(known) if known.device.metadata.uid == device.metadata.uid => {
                 let is_there = |name: &String| device.spec.property(name).is_some();
@@ -83,6 +89,7 @@ impl Twins {
             }
             _ => {
                 self.device_gone(&key);
+                self.asked.insert(key.clone());
                 self.devices.insert(key, Known::new(device));
             }
         }
@@ -94,6 +101,7 @@ impl Twins {
             self.silent_at.remove(&(at, key.clone()));
         }
         self.dirty.remove(key);
+        self.asked.remove(key);
     }
 
     /// A model is new or has changed.
@@ -126,11 +134,19 @@ impl Twins {
             known.online = report.last_online_time.parse().map_or(0, Timestamp::as_millisecond);
             known.online_told = known.online;
             known.report = report;
+            if known.cut_off_call(now) {
+                self.dirty.insert(key.clone());
+            }
         }
         let is_heard = !known.report.state.is_empty() && known.report.state != OFFLINE;
         if is_heard || !known.twin.is_empty() && known.report.state.is_empty() {
             self.heard(key, now);
         }
+    }
+
+    /// The device.
+    pub(super) fn device(&self, key: &DeviceKey) -> Option<&Arc<Device>> {
+        self.devices.get(key).map(|known| &known.device)
     }
 
     /// The devices.
@@ -208,12 +224,13 @@ impl Twins {
         self.silent_at.first().map(|(at, _)| *at)
     }
 
-    /// Devices whose drivers have been silent for too long are offline.
-    pub(super) fn fall_silent(&mut self, now: Instant) {
+    /// Devices whose drivers have been silent for too long are offline. How many have become so.
+    pub(super) fn fall_silent(&mut self, now: Instant) -> u64 {
+        let mut fallen = 0;
         while let Some((at, key)) = self.silent_at.pop_first() {
             if at > now {
                 self.silent_at.insert((at, key));
-                return;
+                break;
             }
             let Some(known) = self.devices.get_mut(&key) else { continue };
             known.silent_at = None;
@@ -222,8 +239,10 @@ impl Twins {
                 known.set_state(&key, OFFLINE);
                 known.is_report_new = true;
                 self.dirty.insert(key);
+                fallen += 1;
             }
         }
+        fallen
     }
 
     /// Whether there is something to tell.

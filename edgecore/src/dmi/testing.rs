@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::body::Body;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::{Endpoint, Uri};
+use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
 
@@ -30,6 +30,8 @@ pub struct Known {
     pub models: BTreeMap<String, dmi::DeviceModel>,
     /// What it was called for, in order.
     pub calls: Vec<String>,
+    /// Whether it knows only what stock drivers know.
+    pub is_stock: bool,
 }
 
 /// See the module's documentation.
@@ -63,6 +65,20 @@ impl FakeDriver {
             known,
             _serving: serving,
         }
+    }
+
+    /// The same, as a stock driver: without calls of methods.
+    #[must_use]
+    pub fn as_stock(self) -> Self {
+        self.known.send_modify(|known| known.is_stock = true);
+        self
+    }
+
+    /// The same, on the same socket, under another name.
+    #[must_use]
+    pub fn renamed(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
     }
 
     /// What it knows, as it changes.
@@ -137,20 +153,60 @@ impl FakeDriver {
         self.call::<_, dmi::ReportDeviceStatesResponse>("ReportDeviceStates", call).await.map(drop)
     }
 
-    /// One connection for each call, as stock drivers do it.
-    async fn call<Q, A>(&self, method: &str, call: Q) -> Result<A, Status>
-    where
-        Q: prost::Message + Send + Sync + 'static,
-        A: prost::Message + Default + Send + Sync + 'static,
-    {
+    /// A connection for many reports, as other drivers do it.
+    ///
+    /// # Errors
+    /// When there is nobody to connect to.
+    pub async fn session(&self) -> Result<Session, Status> {
         let edge = self.edge.clone();
         let dial = tower::service_fn(move |_: Uri| {
             let edge = edge.clone();
             async move { UnixStream::connect(edge).await.map(TokioIo::new) }
         });
         let channel = Endpoint::from_static("http://edge").connect_with_connector(dial).await;
-        let channel = channel.map_err(|error| Status::unavailable(error.to_string()))?;
-        let mut client = tonic::client::Grpc::new(channel);
+        channel.map(Session).map_err(|error| Status::unavailable(error.to_string()))
+    }
+
+    /// One connection for each call, as stock drivers do it.
+    async fn call<Q, A>(&self, method: &str, call: Q) -> Result<A, Status>
+    where
+        Q: prost::Message + Send + Sync + 'static,
+        A: prost::Message + Default + Send + Sync + 'static,
+    {
+        self.session().await?.call(method, call).await
+    }
+}
+
+/// A connection to EdgeCore.
+#[derive(Debug, Clone)]
+pub struct Session(Channel);
+
+impl Session {
+    /// Reports the values of properties.
+    ///
+    /// # Errors
+    /// What EdgeCore answers, or that it does not.
+    pub async fn report(&self, device: (&str, &str), values: &[(&str, &str)]) -> Result<(), Status> {
+        let twin = |(property, value): &(&str, &str)| dmi::Twin {
+            property_name: (*property).to_owned(),
+            observed_desired: None,
+            reported: Some(dmi::TwinProperty { value: (*value).to_owned(), ..Default::default() }),
+        };
+        let twins = values.iter().map(twin).collect();
+        let call = dmi::ReportDeviceStatusRequest {
+            device_name: device.1.to_owned(),
+            device_namespace: device.0.to_owned(),
+            reported_device: Some(dmi::DeviceStatus { twins, ..Default::default() }),
+        };
+        self.call::<_, dmi::ReportDeviceStatusResponse>("ReportDeviceStatus", call).await.map(drop)
+    }
+
+    async fn call<Q, A>(&self, method: &str, call: Q) -> Result<A, Status>
+    where
+        Q: prost::Message + Send + Sync + 'static,
+        A: prost::Message + Default + Send + Sync + 'static,
+    {
+        let mut client = tonic::client::Grpc::new(self.0.clone());
         client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
         let path = PathAndQuery::try_from(format!("/{}/{method}", dmi::MANAGER));
         let path = path.map_err(|error| Status::internal(error.to_string()))?;
@@ -212,6 +268,16 @@ async fn act(request: http::Request<Incoming>, known: watch::Sender<Known>) -> h
             };
             answer(request, |call| taken::<_, dmi::RemoveDeviceModelResponse>(&act, call)).await
         }
+        "GetDevice" => {
+            let act = |call: dmi::GetDeviceRequest| {
+                let id = id(&call.device_namespace, &call.device_name);
+                book.note(&id, |_| {});
+                let device = book.known.borrow().devices.get(&id).cloned();
+                std::future::ready(Ok(dmi::GetDeviceResponse { device }))
+            };
+            answer(request, act).await
+        }
+        "CallMethod" if !book.known.borrow().is_stock => answer(request, |call| book.call(call)).await,
         _ => Status::unimplemented(method).into_http(),
     }
 }
@@ -234,6 +300,21 @@ impl Book {
         let device = device.unwrap_or_default();
         let id = id(&device.namespace, &device.name);
         self.note(&id, |known| drop(known.devices.insert(id.clone(), device)));
+    }
+
+    /// Says which values it was given; a method of the name `fail` fails.
+    fn call(
+        &self,
+        call: dmi::CallMethodRequest,
+    ) -> std::future::Ready<Result<dmi::CallMethodResponse, DriverError>> {
+        let values: Vec<String> = call.values.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let id = id(&call.device_namespace, &call.device_name);
+        self.note(&format!("{id} {} {} {}", call.id, call.method, values.join(",")), |_| {});
+        std::future::ready(match call.method.as_str() {
+            "" => Err(DriverError::Invalid("no method is named".to_owned())),
+            "fail" => Err(DriverError::Invalid("the valve is stuck".to_owned())),
+            _ => Ok(dmi::CallMethodResponse { result: values.join(",") }),
+        })
     }
 
     fn put_model(&self, model: Option<dmi::DeviceModel>) {

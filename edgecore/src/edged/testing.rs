@@ -272,13 +272,13 @@ async fn serve(mut inbox: MetaInbox, book: watch::Sender<Book>) {
                 let offline = || MetaError::Offline { what: "a token".to_owned() };
                 drop(reply.send(request.status.is_some().then_some(request).ok_or_else(offline)));
             }
-            // edged says nothing of devices.
-            MetaRequest::DeviceReport { .. } | MetaRequest::Driver(_) => {}
             MetaRequest::PluginDevices(reply) => drop(reply.send(Ok(book.borrow().kept_devices()))),
             MetaRequest::KeepPluginDevices { owner, value, reply } => keep(&book, owner, value, reply),
             MetaRequest::Event(event) => book.send_modify(|book| {
                 book.events.push((event.reason.unwrap_or_default(), event.message.unwrap_or_default()));
             }),
+            // edged says nothing of devices.
+            _ => {}
         }
     }
 }

@@ -31,6 +31,17 @@ pub enum DeviceChange {
     ModelGone(DeviceKey),
 }
 
+/// The twin or the state of a device, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceRow {
+    /// Resource path that it goes to.
+    pub key: String,
+    /// UID of the device.
+    pub uid: String,
+    /// What is said, as JSON.
+    pub value: Vec<u8>,
+}
+
 /// What the store holds of devices.
 #[derive(Debug, Default)]
 pub struct StoredDevices {
@@ -53,6 +64,9 @@ pub struct DriverRecord {
     pub protocol: String,
     /// Where it serves.
     pub address: PathBuf,
+    /// The highest of one protocol has registered last.
+    #[serde(default)]
+    pub order: u64,
     /// What it was told last, by path, as digests.
     #[serde(default)]
     pub told: std::collections::BTreeMap<String, u64>,
@@ -92,6 +106,16 @@ pub enum DriverError {
     /// There is no such device on this node.
     #[error("device {}/{} is not on this node", .0.0, .0.1)]
     NotFound(DeviceKey),
+    /// The driver has registered, and not for the protocol of this device.
+    #[error("device {}/{} has protocol {protocol:?}, and this driver has registered for {own} only", device.0, device.1)]
+    NotYours {
+        /// Of which device it spoke.
+        device: DeviceKey,
+        /// The protocol of the device.
+        protocol: String,
+        /// What the driver has registered for.
+        own: String,
+    },
     /// There are too many of them.
     #[error("{0}")]
     TooMany(String),
@@ -103,15 +127,24 @@ pub enum DriverError {
 /// The answer to what a driver says.
 pub type DriverReply<T> = oneshot::Sender<Result<T, DriverError>>;
 
-/// What drivers say.
+/// The process at the other end of a driver's connection: DMI's messages do not say who sends them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Speaker {
+    /// Its number.
+    pub pid: i32,
+    /// When it was started, in the kernel's ticks since boot: numbers are used again.
+    pub started: u64,
+}
+
+/// What drivers say. `Speaker` is none where the system does not tell it, as across namespaces of processes.
 #[derive(Debug)]
 pub enum DriverRequest {
     /// A driver is there.
-    Register(dmi::MapperRegisterRequest, DriverReply<dmi::MapperRegisterResponse>),
+    Register(Option<Speaker>, dmi::MapperRegisterRequest, DriverReply<dmi::MapperRegisterResponse>),
     /// Values of a device.
-    Status(dmi::ReportDeviceStatusRequest, DriverReply<()>),
+    Status(Option<Speaker>, dmi::ReportDeviceStatusRequest, DriverReply<()>),
     /// How a device is.
-    State(dmi::ReportDeviceStatesRequest, DriverReply<()>),
+    State(Option<Speaker>, dmi::ReportDeviceStatesRequest, DriverReply<()>),
 }
 
 /// The DMI server's way to DeviceTwin. Waits when the queue is full: drivers that report too much wait for their answers.
@@ -171,12 +204,70 @@ impl MetaClient {
         uid: &str,
         report: &T,
     ) -> Result<(), MetaError> {
-        let value = serde_json::to_vec(report).map_err(|error| MetaError::Store(error.to_string()))?;
+        let value = as_json(report)?;
         self.tell(MetaRequest::DeviceReport { key: resource.to_string(), uid: uid.to_owned(), value }).await
+    }
+
+    /// Reports many twins and states, in one transaction; of each only the newest is kept until it has been delivered.
+    pub async fn report_devices(&self, rows: Vec<DeviceRow>) -> Result<(), MetaError> {
+        self.tell(MetaRequest::DeviceReports(rows)).await
+    }
+
+    /// As [`Self::report_device_state`]; on disk when this returns. It is sent with the next report.
+    pub async fn keep_device_state(
+        &self,
+        device: &DeviceKey,
+        uid: &str,
+        report: &DeviceReport,
+    ) -> Result<(), MetaError> {
+        let (namespace, name) = device.clone();
+        let (key, uid) = (Resource::DeviceState { namespace, name }.to_string(), uid.to_owned());
+        let value = as_json(report)?;
+        self.ask(|reply| MetaRequest::KeepDeviceReport { key, uid, value, reply }).await
     }
 
     /// Remembers a driver over a restart.
     pub async fn keep_driver(&self, driver: &DriverRecord) -> Result<(), MetaError> {
         self.tell(MetaRequest::Driver(Box::new(driver.clone()))).await
+    }
+
+    /// Forgets a driver.
+    pub async fn forget_driver(&self, name: &str) -> Result<(), MetaError> {
+        self.tell(MetaRequest::DriverGone(name.to_owned())).await
+    }
+}
+
+fn as_json<T: Serialize>(report: &T) -> Result<Vec<u8>, MetaError> {
+    serde_json::to_vec(report).map_err(|error| MetaError::Store(error.to_string()))
+}
+
+// === impl DeviceRow ===
+
+impl DeviceRow {
+    /// The twin of a device.
+    pub fn twin((namespace, name): DeviceKey, uid: &str, twin: &TwinDoc) -> Result<Self, MetaError> {
+        let verb = "edge_updated".to_owned();
+        let key = Resource::DeviceTwin { namespace, name, verb }.to_string();
+        Ok(Self { key, uid: uid.to_owned(), value: as_json(twin)? })
+    }
+
+    /// The state of a device.
+    pub fn state((namespace, name): DeviceKey, uid: &str, report: &DeviceReport) -> Result<Self, MetaError> {
+        let key = Resource::DeviceState { namespace, name }.to_string();
+        Ok(Self { key, uid: uid.to_owned(), value: as_json(report)? })
+    }
+}
+
+// === impl Speaker ===
+
+impl Speaker {
+    /// The process with this number, as it runs now.
+    #[must_use]
+    pub fn of(pid: i32) -> Option<Self> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name of the program may hold anything; what follows the last bracket does not (proc_pid_stat(5), field 22).
+        let (_, fields) = stat.rsplit_once(')')?;
+        let started = fields.split_ascii_whitespace().nth(19)?.parse().ok()?;
+        Some(Self { pid, started })
     }
 }

@@ -74,6 +74,10 @@ impl Answers {
                 let kept = self.store.apply(vec![change]).await;
                 reply(to, kept.map(drop).map_err(|error| MetaError::Store(error.to_string())));
             }
+            MetaRequest::KeepDeviceReport { key, uid, value, reply: to } => {
+                let kept = self.store.apply(vec![Change::PutState { key, uid, value }]).await;
+                reply(to, kept.map(drop).map_err(|error| MetaError::Store(error.to_string())));
+            }
             report => tracing::error!(?report, "a report was taken for a question"),
         }
     }

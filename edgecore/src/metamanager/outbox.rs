@@ -1,11 +1,12 @@
 //! Sends what the store holds for the cloud until the cloud has accepted it.
 //!
-//! States go side by side, one in flight per object; the queue goes in order. Events leave it when it is known that they
+//! States go side by side, one in flight per object, and those of devices beside all others ([`reports`]); the queue goes in order. Events leave it when it is known that they
 //! have arrived, which a stock cloud does not say by itself; nothing waits for that. What the cloud refuses for good (the
 //! pod is gone, another one has its name) is dropped; everything else is tried again with a back-off of its own, so
 //! that one object that fails does not hold up the others.
 
 mod devices;
+mod reports;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
+use self::reports::{Reports, is_report};
 use super::Metrics;
 use super::cloud::{CallError, Cloud, Posted, called, said_ok, taken};
 use crate::store::{Change, QueueKind, Queued, State, Store, StoreError};
@@ -67,6 +69,8 @@ pub(super) struct Outbox {
     told: HashMap<String, State>,
     /// What failed lately, by key, and when it may go again. Bounded by what the store holds.
     retries: HashMap<String, Retry>,
+    /// Reports about devices on their way.
+    reports: Reports,
     /// Events on their way: at most a page of the queue.
     events: JoinSet<(i64, String, Attempt)>,
     /// Their ids and keys.
@@ -81,6 +85,7 @@ struct Retry {
 }
 
 /// What became of one attempt.
+#[derive(Debug)]
 enum Attempt {
     /// Accepted, or refused for good: nothing more to do about it.
     Done(Change),
@@ -103,6 +108,7 @@ impl Outbox {
             rng,
             told: HashMap::new(),
             retries: HashMap::new(),
+            reports: Reports::default(),
             events: JoinSet::new(),
             on_their_way: HashMap::new(),
             metrics,
@@ -125,6 +131,11 @@ impl Outbox {
                     Err(_) => return,
                 },
                 Some(first) = self.events.join_next() => self.arrived(first).await,
+                Some(done) = self.reports.arrived() => {
+                    if let Err(error) = self.settle(done).await {
+                        tracing::error!(%error, "what the cloud has been told of devices is told again");
+                    }
+                }
                 () = until(next) => {}
             }
         }
@@ -164,7 +175,8 @@ impl Outbox {
             Ok(()) => {
                 // What is on its way says itself when it has to go again.
                 let sent: HashSet<&String> = self.on_their_way.values().collect();
-                let waiting = self.retries.iter().filter(|(key, _)| !sent.contains(key));
+                let waiting =
+                    self.retries.iter().filter(|(key, _)| !sent.contains(key) && !self.reports.has(key));
                 waiting.map(|(_, retry)| retry.at).min()
             }
             Err(error) => {
@@ -208,29 +220,34 @@ impl Outbox {
     }
 
     async fn send_states(&mut self, states: Vec<State>) -> Result<(), StoreError> {
-        let due: Vec<State> = states.into_iter().filter(|state| self.is_due(&state.key)).collect();
+        let due = states.into_iter().filter(|state| self.is_due(&state.key));
+        let (of_devices, due): (Vec<State>, Vec<State>) = due.partition(is_report);
+        self.reports.send(of_devices, &self.cloud);
         let cloud = &self.cloud;
         let mut attempts = stream::iter(due)
             .map(|state| async move { (state.clone(), send_state(cloud, state).await) })
             .buffer_unordered(IN_FLIGHT);
         let mut done = Vec::new();
-        let mut again = Vec::new();
-        while let Some((state, attempt)) = attempts.next().await {
-            match attempt {
-                Attempt::Done(change) => done.push((state, change)),
-                Attempt::Again => again.push(state.key),
-            }
+        while let Some(one) = attempts.next().await {
+            done.push(one);
         }
         drop(attempts);
-        for key in again {
-            self.put_off(key);
-        }
+        self.settle(done).await
+    }
+
+    /// Notes what became of states.
+    async fn settle(&mut self, done: Vec<(State, Attempt)>) -> Result<(), StoreError> {
         let mut cleared = Vec::new();
-        for (state, change) in done {
-            self.retries.remove(&state.key);
-            match state.version {
-                UNWRITTEN => drop(self.told.insert(state.key.clone(), state)),
-                _ => cleared.push(change),
+        for (state, attempt) in done {
+            match attempt {
+                Attempt::Again => self.put_off(state.key),
+                Attempt::Done(change) => {
+                    self.retries.remove(&state.key);
+                    match state.version {
+                        UNWRITTEN => drop(self.told.insert(state.key.clone(), state)),
+                        _ => cleared.push(change),
+                    }
+                }
             }
         }
         self.store.apply(cleared).await.map(drop)
@@ -299,14 +316,6 @@ impl Outbox {
 async fn send_state(cloud: &Cloud, state: State) -> Attempt {
     let State { key, version, value, .. } = state;
     let resource = Resource::from(key.as_str());
-    if matches!(resource, Resource::DeviceTwin { .. } | Resource::DeviceState { .. }) {
-        let accepted = devices::report(cloud, resource, &value).await;
-        let done = match accepted {
-            Ok(()) => Change::AcceptState { key: key.clone(), version },
-            Err(_) => Change::ClearState { key: key.clone(), version },
-        };
-        return finish(&key, accepted, done);
-    }
     // Stock takes the patch as a string (spec cloud-and-wire 3.4, 3.6).
     let content = Content::Text(String::from_utf8_lossy(&value).into_owned());
     let is_pod = resource.kind() == Some(&ResourceKind::PodPatch);

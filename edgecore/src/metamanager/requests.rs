@@ -15,7 +15,7 @@ use super::cloud::Cloud;
 use super::outbox::Wake;
 use super::patch;
 use super::unwritten::Unwritten;
-use crate::flow::{MetaInbox, MetaRequest, PodKey};
+use crate::flow::{DeviceRow, MetaInbox, MetaRequest, PodKey};
 use crate::store::{Change, Object, QueueKind, Store};
 
 /// Questions to the cloud in flight at once. A full node (110 pods) asks a few each while it starts.
@@ -118,12 +118,23 @@ impl Requests {
                 self.unwritten.put(key.clone(), Change::PutState { key, uid, value });
                 Ok(())
             }
+            MetaRequest::DeviceReports(rows) => {
+                for DeviceRow { key, uid, value } in rows {
+                    self.unwritten.put(key.clone(), Change::PutState { key, uid, value });
+                }
+                Ok(())
+            }
             MetaRequest::Driver(driver) => serde_json::to_vec(&*driver).map(|value| {
                 let key = Resource::object(None, ResourceKind::DeviceMapper, &driver.name).to_string();
                 let kind = ResourceKind::DeviceMapper.to_string();
                 let object = Object { key: key.clone(), kind, uid: String::new(), value, digest: 0 };
                 self.unwritten.put(key, Change::PutObject(object));
             }),
+            MetaRequest::DriverGone(name) => {
+                let key = Resource::object(None, ResourceKind::DeviceMapper, &name).to_string();
+                self.unwritten.put(key.clone(), Change::DeleteObject { key, uid: String::new() });
+                Ok(())
+            }
             MetaRequest::Event(event) => self.file_event(&event),
             question => return Some(question),
         };

@@ -309,7 +309,11 @@ macro_rules! word {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let word = String::deserialize(deserializer)?;
+                // An object that was stored in an older version may have anything here.
+                let word = match Value::deserialize(deserializer)? {
+                    Value::String(word) => word,
+                    other => other.to_string(),
+                };
                 Ok(match word.as_str() {
                     $( $word => Self::$variant, )+
                     _ => Self::Other(word),

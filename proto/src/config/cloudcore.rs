@@ -9,8 +9,9 @@ pub use cloudhub::{
 };
 pub use edgecontroller::{EdgeController, EdgeControllerBuffer, EdgeControllerLoad};
 pub use modules::{
-    CloudStream, DeviceController, DeviceControllerBuffer, DeviceControllerLoad, DynamicController, Embedded,
-    IptablesManager, IptablesMode, Router, SyncController, TaskManager, TaskManagerBuffer, TaskManagerLoad,
+    Admission, CloudStream, DeviceController, DeviceControllerBuffer, DeviceControllerLoad,
+    DynamicController, Embedded, IptablesManager, IptablesMode, Router, SyncController, TaskManager,
+    TaskManagerBuffer, TaskManagerLoad,
 };
 
 use super::check::{Check, Problem, Validate};
@@ -98,6 +99,8 @@ section! {
         router: Router = Router::default(),
         /// Where the stream port of a node is redirected to.
         iptables_manager: IptablesManager = IptablesManager::default(),
+        /// Rules for devices, for the API server to ask (ours).
+        admission: Admission = Admission::default(),
         /// A Kubernetes API inside CloudCore (ours).
         embedded: Embedded = Embedded::default(),
     }
@@ -131,6 +134,7 @@ impl Validate for CloudCore {
         check.section("modules.edgeController", &self.modules.edge_controller);
         check.section("modules.cloudStream", &self.modules.cloud_stream);
         check.section("modules.router", &self.modules.router);
+        check.section("modules.admission", &self.modules.admission);
         check.section("modules.embedded", &self.modules.embedded);
     }
 }

@@ -9,12 +9,14 @@ use crate::api::device as api;
 use crate::api::device::FreeObject;
 
 /// The same configuration for `device` with what its model says of it: what the device says itself counts where both say
-/// something, but for the name of a visitor's protocol, which is the model's (spec edge-keadm-mapper 4.5).
+/// something, but for the name of a visitor's protocol, which is the model's (spec edge-keadm-mapper 4.5). Properties that the
+/// model does not have are left out: nobody knows their type, and a stock driver (1.23) that is told of one ends with a panic.
 #[must_use]
 pub fn configured(device: &api::DeviceSpec, model: Option<&api::DeviceModelSpec>) -> api::DeviceSpec {
     let mut device = device.clone();
     let Some(model) = model else { return device };
     inherit(&mut device.protocol.config_data, model.protocol_config_data.as_ref());
+    device.properties.retain(|property| model.property(&property.name).is_some());
     for property in &mut device.properties {
         let Some(visitors) = model.property(&property.name).and_then(|own| own.visitors.as_ref()) else {
             continue;
@@ -33,7 +35,8 @@ fn inherit(own: &mut Option<FreeObject>, model: Option<&FreeObject>) {
     *own = Some(all);
 }
 
-/// The device as its driver gets it. `spec` is what [`configured`] made.
+/// The device as its driver gets it. `spec` is what [`configured`] made. Whatever stock's EdgeCore never leaves out is there, be it
+/// empty: a stock driver (1.23) reads it without looking first.
 #[must_use]
 pub fn device(
     namespace: &str,
@@ -49,7 +52,7 @@ pub fn device(
             device_model_reference: spec.model().to_owned(),
             protocol: Some(super::ProtocolConfig {
                 protocol_name: spec.protocol.protocol_name.clone(),
-                config_data: spec.protocol.config_data.as_ref().map(values),
+                config_data: Some(spec.protocol.config_data.as_ref().map(values).unwrap_or_default()),
             }),
             properties: spec.properties.iter().map(property).collect(),
             methods: spec.methods.iter().map(method).collect(),
@@ -94,16 +97,22 @@ fn method(method: &api::DeviceMethod) -> super::DeviceMethod {
 }
 
 fn property(property: &api::DeviceProperty) -> super::DeviceProperty {
+    let desired = property.desired.as_ref().map(|desired| super::TwinProperty {
+        value: desired.text().to_owned(),
+        metadata: desired.metadata.clone(),
+    });
+    let visitors = property.visitors.as_ref().map(|visitors| super::VisitorConfig {
+        protocol_name: visitors.protocol_name.clone(),
+        config_data: Some(visitors.config_data.as_ref().map(values).unwrap_or_default()),
+    });
+    let nothing = || super::VisitorConfig {
+        config_data: Some(CustomizedValue::default()),
+        ..super::VisitorConfig::default()
+    };
     super::DeviceProperty {
         name: property.name.clone(),
-        desired: property.desired.as_ref().map(|desired| super::TwinProperty {
-            value: desired.text().to_owned(),
-            metadata: desired.metadata.clone(),
-        }),
-        visitors: property.visitors.as_ref().map(|visitors| super::VisitorConfig {
-            protocol_name: visitors.protocol_name.clone(),
-            config_data: visitors.config_data.as_ref().map(values),
-        }),
+        desired: Some(desired.unwrap_or_default()),
+        visitors: Some(visitors.unwrap_or_else(nothing)),
         report_cycle: property.report_cycle,
         collect_cycle: property.collect_cycle,
         report_to_cloud: property.report_to_cloud,

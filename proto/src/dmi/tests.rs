@@ -119,6 +119,27 @@ fn a_device_has_what_its_model_says_and_may_say_otherwise() {
     assert_eq!(made["protocol"]["configData"], json!({"baud": 115_200, "parity": "even"}));
     let visitors = json!({"protocolName": "modbus", "configData": {"register": 5, "scale": 2}});
     assert_eq!(made["properties"][0]["visitors"], visitors);
-    assert!(made["properties"][1].get("visitors").is_none());
+    assert_eq!(made["properties"].as_array().unwrap().len(), 1, "the model has no such property");
     assert_eq!(configured(&spec, None), spec);
+}
+
+/// What a driver of mapper-framework 1.23 follows without looking whether it is there (`buildTwinsFromGrpc`,
+/// `buildPropertiesFromGrpc`, `BuildProtocolFromGrpc`).
+#[test]
+fn nothing_is_missing_that_a_stock_driver_takes_for_granted() {
+    let bare: api::DeviceSpec = serde_json::from_value(json!({
+        "properties": [{"name": "t"}, {"name": "u", "visitors": {"protocolName": "virtual"}}]
+    }))
+    .unwrap();
+    let device = device("ns", "d", &bare, &api::DeviceState::default());
+    let again = Device::decode(device.encode_to_vec().as_slice()).unwrap();
+    let spec = again.spec.unwrap();
+    assert!(spec.protocol.is_some() && again.status.is_some());
+    for property in &spec.properties {
+        assert!(property.desired.is_some(), "{property:?}");
+        assert!(
+            property.visitors.as_ref().is_some_and(|visitors| visitors.config_data.is_some()),
+            "{property:?}"
+        );
+    }
 }

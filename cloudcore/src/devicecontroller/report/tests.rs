@@ -71,6 +71,26 @@ fn a_state_comes_as_text_of_json() {
 }
 
 #[test]
+fn what_came_of_a_call_may_be_told_before_there_is_a_state() {
+    let node = NodeName::new("edge1");
+    let told = |device: Value| {
+        let text = json!({"event_id": "e", "timestamp": 1, "device": device}).to_string();
+        parse(&node, &message(STATE, Operation::Update, Content::text(text)), &desired())
+    };
+    let call = |result: &str| json!({"id": "1", "method": "set", "state": "done", "result": result});
+    let taken = told(json!({"name": "dev1", "call": call("20")})).unwrap();
+    assert!(
+        matches!(taken, Report::State(_, report) if report.call.as_ref().is_some_and(|call| call.result == "20"))
+    );
+    for wrong in
+        [json!({"call": call(&"x".repeat(MAX_VALUE + 1))}), json!({"call": {"state": "perhaps"}}), json!({})]
+    {
+        let refused = told(wrong.clone());
+        assert!(matches!(refused, Err(Refusal::Malformed(_))), "{wrong}: {refused:?}");
+    }
+}
+
+#[test]
 fn what_is_too_much_or_makes_no_sense_is_refused() {
     let node = NodeName::new("edge1");
     let long = json!({"temperature": {"actual": {"value": "x".repeat(1 << 20)}}});

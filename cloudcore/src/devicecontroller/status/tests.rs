@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use proto::twin::{CallReport, CallState};
 
 fn key() -> Key {
     ("default".into(), "d".into())
@@ -144,6 +145,7 @@ async fn a_state_keeps_when_the_device_was_last_online() {
         name: "d".into(),
         state: state.into(),
         last_online_time: at.into(),
+        call: None,
     };
     rig.statuses.report_state(&key(), report("OK", "2026-11-23T03:14:20Z"), 1, now);
     rig.statuses.report_state(&key(), report("offline", ""), 2, now);
@@ -153,4 +155,23 @@ async fn a_state_keeps_when_the_device_was_last_online() {
         ("offline", "2026-11-23T03:14:20Z")
     );
     assert!(write.is_new_state);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_of_a_call_stands_in_the_extensions_and_stays_there() {
+    let (mut rig, now) = (Rig::new(), Instant::now());
+    let at = "2026-11-23T03:14:20Z".parse().unwrap();
+    let call = |state| Some(CallReport::new("1", "set", state, at));
+    let report = |call| DeviceReport { call, ..DeviceReport::default() };
+    rig.statuses.report_state(&key(), report(call(CallState::Running)), 1, now);
+    rig.statuses.report_state(&key(), report(call(CallState::Done)), 2, now);
+    // A report without one, as from a stock edge.
+    let online = DeviceReport { state: "online".into(), ..DeviceReport::default() };
+    rig.statuses.report_state(&key(), online, 3, now);
+    let write = rig.next(now).unwrap();
+    let shown = |write: &Write<u32>| write.status.extensions.as_ref().unwrap()["call"]["state"].clone();
+    assert_eq!((shown(&write), write.status.state.as_str()), (json!("done"), "online"));
+    rig.statuses.done(write, &Written::Done(5), now);
+    rig.statuses.report(&key(), twins("20"), 4, now);
+    assert_eq!(shown(&rig.next(now + WRITE_EVERY).unwrap()), "done");
 }

@@ -64,6 +64,7 @@ async fn a_value_is_told_once() {
             name: "d".into(),
             state: "online".into(),
             last_online_time: "2026-11-23T03:14:20Z".into(),
+            call: None,
         }
     );
     twins.report(&d(), &[value("t", "20")], now_at(1, start)).unwrap();

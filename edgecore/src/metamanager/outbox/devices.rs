@@ -1,9 +1,14 @@
 //! How reports about devices are said (spec edge-keadm-mapper 4.2).
 
-use proto::twin::{DeviceReport, StateUpdate, TwinDoc, TwinUpdate};
+use std::collections::HashSet;
+
+use proto::twin::{
+    DeviceReport, DeviceReports, OneReport, OpenReport, ReportsAnswer, StateUpdate, TwinDoc, TwinUpdate,
+};
 use proto::{Content, Group, Message, Operation, Resource, Route, Source};
 
-use crate::metamanager::cloud::{CallError, Cloud, said_ok};
+use crate::metamanager::cloud::{CallError, Cloud, queried, said_ok};
+use crate::store::State;
 
 /// Says the twin or the state of a device as it is in the store.
 pub(super) async fn report(cloud: &Cloud, resource: Resource, value: &[u8]) -> Result<(), CallError> {
@@ -26,7 +31,42 @@ pub(super) async fn report(cloud: &Cloud, resource: Resource, value: &[u8]) -> R
             Content::Text(serde_json::to_string(&update).map_err(unreadable)?)
         }
     };
-    let route =
-        Route { source: Source::Twin, group: Group::Resource, operation: Operation::Update, resource };
-    said_ok(&cloud.ask(Message::new(cloud.stamp(), route, content)).await?)
+    said_ok(&cloud.ask(Message::new(cloud.stamp(), route(resource), content)).await?)
+}
+
+/// Says many of them at once. Gives the keys of those that could be read, and which of these the cloud has not taken.
+pub(super) async fn report_all(
+    cloud: &Cloud,
+    states: &[State],
+) -> (HashSet<String>, Result<Vec<OpenReport>, CallError>) {
+    let reports: Vec<OneReport> = states.iter().filter_map(read).collect();
+    let keys = reports.iter().map(|report| report.path.clone()).collect();
+    let answer = async {
+        if reports.is_empty() {
+            return Ok(Vec::new());
+        }
+        let content = Content::object(&DeviceReports { reports })
+            .map_err(|error| CallError::Unreadable(error.to_string()))?;
+        let message = Message::new(cloud.stamp(), route(Resource::DeviceReports), content);
+        queried::<ReportsAnswer>(&cloud.ask(message).await?).map(|answer| answer.open)
+    };
+    (keys, answer.await)
+}
+
+fn read(state: &State) -> Option<OneReport> {
+    let path = state.key.clone();
+    match Resource::from(path.as_str()) {
+        Resource::DeviceTwin { .. } => {
+            let twin = Some(serde_json::from_slice(&state.value).ok()?);
+            Some(OneReport { path, twin, state: None })
+        }
+        _ => {
+            let report = Some(serde_json::from_slice(&state.value).ok()?);
+            Some(OneReport { path, twin: None, state: report })
+        }
+    }
+}
+
+fn route(resource: Resource) -> Route {
+    Route { source: Source::Twin, group: Group::Resource, operation: Operation::Update, resource }
 }

@@ -3,7 +3,7 @@
 use proto::twin::{DeviceReport, MsgTwin, StateUpdate, TwinDoc, TwinUpdate};
 
 use super::*;
-use crate::flow::{DeviceChange, DeviceFeed, DeviceInbox};
+use crate::flow::{DeviceChange, DeviceFeed, DeviceInbox, DriverRecord, MetaError};
 
 fn twin(value: &str) -> TwinDoc {
     let mut twin = MsgTwin::default();
@@ -62,6 +62,7 @@ async fn a_state_is_said_as_stock_says_it_and_what_is_refused_for_good_is_droppe
         name: "d".into(),
         state: "ok".into(),
         last_online_time: "2026-11-23T03:14:20Z".into(),
+        call: None,
     };
     rig.edged.report_device_state(&key(), "u", &report).await.unwrap();
     let said = rig.asked(Operation::Update, "device/default/d/state/update").await;
@@ -98,6 +99,31 @@ async fn a_device_is_stored_acknowledged_and_told_and_forgotten_with_its_twin() 
     assert_eq!(rig.said().await.header.parent_id.as_deref(), Some("m2"));
     assert!(matches!(inbox.recv().await.unwrap(), DeviceChange::DeviceGone(gone) if gone == key()));
     assert_eq!(rig.store.states().await.unwrap(), [], "another device of that name begins anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_must_be_kept_is_on_disk_when_it_is_answered_and_a_driver_can_be_forgotten() {
+    let mut rig = Rig::start(Vec::new()).await;
+    rig.restored().await;
+    let report = DeviceReport { name: "d".into(), ..DeviceReport::default() };
+    rig.edged.keep_device_state(&key(), "u", &report).await.unwrap();
+    assert_eq!(rig.store.states().await.unwrap()[0].uid, "u");
+    let driver = DriverRecord { name: "v".into(), protocol: "virtual".into(), ..DriverRecord::default() };
+    rig.edged.keep_driver(&driver).await.unwrap();
+    rig.is_quiet(Duration::from_secs(1)).await;
+    assert_eq!(rig.store.objects("devicemapper").await.unwrap().len(), 1);
+    rig.edged.forget_driver("v").await.unwrap();
+    rig.is_quiet(Duration::from_secs(1)).await;
+    assert!(rig.store.objects("devicemapper").await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_kept_is_said_to_be_so() {
+    let mut rig = Rig::start_full().await;
+    rig.restored().await;
+    let report = DeviceReport { name: "d".repeat(64 * 1024), ..DeviceReport::default() };
+    let refused = rig.edged.keep_device_state(&key(), "u", &report).await;
+    assert!(matches!(refused, Err(MetaError::Store(_))), "{refused:?}");
 }
 
 impl Rig {

@@ -61,6 +61,21 @@ fn column(name: &str, path: &str, kind: &str, priority: i32) -> Value {
     column
 }
 
+/// `v1alpha2`, as stock has it: served, not stored, and not converted: whatever v1beta1 has not is lost, and a device without
+/// `spec.nodeName` goes to no node. Without the version a cluster whose objects were once stored in it takes no definition.
+fn older() -> Value {
+    json!({
+        "name": "v1alpha2", "served": true, "storage": false,
+        "deprecated": true,
+        "deprecationWarning":
+            "devices.kubeedge.io/v1alpha2 is deprecated and not converted; write devices.kubeedge.io/v1beta1",
+        "schema": {"openAPIV3Schema": {
+            "description": "Kept for objects of older releases. Nothing in it is acted on but what v1beta1 has too.",
+            "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+        }},
+    })
+}
+
 fn definition<K: Resource, S: Described, T: Described>(
     singular: &str,
     doc: &str,
@@ -89,11 +104,14 @@ fn definition<K: Resource, S: Described, T: Described>(
                 "kind": K::KIND, "listKind": format!("{}List", K::KIND), "plural": plural, "singular": singular,
             },
             "scope": "Namespaced",
-            "versions": [{
-                "name": K::VERSION, "served": true, "storage": true,
-                "additionalPrinterColumns": columns,
-                "schema": {"openAPIV3Schema": object(&[doc], fields)},
-            }],
+            "versions": [
+                {
+                    "name": K::VERSION, "served": true, "storage": true,
+                    "additionalPrinterColumns": columns,
+                    "schema": {"openAPIV3Schema": object(&[doc], fields)},
+                },
+                older(),
+            ],
         },
     });
     (format!("{GROUP}_{plural}.yaml"), definition)

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::validation::{MAX_VALUE, ValueError, check_device, check_model, check_value};
+use super::validation::{MAX_VALUE, ValueError, check_call, check_device, check_model, check_value};
 use super::*;
 
 /// As a stock CloudCore sent it (samples/messages.jsonl, without the bookkeeping in the metadata).
@@ -136,12 +136,10 @@ fn each_problem_is_named_with_its_place() {
     });
     wrong.properties.push(wrong.properties[0].clone());
     wrong.methods[0].property_names.push("pressure".into());
-    wrong.protocol.protocol_name.clear();
     assert_eq!(
         places(&wrong),
         [
             "spec.properties[3].name",
-            "spec.protocol.protocolName",
             "spec.properties[0].desired.value",
             "spec.properties[1].desired",
             "spec.properties[2].collectCycle",
@@ -155,6 +153,41 @@ fn each_problem_is_named_with_its_place() {
     wrong.properties[1].minimum = "1".into();
     let places: Vec<String> = check_model(&wrong).into_iter().map(|problem| problem.path).collect();
     assert_eq!(places, ["spec.properties[0].maximum", "spec.properties[1].minimum"]);
+}
+
+#[test]
+fn a_call_fits_the_method_and_the_model() {
+    let problems = |text: &str| -> Vec<String> {
+        let call = crate::twin::CallRequest::parse(text).unwrap();
+        let problems = check_call(&call, &device(), Some(&model()));
+        problems.into_iter().map(|problem| problem.message).collect()
+    };
+    let none: [&str; 0] = [];
+    assert_eq!(problems(r#"{"id": "1", "method": "setTemp", "values": {"temperature": 30}}"#), none);
+    assert_eq!(problems(r#"{"id": "1", "method": "GetDevice"}"#), none);
+    for (text, why) in [
+        (r#"{"id": "1", "method": "explode"}"#, "the device has no method \"explode\""),
+        (
+            r#"{"id": "1", "method": "setTemp", "values": {"label": "x"}}"#,
+            "method \"setTemp\" sets no property \"label\"",
+        ),
+        (
+            r#"{"id": "1", "method": "setTemp", "values": {"temperature": 121}}"#,
+            "temperature: 121 is not from -40 to 120",
+        ),
+    ] {
+        assert_eq!(problems(text), [why]);
+    }
+}
+
+/// What v1alpha2 has where v1beta1 has a word; no conversion makes one of it (stock has none).
+#[test]
+fn an_object_in_place_of_a_word_does_not_keep_the_others_from_being_read() {
+    let mut json = stock_model();
+    json["spec"]["properties"][0]["type"] = json!({"int": {"accessMode": "ReadWrite", "maximum": 120}});
+    let model: DeviceModel = serde_json::from_value(json).unwrap();
+    let made = model.spec.properties[0].data_type.as_ref().unwrap();
+    assert!(matches!(made, DataType::Other(text) if text.contains("\"int\"")), "{made}");
 }
 
 fn typed(data_type: DataType, minimum: &str, maximum: &str) -> ModelProperty {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{AccessMode, DataType, DeviceModelSpec, DeviceSpec, ModelProperty, STREAM_PROPERTIES};
+use crate::twin::{CALL_ANNOTATION, CallRequest, GET_DEVICE};
 
 /// Longest value of a property, in bytes. A DeviceStatus with all its values must fit into an object of the API (1.5 MiB), and
 /// each report into a message.
@@ -96,16 +97,14 @@ pub fn check_model(model: &DeviceModelSpec) -> Vec<Problem> {
     problems.0
 }
 
-/// What is wrong in a device. The model may come later: without it, only what the device says by itself is looked at.
+/// What is wrong in a device. The model may come later: without it, only what the device says by itself is looked at. A device
+/// without a protocol is sound: one that speaks MQTT itself needs no driver that would be found by it.
 #[must_use]
 pub fn check_device(device: &DeviceSpec, model: Option<&DeviceModelSpec>) -> Vec<Problem> {
     let mut problems = Problems::default();
     problems.count("spec.properties", device.properties.len());
     problems.unique("spec.properties", device.properties.iter().map(|property| property.name.as_str()));
     problems.unique("spec.methods", device.methods.iter().map(|method| method.name.as_str()));
-    if device.protocol.protocol_name.is_empty() {
-        problems.add("spec.protocol.protocolName", "must be given: drivers are found by it");
-    }
     for (index, property) in device.properties.iter().enumerate() {
         let path = format!("spec.properties[{index}]");
         for (key, cycle) in [("reportCycle", property.report_cycle), ("collectCycle", property.collect_cycle)]
@@ -134,6 +133,33 @@ pub fn check_device(device: &DeviceSpec, model: Option<&DeviceModelSpec>) -> Vec
         for name in method.property_names.iter().filter(|name| device.property(name).is_none()) {
             let path = format!("spec.methods[{index}].propertyNames");
             problems.add(path, format!("the device has no property {name:?}"));
+        }
+    }
+    problems.0
+}
+
+/// What is wrong in a call of a method.
+#[must_use]
+pub fn check_call(call: &CallRequest, device: &DeviceSpec, model: Option<&DeviceModelSpec>) -> Vec<Problem> {
+    let mut problems = Problems::default();
+    if call.method == GET_DEVICE {
+        return problems.0;
+    }
+    let path = format!("metadata.annotations[{CALL_ANNOTATION}]");
+    let Some(method) = device.methods.iter().find(|method| method.name == call.method) else {
+        problems.add(path, format!("the device has no method {:?}", shortened(&call.method)));
+        return problems.0;
+    };
+    for (name, value) in &call.values {
+        if !method.property_names.contains(name) {
+            problems.add(&path, format!("method {:?} sets no property {:?}", method.name, shortened(name)));
+            continue;
+        }
+        let Some(property) = model.and_then(|model| model.property(name)) else { continue };
+        if property.access_mode == Some(AccessMode::ReadOnly) {
+            problems.add(&path, format!("property {name:?} is read-only by its model"));
+        } else if let Err(error) = check_value(property, value) {
+            problems.add(&path, format!("{name}: {error}"));
         }
     }
     problems.0

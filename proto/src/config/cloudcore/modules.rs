@@ -164,6 +164,25 @@ section! {
     }
 }
 
+section! {
+    /// Rules for devices and their models, as a webhook for the API server of a cluster (ours: stock has a component of its own,
+    /// `admission`, that is not configured by this file). The embedded API has them without it.
+    pub struct Admission {
+        /// On or off.
+        enable: bool = false,
+        /// IP address to listen on.
+        address: String = "0.0.0.0".to_owned(),
+        /// TCP port.
+        port: u16 = 10005,
+    }
+}
+
+impl Validate for Admission {
+    fn validate(&self, check: &mut Check) {
+        check.ip("address", &self.address);
+    }
+}
+
 impl Validate for CloudStream {
     fn validate(&self, check: &mut Check) {
         let tunnel_pair = (
