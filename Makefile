@@ -1,6 +1,6 @@
 # Each verb is one call of the real tool. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help deps build app check test demo demo-down demo-status bench bench-channel bench-authorization soak restarts crowd fuzz
+.PHONY: help deps build app check test demo demo-down demo-status bench bench-channel bench-devices bench-authorization soak restarts crowd fuzz
 
 CARGO ?= cargo
 # Where cargo builds to; `make demo` keeps its state below it.
@@ -51,6 +51,10 @@ bench: demo ## measure the running demo
 bench-channel: ## measure a CloudCore with many hollow nodes (N=2000 DIALECTS=stock,native,quic API=beside)
 	$(CARGO) build --release --locked -p cloudcore -p hollow-edge
 	$(TARGET)/release/hollow-edge bench --nodes $(or $(N),2000) $(if $(DIALECTS),--dialects $(DIALECTS)) $(if $(filter inside,$(API)),--api-inside)
+
+bench-devices: ## measure a node with many devices (DEVICES=1000 SECONDS=60)
+	$(CARGO) build --release --locked -p cloudcore -p edgecore -p integration --bins
+	$(TARGET)/release/bench-devices "$(DEVICES)" "$(SECONDS)"
 
 bench-authorization: ## measure how long it takes to say whether a node may have what it asks for
 	$(CARGO) test --release --locked -p cloudcore --lib -- --ignored --nocapture looks_at_the_graph

@@ -1,6 +1,7 @@
 //! `make bench`: measures a running demo and prints a table. Nothing is asserted: a slow machine is not a bug.
 
 mod demo;
+pub mod devices;
 mod pods;
 mod rates;
 mod rest;

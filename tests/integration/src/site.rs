@@ -360,7 +360,9 @@ pub(crate) async fn get(address: &str, path: &str) -> anyhow::Result<String> {
 /// When this program is not in a target folder.
 pub fn binaries() -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe()?;
-    let profile = test.parent().and_then(Path::parent).context("the test is not in a target folder")?;
+    let folder = test.parent().context("the test is not in a target folder")?;
+    // A test is in `deps`, a program beside the daemons.
+    let profile = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
     Ok(profile.to_owned())
 }
 
