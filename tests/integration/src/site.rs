@@ -342,7 +342,11 @@ pub async fn page(ip: &str, port: u16) -> anyhow::Result<String> {
     get(&format!("{ip}:{port}"), "/").await
 }
 
-pub(crate) async fn get(address: &str, path: &str) -> anyhow::Result<String> {
+/// What `http://ADDRESS/PATH` answers, with its head.
+///
+/// # Errors
+/// When nobody answers.
+pub async fn get(address: &str, path: &str) -> anyhow::Result<String> {
     let fetched = async {
         let mut stream = TcpStream::connect(address).await?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
