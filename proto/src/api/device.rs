@@ -3,6 +3,7 @@
 //! An object that lacks something reads as empty there: a device must not keep anybody from reading the others.
 
 mod definition;
+pub mod mqtt;
 mod push;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::{AccessMode, DataType, DeviceModelSpec, DeviceSpec, ModelProperty, STREAM_PROPERTIES};
+use super::{AccessMode, DataType, DeviceModelSpec, DeviceSpec, ModelProperty, STREAM_PROPERTIES, mqtt};
+use crate::dmi;
 use crate::twin::{CALL_ANNOTATION, CallRequest, GET_DEVICE};
 
 /// Longest value of a property, in bytes. A DeviceStatus with all its values must fit into an object of the API (1.5 MiB), and
@@ -129,6 +130,7 @@ pub fn check_device(device: &DeviceSpec, model: Option<&DeviceModelSpec>) -> Vec
             }
         }
     }
+    problems.mqtt(device, model);
     for (index, method) in device.methods.iter().enumerate() {
         for name in method.property_names.iter().filter(|name| device.property(name).is_none()) {
             let path = format!("spec.methods[{index}].propertyNames");
@@ -177,6 +179,14 @@ struct Problems(Vec<Problem>);
 impl Problems {
     fn add(&mut self, path: impl Into<String>, message: impl fmt::Display) {
         self.0.push(Problem { path: path.into(), message: message.to_string() });
+    }
+
+    /// Whatever drivers take is theirs to check; the keys of a device that needs none are ours.
+    fn mqtt(&mut self, device: &DeviceSpec, model: Option<&DeviceModelSpec>) {
+        let device = dmi::configured(device, model);
+        if mqtt::speaks_itself(&device) {
+            self.0.extend(mqtt::mapping("namespace", "name", &device).1);
+        }
     }
 
     fn count(&mut self, path: &str, count: usize) {

@@ -16,6 +16,9 @@ section! {
     }
 }
 
+/// The largest message of a user that is taken has 1 MiB; its topic comes on top.
+const LEAST_UPLOAD_QUEUE: u64 = 2 << 20;
+
 /// Which broker carries MQTT. The file has stock's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MqttMode {
@@ -59,7 +62,22 @@ section! {
         mqtt_sub_client_id: String = String::new(),
         /// User for the external broker.
         mqtt_username: String = String::new(),
+        /// Bytes of users' messages (MQTT QoS 1) that wait on disk for the cloud (ours).
+        upload_queue_bytes: u64 = 64 << 20,
+        /// What gives way when they are more (ours).
+        upload_queue_policy: UploadPolicy = UploadPolicy::DropOldest,
     }
+}
+
+/// Which of the users' messages that wait for the cloud goes when there are too many (ours).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum UploadPolicy {
+    /// The one that has waited longest: the newest values are there when the link is back.
+    #[default]
+    DropOldest,
+    /// The one that comes: what happened first is there.
+    DropNewest,
 }
 
 section! {
@@ -97,6 +115,44 @@ section! {
     }
 }
 
+/// Where a broker is, as stock writes it: `tcp://host:port`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerAddress {
+    /// Name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Whether the scheme asks for TLS (`ssl`, `tls`, `mqtts`) and not for plain TCP (`tcp`, `mqtt`).
+    pub is_tls: bool,
+}
+
+impl BrokerAddress {
+    /// Reads an address. Without a port, MQTT's own is meant: 1883, with TLS 8883.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("expected an address like tcp://127.0.0.1:1883, found {text:?}");
+        let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
+        let is_tls = match scheme {
+            "tcp" | "mqtt" => false,
+            "ssl" | "tls" | "mqtts" => true,
+            _ => return Err(format!("the scheme {scheme:?} is none of tcp, mqtt, ssl, tls and mqtts")),
+        };
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let is_bare_v6 = rest.ends_with(']');
+        let (host, port) = match rest.rsplit_once(':').filter(|_| !is_bare_v6) {
+            Some((host, port)) => (host, port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?),
+            None => (rest, if is_tls { 8883 } else { 1883 }),
+        };
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        if host.is_empty() || host.contains(['/', '@', ' ']) {
+            return Err(wrong());
+        }
+        Ok(Self { host: host.to_owned(), port, is_tls })
+    }
+}
+
 impl Serialize for MqttMode {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u8(match self {
@@ -128,6 +184,35 @@ impl Validate for EventBus {
             format_args!("expected 0, 1 or 2, found {}", self.mqtt_qos),
         );
         check.positive("mqttSessionQueueSize", self.mqtt_session_queue_size);
+        check.require(
+            "uploadQueueBytes",
+            self.upload_queue_bytes >= LEAST_UPLOAD_QUEUE,
+            format_args!("must be at least {LEAST_UPLOAD_QUEUE}: one message must fit"),
+        );
+        if !self.enable {
+            return;
+        }
+        if self.mqtt_mode != MqttMode::External {
+            let internal = BrokerAddress::parse(&self.mqtt_server_internal);
+            match internal {
+                Ok(address) => check.require(
+                    "mqttServerInternal",
+                    !address.is_tls,
+                    "the broker inside EdgeCore speaks TLS on a port of its own; EdgeCore reaches it without",
+                ),
+                Err(why) => check.require("mqttServerInternal", false, why),
+            }
+        }
+        if self.mqtt_mode != MqttMode::Internal {
+            match BrokerAddress::parse(&self.mqtt_server_external) {
+                Ok(address) => check.require(
+                    "mqttServerExternal",
+                    !address.is_tls || self.event_bus_tls.enable,
+                    "a broker that is reached by TLS is verified: set eventBusTLS.enable and its files",
+                ),
+                Err(why) => check.require("mqttServerExternal", false, why),
+            }
+        }
     }
 }
 
@@ -136,5 +221,35 @@ impl Validate for ServiceBus {
         check.ip("server", &self.server);
         check.positive("timeout", self.timeout);
         check.pair(("tlsCertFile", &self.tls_cert_file), ("tlsPrivateKeyFile", &self.tls_private_key_file));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_a_broker_is_read_as_stock_writes_it() {
+        let address = |host: &str, port, is_tls| Ok(BrokerAddress { host: host.to_owned(), port, is_tls });
+        assert_eq!(BrokerAddress::parse("tcp://127.0.0.1:1884"), address("127.0.0.1", 1884, false));
+        assert_eq!(BrokerAddress::parse("ssl://broker.lan"), address("broker.lan", 8883, true));
+        assert_eq!(BrokerAddress::parse("mqtt://[::1]:7/"), address("::1", 7, false));
+        assert_eq!(BrokerAddress::parse("mqtts://[::1]"), address("::1", 8883, true));
+        for wrong in ["127.0.0.1:1883", "ws://a:1", "tcp://", "tcp://a:0", "tcp://a:70000", "tcp://u@a:1"] {
+            assert!(BrokerAddress::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_broker_behind_tls_is_verified() {
+        let mut bus =
+            EventBus { mqtt_server_external: "ssl://broker:8883".to_owned(), ..EventBus::default() };
+        assert_eq!(Check::all(&bus).len(), 1);
+        bus.event_bus_tls.enable = true;
+        assert_eq!(Check::all(&bus), []);
+        bus.mqtt_server_internal = "nonsense".to_owned();
+        assert_eq!(Check::all(&bus), [], "it is not used");
+        bus.mqtt_mode = MqttMode::Both;
+        assert_eq!(Check::all(&bus).len(), 1);
     }
 }
