@@ -13,7 +13,10 @@ use thiserror::Error;
 
 use crate::key::PrivateKey;
 
+mod foreign;
 mod unverified;
+
+pub use self::foreign::foreign_client_config;
 
 /// Why a configuration cannot be built.
 #[derive(Debug, Error)]
@@ -22,6 +25,14 @@ pub enum TlsError {
     /// The CA certificate cannot be used as a root.
     #[error("CA certificate cannot be used: {0}")]
     Root(rustls::Error),
+    /// A file is not what it should be.
+    #[error("the {what} is no PEM of one: {source}")]
+    Pem {
+        /// What was to be read.
+        what: &'static str,
+        /// Why it could not be.
+        source: rustls_pki_types::pem::Error,
+    },
     /// No verifier can be built from the roots.
     #[error("CA certificate cannot be used: {0}")]
     Verifier(#[from] rustls::server::VerifierBuilderError),
