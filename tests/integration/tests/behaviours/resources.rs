@@ -90,13 +90,13 @@ fn odd() -> Vec<Row> {
         Row::new("a critical pod takes the place of another one: Preempting", pages::CRITICAL)
             .spec(
                 "{nodeName: edge-1, terminationGracePeriodSeconds: 1,
-                  containers: [{name: main, args: [serve], resources: {requests: {ephemeral-storage: '@much'}}}]}",
+                  containers: [{name: main, args: [pause], resources: {requests: {ephemeral-storage: '@much'}}}]}",
             )
-            .shows("{phase: Running, qosClass: Burstable}")
+            .shows("{phase: Running, qosClass: BestEffort}")
             .apply(
                 "{apiVersion: v1, kind: Pod, metadata: {name: critical},
                   spec: {nodeName: edge-1, priorityClassName: system-node-critical, terminationGracePeriodSeconds: 1,
-                         containers: [{name: main, image: 'skerry.local/hello:demo', imagePullPolicy: Never, args: [serve],
+                         containers: [{name: main, image: 'skerry.local/hello:demo', imagePullPolicy: Never, args: [pause],
                                        resources: {requests: {ephemeral-storage: '@much'}}}]}}",
             )
             .shows(
