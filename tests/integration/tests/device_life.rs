@@ -171,7 +171,6 @@ async fn a_driver_is_served_from_the_store_while_there_is_no_cloud() {
     site.start_edge();
     site.register().await;
     site.driver_has("30").await;
-    site.report("21").await;
     site.report("22").await;
     until("it is on disk", SOON, || async {
         ensure!(site.written("device/default/d/twin/edge_updated") > 1, "not yet");
