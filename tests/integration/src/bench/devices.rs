@@ -231,7 +231,10 @@ async fn create(client: &Client, names: &[String]) -> anyhow::Result<()> {
             },
         });
         let (devices, post) = (devices.clone(), post.clone());
-        async move { anyhow::Ok(drop(devices.create(&post, &serde_json::from_value(device)?).await?)) }
+        async move {
+            devices.create(&post, &serde_json::from_value(device)?).await?;
+            anyhow::Ok(())
+        }
     }));
     created.buffer_unordered(16).try_collect::<()>().await
 }
