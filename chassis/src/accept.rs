@@ -3,8 +3,11 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::{JoinError, JoinSet};
 use tracing::Span;
@@ -15,6 +18,27 @@ use crate::task;
 /// After the system could give no connection (no free file descriptor, say), it is asked again this much later: long enough not
 /// to spin, short enough not to be noticed.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Listens on a Unix socket at `path` whose file gets the permission bits `mode`. The folder is made, and a socket that was
+/// left there is replaced.
+///
+/// # Errors
+/// When the folder or the socket cannot be made.
+pub fn bind_unix(path: &Path, mode: u32) -> anyhow::Result<UnixListener> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("remove the old {}", path.display()));
+        }
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).with_context(|| format!("listen on {}", path.display()))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        .with_context(|| format!("set the permissions of {}", path.display()))?;
+    Ok(listener)
+}
 
 /// What connections are taken from.
 pub trait Listener {

@@ -8,11 +8,9 @@ mod authority;
 pub mod testing;
 
 use std::convert::Infallible;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use chassis::accept;
 use chassis::module::Module;
 use chassis::shutdown::Shutdown;
@@ -30,6 +28,8 @@ use tracing::Instrument as _;
 use self::authority::Lenient;
 use crate::flow::{DriverClient, DriverError, DriverRequest, Speaker};
 
+/// Who may write to it may speak for every device: root and its group.
+const SOCKET_MODE: u32 = 0o660;
 /// Drivers connect once, stock ones for each report. Past this, new connections wait.
 const CONNECTIONS: usize = 64;
 /// Calls of one connection at a time.
@@ -53,17 +53,7 @@ impl DmiServer {
     /// # Errors
     /// When the folder or the socket cannot be made.
     pub fn bind(path: &Path, drivers: DriverClient) -> anyhow::Result<Self> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
-        }
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("remove the old {}", path.display()));
-            }
-            _ => {}
-        }
-        let listener = UnixListener::bind(path).with_context(|| format!("listen on {}", path.display()))?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+        let listener = accept::bind_unix(path, SOCKET_MODE)?;
         Ok(Self { listener, path: path.to_owned(), drivers })
     }
 }

@@ -11,7 +11,6 @@ mod link;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +26,7 @@ use tokio::time::Instant;
 
 use crate::anomaly::Watch;
 use crate::device::{Device, Property};
-use crate::driver::{Driver, DriverError};
+use crate::driver::{Driver, DriverError, limited};
 use crate::health::{Health, State};
 use crate::metrics::Metrics;
 use crate::outbox::{News, Outbox, Reading};
@@ -394,17 +393,5 @@ where
         for problem in self.device.problems() {
             tracing::warn!("{problem}");
         }
-    }
-}
-
-/// A call of a driver, which may neither take for ever nor take the task with it.
-async fn limited<T>(
-    limit: Duration,
-    call: impl Future<Output = Result<T, DriverError>>,
-) -> Result<T, DriverError> {
-    match tokio::time::timeout(limit, AssertUnwindSafe(call).catch_unwind()).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(DriverError::Panicked),
-        Err(_) => Err(DriverError::Unreachable(format!("no answer within {limit:?}"))),
     }
 }

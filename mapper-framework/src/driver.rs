@@ -1,6 +1,10 @@
 //! The one trait that a driver implements.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures::FutureExt as _;
 
 use crate::anomaly::Anomaly;
 use crate::convert::ConvertError;
@@ -139,5 +143,17 @@ impl DriverError {
     #[must_use]
     pub fn is_lost(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::Panicked)
+    }
+}
+
+/// A call of a driver, which may neither take for ever nor take the task with it.
+pub(crate) async fn limited<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, DriverError>>,
+) -> Result<T, DriverError> {
+    match tokio::time::timeout(limit, AssertUnwindSafe(call).catch_unwind()).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(DriverError::Panicked),
+        Err(_) => Err(DriverError::Unreachable(format!("no answer within {limit:?}"))),
     }
 }

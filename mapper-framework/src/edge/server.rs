@@ -4,12 +4,9 @@
 //! not there needs no removal: EdgeCore says what should be, as often as it likes.
 
 use std::convert::Infallible;
-use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use chassis::accept;
 use chassis::module::Module;
 use chassis::shutdown::Shutdown;
@@ -27,6 +24,8 @@ use crate::book::Said;
 use crate::device::key;
 use crate::fleet::FleetClient;
 
+/// Who may write to it may speak for every device: root and its group.
+const SOCKET_MODE: u32 = 0o660;
 /// EdgeCore has one connection; stock dials for each call.
 const CONNECTIONS: usize = 16;
 /// Calls of one connection at a time.
@@ -50,17 +49,7 @@ impl MapperServer {
     /// # Errors
     /// When the folder or the socket cannot be made.
     pub(crate) fn bind(path: &Path, fleet: FleetClient) -> anyhow::Result<Self> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
-        }
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("remove the old {}", path.display()));
-            }
-            _ => {}
-        }
-        let listener = UnixListener::bind(path).with_context(|| format!("listen on {}", path.display()))?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+        let listener = accept::bind_unix(path, SOCKET_MODE)?;
         Ok(Self { listener, path: path.to_owned(), fleet })
     }
 }

@@ -1,12 +1,9 @@
 //! The demo, as a user starts it, in a folder and on ports of its own: real binaries, real containerd, real network.
 
 use std::io::Write as _;
-use std::net::{Ipv4Addr, TcpListener};
-use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -19,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::kubectl::Kubectl;
+use crate::ports;
 
 /// The ports that the demo shifts, all of which must be free.
 const PORTS: [u16; 7] = [6443, 7777, 9091, 10000, 10002, EDGE_KUBELET, EDGE_ADMIN];
@@ -65,7 +63,7 @@ impl Site {
         ] {
             anyhow::ensure!(file.exists(), "{} is not built: `make test` builds it", file.display());
         }
-        let (offset, claims) = free_offset()?;
+        let (offset, claims) = ports::shift(&PORTS)?;
         Ok(Self {
             dir: tempfile::tempdir()?,
             bin,
@@ -368,25 +366,6 @@ pub fn binaries() -> anyhow::Result<PathBuf> {
     // A test is in `deps`, a program beside the daemons.
     let profile = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
     Ok(profile.to_owned())
-}
-
-/// Another shift for each process and each call, of which every port is free and claimed by no other site.
-fn free_offset() -> anyhow::Result<(u16, Vec<UnixListener>)> {
-    static SITES: AtomicU16 = AtomicU16::new(0);
-    let site = SITES.fetch_add(1, Ordering::Relaxed);
-    let start = 1_000 + u16::try_from(std::process::id() % 900)? * 11 + site * 13;
-    let claims = |offset: u16| {
-        let claims: Option<Vec<UnixListener>> = PORTS.iter().map(|port| claim(port + offset)).collect();
-        claims.map(|claims| (offset, claims))
-    };
-    (start..start + 10_000).step_by(101).find_map(claims).context("no free ports")
-}
-
-/// A name that only one process of this network namespace can have, and that goes with it; if nobody listens on the port.
-fn claim(port: u16) -> Option<UnixListener> {
-    let name = SocketAddr::from_abstract_name(format!("skerry-test-port-{port}")).ok()?;
-    let claim = UnixListener::bind_addr(&name).ok()?;
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok().then_some(claim)
 }
 
 /// A zombie whose threads have all ended has closed its files.
