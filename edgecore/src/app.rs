@@ -6,11 +6,15 @@
 //!              └───────Message────────┘  │  └──► store           │
 //!                                        └─────MetaRequest───────┘
 //!                           metamanager ──DeviceChange──► devicetwin ◄──DriverRequest── dmi ══ drivers
-//!                                        ◄──MetaRequest──
+//!                                        ◄──MetaRequest──      │ ▲
+//!                           metamanager ──BusChange──► eventbus ◄─┘ │ MqttMessage, DriverRequest, MqttPublish
+//!                                        ◄──MetaRequest──   └──► mqttdevices
 //! ```
 //!
 //! Shutdown follows the flow: edgehub stops reading, MetaManager's downward loop ends, edged ends, MetaManager's upward
 //! loop ends, edgehub flushes and closes the link, the store closes.
+
+mod devices;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,15 +34,14 @@ use chassis::rng::Rng;
 use chassis::supervisor::Supervisor;
 use chassis::telemetry::{self, LogHandle};
 
-use crate::devicetwin::{self, DeviceTwin};
-use crate::dmi::DmiServer;
+use self::devices::Parts;
 use crate::edged::runtime::Runtime;
 use crate::edged::runtime::cri::CriRuntime;
 use crate::edged::server::Server;
 use crate::edged::{self, Edged, Machine};
 use crate::edgehub::bootstrap::{Credentials, Rotation, load_or_join};
 use crate::edgehub::{EdgeHub, Way};
-use crate::flow::{DeviceFeed, DriverClient, MetaClient, PodFeed};
+use crate::flow::{MetaClient, PodFeed};
 use crate::metamanager::{self, MetaManager, Wires};
 use crate::settings::{LinkSettings, Settings, TransportSettings};
 use crate::store;
@@ -52,9 +55,6 @@ const HUB_QUEUE: usize = 128;
 const META_QUEUE: usize = 128;
 /// Changes for edged; a full resync of a node is that many.
 const POD_QUEUE: usize = 128;
-/// Changes for DeviceTwin, and calls of drivers that wait for it: enough that nobody waits for a thread to wake up.
-const DEVICE_QUEUE: usize = 128;
-
 /// What the application takes from outside, so that a simulation can give its own.
 pub struct Environment {
     /// Time of day.
@@ -143,20 +143,16 @@ impl App {
         let (to_meta, from_edged) = bounded_with("metamanager_requests", META_QUEUE, &metrics);
         let (to_edged, pods) = bounded_with("edged_changes", POD_QUEUE, &metrics);
 
-        let to_devices = match settings.devices {
-            Some(config) => {
-                let (to_devices, inbox) = bounded_with("devicetwin_changes", DEVICE_QUEUE, &metrics);
-                let (calls, drivers) = bounded_with("devicetwin_calls", DEVICE_QUEUE, &metrics);
-                supervisor.start(DmiServer::bind(&config.socket, DriverClient::new(calls))?);
-                let (meta, clock, rng) = (MetaClient::new(to_meta.clone()), clock.clone(), rng.clone());
-                let metrics = registry.register(devicetwin::Metrics::register);
-                supervisor.start(DeviceTwin { inbox, drivers, meta, clock, rng, metrics });
-                Some(DeviceFeed::new(to_devices))
-            }
-            None => None,
-        };
+        let (to_devices, to_bus) = Parts {
+            meta: MetaClient::new(to_meta.clone()),
+            clock: clock.clone(),
+            rng: rng.clone(),
+            registry: registry.clone(),
+            metrics: metrics.clone(),
+        }
+        .start(settings.devices, settings.bus, &mut supervisor)?;
         let to_edged = if settings.edged.is_some() { PodFeed::new(to_edged) } else { PodFeed::nobody() };
-        let wires = Wires { from_hub: hub_feed, to_hub, from_edged, to_edged, to_devices };
+        let wires = Wires { from_hub: hub_feed, to_hub, from_edged, to_edged, to_devices, to_bus };
         let outbox = registry.register(metamanager::Metrics::register);
         supervisor.start(MetaManager::new(settings.meta, store, wires, clock.clone(), rng.clone(), outbox));
 

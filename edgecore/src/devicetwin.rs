@@ -17,6 +17,7 @@ mod drivers;
 mod metrics;
 #[cfg(test)]
 mod tests;
+mod topics;
 mod twins;
 
 use std::collections::HashMap;
@@ -42,7 +43,7 @@ pub use self::metrics::Metrics;
 use self::twins::{News, Now, Twins};
 use crate::flow::{
     DeviceChange, DeviceInbox, DeviceKey, DeviceRow, DriverError, DriverInbox, DriverRequest, MetaClient,
-    Speaker, StoredDevices,
+    Speaker, StoredDevices, TopicFeed,
 };
 
 /// What all devices have reported since the last time goes to the disk together: a commit costs the same for one value as for
@@ -73,6 +74,8 @@ pub struct DeviceTwin {
     pub rng: Rng,
     /// Counts.
     pub metrics: Metrics,
+    /// Who is told what is new, where there is MQTT.
+    pub topics: Option<TopicFeed>,
 }
 
 struct State {
@@ -85,13 +88,14 @@ struct State {
     drivers: Drivers,
     calls: JoinSet<Ended>,
     flushed: Option<Instant>,
+    topics: Option<TopicFeed>,
 }
 
 impl Module for DeviceTwin {
     const NAME: &'static str = "devicetwin";
 
     async fn run(self, _shutdown: Shutdown) -> anyhow::Result<()> {
-        let Self { mut inbox, mut drivers, meta, clock, rng, metrics } = self;
+        let Self { mut inbox, mut drivers, meta, clock, rng, metrics, topics } = self;
         let (remember, mut remembered) = mpsc::channel(REMEMBER);
         let mut state = State {
             meta,
@@ -102,6 +106,7 @@ impl Module for DeviceTwin {
             drivers: Drivers::new(rng, remember),
             calls: JoinSet::new(),
             flushed: None,
+            topics,
         };
         let mut is_restored = false;
         let mut is_served = true;
@@ -119,10 +124,9 @@ impl Module for DeviceTwin {
                     }
                     state.tell_drivers();
                     state.begin_calls().await?;
+                    state.show_mqtt();
                 }
-                () = until(state.twins.deadline()) => {
-                    state.metrics.fell_silent(state.twins.fall_silent(Instant::now()));
-                }
+                () = until(state.twins.deadline()) => state.fall_silent(),
                 () = until(flush) => state.flush().await?,
                 Some(ended) = state.calls.join_next() => {
                     if let Ok(ended) = ended {
@@ -148,8 +152,8 @@ impl State {
     fn learn(&mut self, change: DeviceChange) {
         match change {
             DeviceChange::Restore(stored) => self.restore(*stored),
-            DeviceChange::Device(device) => self.twins.device_applied(device),
-            DeviceChange::DeviceGone(key) => self.twins.device_gone(&key),
+            DeviceChange::Device(device) => self.device_applied(device),
+            DeviceChange::DeviceGone(key) => self.device_gone(&key),
             DeviceChange::Model(model) => self.twins.model_applied(model),
             DeviceChange::ModelGone(key) => self.twins.model_gone(&key),
         }
@@ -208,21 +212,18 @@ impl State {
             DriverRequest::Status(speaker, call, to) => {
                 let key = (namespace(call.device_namespace), call.device_name);
                 let twins = call.reported_device.unwrap_or_default().twins;
-                let now = self.now();
-                let answer =
-                    self.may_speak(speaker, &key).and_then(|()| self.twins.report(&key, &twins, now));
+                let answer = self.may_speak(speaker, &key).and_then(|()| self.report(&key, &twins));
                 self.metrics.heard(&answer);
                 drop(to.send(answer));
             }
             DriverRequest::State(speaker, call, to) => {
                 let key = (namespace(call.device_namespace), call.device_name);
-                let now = self.now();
-                let answer = self
-                    .may_speak(speaker, &key)
-                    .and_then(|()| self.twins.report_state(&key, &call.state, now));
+                let answer =
+                    self.may_speak(speaker, &key).and_then(|()| self.report_state(&key, &call.state));
                 self.metrics.heard(&answer);
                 drop(to.send(answer));
             }
+            DriverRequest::Topic(request) => self.hear_topic(request),
         }
         Ok(())
     }

@@ -4,13 +4,15 @@
 //!   edgehub  <- ToCloud -    metamanager  <- MetaRequest (MetaClient) -   edged
 //!   edgehub  - FromCloud ->  metamanager  - PodChange (PodFeed) ->        edged
 //!                            metamanager  - DeviceChange (DeviceFeed) ->  devicetwin  <- DriverRequest -  dmi
-//!                            metamanager  <- MetaRequest (MetaClient) -   devicetwin
+//!                            metamanager  <- MetaRequest (MetaClient) -   devicetwin  - DeviceNews (TopicFeed) ->  eventbus
+//!                            metamanager  - BusChange (BusFeed) ->        eventbus    - DriverRequest ->  devicetwin
+//!                            metamanager  <- MetaRequest (MetaClient) -   eventbus
 //! ```
-
 //!
 //! State goes up newest-wins (pod status, node status: the store keeps one row per object and MetaManager
 //! sends it until the cloud has accepted it); questions go up and are answered.
 
+mod bus;
 mod devices;
 mod error;
 mod storage;
@@ -31,9 +33,13 @@ use tokio::sync::oneshot;
 
 use chassis::channel::{Receiver, Sender};
 
+pub use bus::{
+    BusChange, BusFeed, BusInbox, DeviceNews, Member, MqttDevice, MqttDevices, MqttMessage, MqttPublish,
+    NewsInbox, TopicFeed, TwinChange, UploadRequest,
+};
 pub use devices::{
     DeviceChange, DeviceFeed, DeviceInbox, DeviceKey, DeviceRow, DriverClient, DriverError, DriverInbox,
-    DriverRecord, DriverReply, DriverRequest, Speaker, StoredDevices,
+    DriverRecord, DriverReply, DriverRequest, Speaker, StoredDevices, TopicRequest,
 };
 pub use error::MetaError;
 pub use storage::{DriverReport, StorageRequest};
@@ -236,6 +242,8 @@ pub enum MetaRequest {
     },
     /// A Kubernetes event, durable in the outbox (bounded: the oldest go first).
     Event(Box<Event>),
+    /// About users' messages.
+    Upload(UploadRequest),
 }
 
 /// edged's way to MetaManager. Waits when the queue is full (capacity in `app.rs`): edged slows down, nothing is lost.

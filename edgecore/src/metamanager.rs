@@ -18,6 +18,7 @@ mod requests;
 mod tests;
 mod tokens;
 mod unwritten;
+mod uploads;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,16 +33,18 @@ use chassis::shutdown::Shutdown;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use serde::de::DeserializeOwned;
 
+use self::answers::Keeping;
 use self::cloud::Cloud;
-use self::intake::Intake;
+use self::intake::{Intake, SUBSCRIPTION};
 pub use self::metrics::Metrics;
 use self::outbox::Outbox;
 use self::requests::Requests;
+use self::uploads::Uploads;
 use crate::flow::{
-    DeviceChange, DeviceFeed, HubFeed, MetaInbox, PodChange, PodFeed, PodKey, StoredDevices, TERMINATED,
-    ToCloud,
+    BusChange, BusFeed, DeviceChange, DeviceFeed, HubFeed, MetaInbox, PodChange, PodFeed, PodKey,
+    StoredDevices, TERMINATED, ToCloud,
 };
-use crate::store::{Change, Object, Removal, State, Store};
+use crate::store::{Change, Object, Removal, State, Store, UploadLimit};
 
 /// How MetaManager behaves; from the config file.
 #[derive(Debug, Clone)]
@@ -50,6 +53,8 @@ pub struct Config {
     pub node: String,
     /// How long to wait for an answer of the cloud (`modules.metaManager.remoteQueryTimeout`).
     pub query_timeout: Duration,
+    /// How much of users' messages is kept (`modules.eventBus.uploadQueueBytes`, `.uploadQueuePolicy`).
+    pub uploads: UploadLimit,
 }
 
 /// The module.
@@ -61,6 +66,8 @@ pub struct MetaManager {
     intake: Intake,
     requests: Requests,
     outbox: Outbox,
+    uploads: Uploads,
+    bus: Option<BusFeed>,
 }
 
 /// The ends of the queues that MetaManager has.
@@ -76,6 +83,8 @@ pub struct Wires {
     pub to_edged: PodFeed,
     /// What DeviceTwin is told, where there is one.
     pub to_devices: Option<DeviceFeed>,
+    /// What EventBus is told, where there is one.
+    pub to_bus: Option<BusFeed>,
 }
 
 impl MetaManager {
@@ -83,9 +92,20 @@ impl MetaManager {
     pub fn new(config: Config, store: Store, wires: Wires, clock: Clock, rng: Rng, metrics: Metrics) -> Self {
         let cloud = Arc::new(Cloud::new(&config, wires.to_hub, clock.clone(), rng.clone()));
         let (wake, woken) = outbox::wake();
+        let (upload_wake, upload_woken) = uploads::wake();
+        let keeping = Keeping { limit: config.uploads, wake: upload_wake, metrics: metrics.clone() };
+        let uploads = Uploads::new(
+            Arc::clone(&cloud),
+            store.clone(),
+            upload_woken,
+            config.node.clone(),
+            rng.clone(),
+            metrics.clone(),
+        );
         Self {
             intake: Intake::new(wires.from_hub, Arc::clone(&cloud), store.clone(), wires.to_edged.clone())
-                .with_devices(wires.to_devices.clone()),
+                .with_devices(wires.to_devices.clone())
+                .with_bus(wires.to_bus.clone()),
             requests: Requests::new(
                 wires.from_edged,
                 Arc::clone(&cloud),
@@ -93,10 +113,13 @@ impl MetaManager {
                 wake,
                 config.node,
                 clock,
+                keeping,
             ),
             outbox: Outbox::new(cloud, store.clone(), woken, rng, metrics),
             feed: wires.to_edged,
             devices: wires.to_devices,
+            uploads,
+            bus: wires.to_bus,
             store,
         }
     }
@@ -151,6 +174,13 @@ async fn restore_devices(store: &Store, feed: &DeviceFeed) -> anyhow::Result<()>
     feed.tell(DeviceChange::Restore(Box::new(stored))).await.context("hand the stored devices to DeviceTwin")
 }
 
+/// Tells EventBus what the store holds.
+async fn restore_bus(store: &Store, feed: &BusFeed) -> anyhow::Result<()> {
+    let stored = store.objects(SUBSCRIPTION).await.context("read what the cloud has subscribed to")?;
+    let filters = stored.into_iter().filter_map(|object| String::from_utf8(object.value).ok()).collect();
+    feed.tell(BusChange::Restore(filters)).await.context("hand the subscriptions to EventBus")
+}
+
 /// A row that cannot be read is left out: it must not keep the others down.
 async fn read_all<T: DeserializeOwned>(store: &Store, kind: &str) -> anyhow::Result<Vec<T>> {
     let stored =
@@ -183,14 +213,17 @@ impl Module for MetaManager {
     const NAME: &'static str = "metamanager";
 
     async fn run(self, _shutdown: Shutdown) -> anyhow::Result<()> {
-        let Self { store, feed, devices, intake, requests, outbox } = self;
+        let Self { store, feed, devices, intake, requests, outbox, uploads, bus } = self;
         Self::restore(&store, &feed).await?;
         if let Some(devices) = &devices {
             restore_devices(&store, devices).await?;
         }
-        drop((store, feed, devices));
-        // The outbox ends when the requests loop lets go of its wake-up.
-        let ((), requests, ()) = tokio::join!(intake.run(), requests.run(), outbox.run());
+        if let Some(bus) = &bus {
+            restore_bus(&store, bus).await?;
+        }
+        drop((store, feed, devices, bus));
+        // The outbox ends when the requests loop lets go of its wake-up, and so does what sends users' messages.
+        let ((), requests, (), ()) = tokio::join!(intake.run(), requests.run(), outbox.run(), uploads.run());
         requests
     }
 }

@@ -1,5 +1,7 @@
 //! The configuration file: reading it, printing it, and turning it into what each module takes.
 
+mod bus;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,7 +19,7 @@ use proto::config::edgecore::{DeviceTwin, EdgeCore, EdgeHub, Transport};
 
 use crate::args::Args;
 use crate::edgehub::bootstrap;
-use crate::{devicetwin, edged, edgehub, metamanager};
+use crate::{devicetwin, edged, edgehub, eventbus, metamanager};
 
 /// Where `keadm join` leaves the token of the first start; it counts for more than the one in the file.
 const BOOTSTRAP_TOKEN: &str = "/etc/kubeedge/bootstrap-edgecore.conf";
@@ -41,6 +43,8 @@ pub struct Settings {
     pub edged: Option<edged::Config>,
     /// DeviceTwin; none when `modules.deviceTwin.enable` is false.
     pub devices: Option<devicetwin::Config>,
+    /// EventBus; none when `modules.eventBus.enable` is false.
+    pub bus: Option<eventbus::Config>,
 }
 
 /// How the cloud is reached.
@@ -137,7 +141,9 @@ fn parse(file: &EdgeCore, token: Option<String>) -> Result<Settings, Vec<(String
             message_burst: number(hub.message_burst),
         },
         link,
+        bus: bus::config(&file.modules.event_bus, &node),
         meta: metamanager::Config {
+            uploads: bus::limit(&file.modules.event_bus),
             node,
             query_timeout: Duration::from_secs(number(file.modules.meta_manager.remote_query_timeout).into()),
         },

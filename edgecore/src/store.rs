@@ -7,6 +7,7 @@
 //! | `queue` | what the cloud must hear in order: pods that are gone, events | durable; events are bounded, the oldest go |
 //! | `removals` | pods that the cloud has removed | until nothing is left of the pod on this node |
 //! | `devices` | which pod has which devices of plugins | until nothing of the pod runs |
+//! | `uploads` | users' messages (MQTT, QoS 1) on their way to the cloud | in order, until they have arrived; bounded by their bytes |
 //! | `tokens` | service account tokens by request | the last one, until its pod is gone |
 //!
 //! [`Store`] is a cheap handle. All writes go to one [`Writer`] module, which puts what is waiting into one
@@ -22,6 +23,8 @@ mod schema;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod unused;
+mod uploads;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -33,6 +36,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 pub use self::error::StoreError;
+pub use self::uploads::{Upload, UploadLimit, UploadsWaiting, WaitingUpload};
 pub use self::write::{Change, Outcome, Writer};
 
 /// Writers wait for each other's commit; a queue longer than this only adds latency.

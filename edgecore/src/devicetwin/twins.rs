@@ -5,6 +5,8 @@
 //! its cycles allow is offline.
 
 mod calls;
+mod patience;
+mod topics;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,14 +20,9 @@ use proto::twin::{DeviceReport, TwinDoc, is_state};
 use tokio::time::Instant;
 
 pub(super) use self::calls::Due;
+use self::patience::patience;
 use crate::flow::{DeviceKey, DriverError};
 
-/// A driver may miss this many reports before it counts as silent.
-const MISSED: u32 = 3;
-/// And this is always given: a driver that restarts says nothing meanwhile.
-const LEAST_PATIENCE: Duration = Duration::from_secs(5);
-/// Where a cycle is not given, as in stock drivers.
-const CYCLE: Duration = Duration::from_secs(1);
 /// How old the cloud's word on when a device was last online may get: each renewal is a write here and in the cluster.
 const ONLINE_EVERY_MS: i64 = 60_000;
 /// The state of a device whose driver has fallen silent.
@@ -56,6 +53,8 @@ struct Known {
     is_twin_new: bool,
     is_report_new: bool,
     silent_at: Option<Instant>,
+    /// Seconds after which the device itself is silent, where it speaks by itself; 0 for never.
+    silent_after: Option<u64>,
 }
 
 /// What the cloud is to be told of a device.
@@ -90,9 +89,10 @@ impl Twins {
             _ => {
                 self.device_gone(&key);
                 self.asked.insert(key.clone());
-                self.devices.insert(key, Known::new(device));
+                self.devices.insert(key.clone(), Known::new(device));
             }
         }
+        self.settle(&key);
     }
 
     /// A device is gone.
@@ -109,6 +109,12 @@ impl Twins {
         let metadata = &model.metadata;
         if let (Some(namespace), Some(name)) = (&metadata.namespace, &metadata.name) {
             self.models.insert((namespace.clone(), name.clone()), Arc::clone(&model));
+            let is_of = |(key, known): (&DeviceKey, &Known)| {
+                (key.0 == *namespace && known.device.spec.model() == name).then(|| key.clone())
+            };
+            for key in self.devices.iter().filter_map(is_of).collect::<Vec<_>>() {
+                self.settle(&key);
+            }
         }
     }
 
@@ -224,9 +230,9 @@ impl Twins {
         self.silent_at.first().map(|(at, _)| *at)
     }
 
-    /// Devices whose drivers have been silent for too long are offline. How many have become so.
-    pub(super) fn fall_silent(&mut self, now: Instant) -> u64 {
-        let mut fallen = 0;
+    /// Devices whose drivers have been silent for too long are offline. Which they are, where that is news.
+    pub(super) fn fall_silent(&mut self, now: Instant) -> Vec<DeviceKey> {
+        let mut fallen = Vec::new();
         while let Some((at, key)) = self.silent_at.pop_first() {
             if at > now {
                 self.silent_at.insert((at, key));
@@ -238,8 +244,8 @@ impl Twins {
                 tracing::warn!(device = format_args!("{}/{}", key.0, key.1), "its driver is silent: offline");
                 known.set_state(&key, OFFLINE);
                 known.is_report_new = true;
-                self.dirty.insert(key);
-                fallen += 1;
+                self.dirty.insert(key.clone());
+                fallen.push(key);
             }
         }
         fallen
@@ -277,7 +283,7 @@ impl Twins {
         if let Some(at) = known.silent_at.take() {
             self.silent_at.remove(&(at, key.clone()));
         }
-        if let Some(patience) = patience(&known.device) {
+        if let Some(patience) = known.patience() {
             let at = now.instant + patience;
             known.silent_at = Some(at);
             self.silent_at.insert((at, key.clone()));
@@ -298,10 +304,20 @@ impl Known {
             is_twin_new: false,
             is_report_new: false,
             silent_at: None,
+            silent_after: None,
         }
     }
 
-    fn take(&mut self, twin: &dmi::Twin, model: Option<&DeviceModel>, now: Now) -> Result<bool, String> {
+    fn patience(&self) -> Option<Duration> {
+        match self.silent_after {
+            Some(0) => None,
+            Some(seconds) => Some(Duration::from_secs(seconds)),
+            None => patience(&self.device),
+        }
+    }
+
+    /// Whether a driver may say this.
+    fn check(&self, twin: &dmi::Twin, model: Option<&DeviceModel>) -> Result<(), String> {
         let name = &twin.property_name;
         if self.device.spec.property(name).is_none() {
             return Err("the device has no such property".to_owned());
@@ -316,10 +332,17 @@ impl Known {
                 None => {}
             }
         }
-        let observed = twin.observed_desired.as_ref().filter(|observed| !observed.value.is_empty());
-        if observed.is_some_and(|observed| observed.value.len() > MAX_VALUE) {
+        if twin.observed_desired.as_ref().is_some_and(|observed| observed.value.len() > MAX_VALUE) {
             return Err("the desired value is too long".to_owned());
         }
+        Ok(())
+    }
+
+    fn take(&mut self, twin: &dmi::Twin, model: Option<&DeviceModel>, now: Now) -> Result<bool, String> {
+        self.check(twin, model)?;
+        let name = &twin.property_name;
+        let property = model.and_then(|model| model.spec.property(name));
+        let observed = twin.observed_desired.as_ref().filter(|observed| !observed.value.is_empty());
         let now = now.wall.as_millisecond();
         let slot = self.twin.entry(name.clone()).or_default();
         let mut is_news = false;
@@ -356,24 +379,6 @@ impl Known {
         }
         self.report.clone()
     }
-}
-
-/// How long the driver of a device may say nothing; `None` where it need not say anything.
-fn patience(device: &Device) -> Option<Duration> {
-    let cycle = |milliseconds: i64| match u64::try_from(milliseconds) {
-        Ok(0) | Err(_) => CYCLE,
-        Ok(milliseconds) => Duration::from_millis(milliseconds),
-    };
-    let spec = &device.spec;
-    let reported = spec.properties.iter().filter(|property| property.report_to_cloud);
-    let values = reported.map(|property| cycle(property.collect_cycle)).min();
-    let status = &device.status;
-    let state = match &spec.state_report {
-        Some(report) => report.report_to_cloud.then(|| cycle(report.report_cycle)),
-        None => status.report_to_cloud.then(|| cycle(status.report_cycle)),
-    };
-    let cycle = values.into_iter().chain(state).min()?;
-    Some(cycle.saturating_mul(MISSED).max(cycle + LEAST_PATIENCE))
 }
 
 /// Namespace and name of a device.

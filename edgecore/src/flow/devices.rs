@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use chassis::channel::{Receiver, Sender};
 use proto::api::device::{Device, DeviceModel};
-use proto::twin::{DeviceReport, TwinDoc};
+use proto::twin::{DeviceReport, TwinDoc, TwinUpdate};
 use proto::{Resource, dmi};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::{MetaClient, MetaError, MetaRequest};
+use super::{Member, MetaClient, MetaError, MetaRequest, TwinChange};
 use crate::store::State;
 
 /// Namespace and name.
@@ -136,7 +136,7 @@ pub struct Speaker {
     pub started: u64,
 }
 
-/// What drivers say. `Speaker` is none where the system does not tell it, as across namespaces of processes.
+/// What drivers say. `Speaker` is none where the system does not tell it, as across namespaces of processes, and for EdgeCore itself.
 #[derive(Debug)]
 pub enum DriverRequest {
     /// A driver is there.
@@ -145,6 +145,21 @@ pub enum DriverRequest {
     Status(Option<Speaker>, dmi::ReportDeviceStatusRequest, DriverReply<()>),
     /// How a device is.
     State(Option<Speaker>, dmi::ReportDeviceStatesRequest, DriverReply<()>),
+    /// What is asked and said over MQTT.
+    Topic(TopicRequest),
+}
+
+/// What is asked and said on the topics of stock.
+#[derive(Debug)]
+pub enum TopicRequest {
+    /// Writes a twin: all of it, or nothing where something is wrong.
+    UpdateTwin(DeviceKey, TwinUpdate, DriverReply<TwinChange>),
+    /// The twin of a device.
+    GetTwin(DeviceKey, DriverReply<TwinDoc>),
+    /// Says how a device is.
+    UpdateState(DeviceKey, String, DriverReply<DeviceReport>),
+    /// The devices of the node.
+    Members(DriverReply<Vec<Member>>),
 }
 
 /// The DMI server's way to DeviceTwin. Waits when the queue is full: drivers that report too much wait for their answers.

@@ -1,6 +1,7 @@
 //! The answers to what edged asks: from the store, else from the cloud.
 
 mod storage;
+mod uploads;
 
 use std::sync::Arc;
 
@@ -14,9 +15,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::Instrument as _;
 
+pub(super) use self::uploads::Keeping;
 use super::cloud::{CallError, Cloud, called, queried, said_ok};
 use super::tokens;
-use crate::flow::{MetaError, MetaRequest, Reply};
+use crate::flow::{MetaError, MetaRequest, Reply, UploadRequest};
 use crate::store::{Change, Object, Store};
 
 /// What answering a question takes.
@@ -27,6 +29,8 @@ pub(super) struct Answers {
     /// Name of this node.
     pub(super) node: Arc<str>,
     pub(super) clock: Clock,
+    /// What concerns users' messages.
+    pub(super) uploads: Keeping,
 }
 
 /// A caller that went away does not need its answer.
@@ -75,8 +79,13 @@ impl Answers {
                 reply(to, kept.map(drop).map_err(|error| MetaError::Store(error.to_string())));
             }
             MetaRequest::KeepDeviceReport { key, uid, value, reply: to } => {
-                let kept = self.store.apply(vec![Change::PutState { key, uid, value }]).await;
-                reply(to, kept.map(drop).map_err(|error| MetaError::Store(error.to_string())));
+                reply(to, self.apply(Change::PutState { key, uid, value }).await);
+            }
+            MetaRequest::Upload(UploadRequest::Keep(uploads, to)) => {
+                reply(to, self.keep_uploads(uploads).await);
+            }
+            MetaRequest::Upload(UploadRequest::ForgetMarks(to)) => {
+                reply(to, self.apply(Change::ForgetUploadMarks).await);
             }
             report => tracing::error!(?report, "a report was taken for a question"),
         }

@@ -148,6 +148,17 @@ impl Cloud {
         self.hand_over(ToCloud::Message(Box::new(message))).await
     }
 
+    /// Sends a message that nobody will answer, if there is a link and room for it now. Whether it was sent.
+    pub(super) fn offer(&self, message: Message) -> bool {
+        if !self.is_connected() {
+            return false;
+        }
+        let mut asked = self.asked();
+        let is_sent = self.to_hub.try_send(ToCloud::Message(Box::new(message))).is_ok();
+        asked.sent += u64::from(is_sent);
+        is_sent
+    }
+
     /// Tells what became of pushes.
     pub(super) async fn acknowledge(&self, acks: Acks) -> Result<(), CallError> {
         self.hand_over(ToCloud::Acks(acks)).await

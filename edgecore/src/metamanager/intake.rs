@@ -1,5 +1,6 @@
 //! What comes down from the cloud: stored, then acknowledged, then told.
 
+mod bus;
 mod notice;
 
 use std::collections::BTreeSet;
@@ -9,14 +10,15 @@ use std::sync::Arc;
 use proto::codec::binary::{Acks, Push, Refused};
 use proto::hello::Held;
 use proto::message::ContentError;
-use proto::{Content, Message, ObjectPath, Operation, Resource, ResourceKind, Source};
+use proto::{Content, Group, Message, ObjectPath, Operation, Resource, ResourceKind, Source};
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
+pub(super) use self::bus::SUBSCRIPTION;
 use self::notice::Addressed;
 pub(super) use self::notice::Notice;
 use super::cloud::{CallError, Cloud};
-use crate::flow::{ConfigKind, DeviceFeed, DeviceKey, FromCloud, HubFeed, PodFeed, PodKey};
+use crate::flow::{BusFeed, ConfigKind, DeviceFeed, DeviceKey, FromCloud, HubFeed, PodFeed, PodKey};
 use crate::store::{Change, Object, Removal, Store};
 
 /// Messages in one transaction; the same reason as for the store's own batches.
@@ -32,6 +34,7 @@ pub(super) struct Intake {
     store: Store,
     feed: PodFeed,
     devices: Option<DeviceFeed>,
+    bus: Option<BusFeed>,
 }
 
 /// What to do about one message, worked out before anything is done.
@@ -80,12 +83,18 @@ struct Metadata {
 
 impl Intake {
     pub(super) fn new(inbox: HubFeed, cloud: Arc<Cloud>, store: Store, feed: PodFeed) -> Self {
-        Self { inbox, cloud, store, feed, devices: None }
+        Self { inbox, cloud, store, feed, devices: None, bus: None }
     }
 
     /// With somebody who is told of devices.
     pub(super) fn with_devices(mut self, devices: Option<DeviceFeed>) -> Self {
         self.devices = devices;
+        self
+    }
+
+    /// With somebody who publishes for the cloud.
+    pub(super) fn with_bus(mut self, bus: Option<BusFeed>) -> Self {
+        self.bus = bus;
         self
     }
 
@@ -142,6 +151,13 @@ impl Intake {
     /// a bare acknowledgement.
     fn sort(&self, message: Box<Message>) -> Option<Box<Message>> {
         if message.header.parent_id.is_none() {
+            if let Some(change) = bus::published(&message) {
+                let is_told = self.bus.as_ref().is_some_and(|bus| bus.offer(change));
+                if !is_told {
+                    tracing::warn!(topic = %message.route.resource, "what the cloud publishes here is dropped");
+                }
+                return None;
+            }
             // Which devices the node has is known from the devices themselves; nobody waits for an acknowledgement.
             return Some(message).filter(|message| message.route.resource != Resource::Membership);
         }
@@ -197,6 +213,14 @@ impl Intake {
                         devices.tell(change).await.map_err(|_| ())?;
                     }
                 }
+                Addressed::EventBus(change) => {
+                    // It ends early when EdgeCore does; what matters is in the store.
+                    if let Some(bus) = &self.bus
+                        && bus.tell(change).await.is_err()
+                    {
+                        tracing::debug!("EventBus has ended");
+                    }
+                }
             }
         }
         Ok(())
@@ -221,6 +245,8 @@ impl Intake {
 impl Answers {
     fn accept(&mut self, arrived: &Arrived, cloud: &Cloud) {
         match arrived {
+            // Nobody waits for that (spec cloud-and-wire 2.5).
+            Arrived::Message(message) if message.route.group == Group::User => {}
             Arrived::Message(message) => self.messages.push(message.ack(cloud.stamp())),
             Arrived::Push(push) => self.acks.stored.push(push.seq),
         }
@@ -299,6 +325,9 @@ pub(super) fn plan(message: &Message) -> Result<Plan, IntakeError> {
         operation: message.route.operation.clone(),
         resource: resource.clone(),
     };
+    if let Resource::Topic(topic) = resource {
+        return bus::plan(message, topic).ok_or_else(not_understood);
+    }
     let Resource::Object(path) = resource else { return Err(not_understood()) };
     let Some(name) = path.name.as_deref() else { return Err(not_understood()) };
     match message.route.operation {

@@ -10,12 +10,13 @@ use proto::{Resource, ResourceKind};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::answers::Answers;
+use super::answers::{Answers, Keeping};
 use super::cloud::Cloud;
 use super::outbox::Wake;
 use super::patch;
 use super::unwritten::Unwritten;
-use crate::flow::{DeviceRow, MetaInbox, MetaRequest, PodKey};
+use super::uploads::message;
+use crate::flow::{DeviceRow, MetaInbox, MetaRequest, PodKey, UploadRequest};
 use crate::store::{Change, Object, QueueKind, Store};
 
 /// Questions to the cloud in flight at once. A full node (110 pods) asks a few each while it starts.
@@ -42,8 +43,9 @@ impl Requests {
         wake: Wake,
         node: String,
         clock: Clock,
+        uploads: Keeping,
     ) -> Self {
-        let answers = Answers { cloud, store, node: node.into(), clock };
+        let answers = Answers { cloud, store, node: node.into(), clock, uploads };
         Self { inbox, answers, wake, unwritten: Unwritten::default() }
     }
 
@@ -136,6 +138,11 @@ impl Requests {
                 Ok(())
             }
             MetaRequest::Event(event) => self.file_event(&event),
+            MetaRequest::Upload(UploadRequest::Say(upload)) => {
+                let is_said = self.answers.cloud.offer(message(*upload));
+                self.answers.uploads.metrics.upload(if is_said { "said" } else { "unsaid" }, 1);
+                Ok(())
+            }
             question => return Some(question),
         };
         if let Err(error) = filed {

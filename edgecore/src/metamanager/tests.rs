@@ -20,9 +20,10 @@ use tempfile::TempDir;
 
 use super::{Config, MetaManager, Metrics, Wires};
 use crate::flow::{
-    DeviceInbox, FromCloud, MetaClient, MetaError, PodChange, PodFeed, PodInbox, PodKey, ToCloud,
+    BusFeed, BusInbox, DeviceInbox, FromCloud, MetaClient, MetaError, PodChange, PodFeed, PodInbox, PodKey,
+    ToCloud,
 };
-use crate::store::{self, Change, Object, QueueKind, Store};
+use crate::store::{self, Change, Object, QueueKind, Store, UploadLimit};
 
 const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
 /// More than fits into a page of SQLite: a full file has no room for it, however empty its pages are.
@@ -38,6 +39,7 @@ struct Rig {
     edged: MetaClient,
     pods: PodInbox,
     devices: Option<DeviceInbox>,
+    bus: BusInbox,
     store: Store,
     _dir: TempDir,
     _running: [AbortOnDrop<anyhow::Result<()>>; 2],
@@ -79,13 +81,16 @@ impl Rig {
         let (to_meta, from_edged) = bounded("requests", 64);
         let (to_edged, pods) = bounded("changes", 64);
         let (to_devices, devices) = devices::feed();
-        let config = Config { node: "edge-1".to_owned(), query_timeout: QUERY_TIMEOUT };
+        let uploads = UploadLimit { bytes: 1 << 20, drops_oldest: true };
+        let config = Config { node: "edge-1".to_owned(), query_timeout: QUERY_TIMEOUT, uploads };
+        let (to_bus, bus) = bounded("bus", 64);
         let wires = Wires {
             from_hub,
             to_hub,
             from_edged,
             to_edged: PodFeed::new(to_edged),
             to_devices: Some(to_devices),
+            to_bus: Some(BusFeed::new(to_bus)),
         };
         let (clock, rng) = (Clock::fixed(now()), Rng::seeded(1));
         let meta = MetaManager::new(config, store.clone(), wires, clock, rng, Metrics::default());
@@ -98,6 +103,7 @@ impl Rig {
             edged,
             pods,
             devices: Some(devices),
+            bus,
             store,
             _dir: dir,
             _running: [writer, meta],
@@ -366,3 +372,4 @@ mod events;
 mod native;
 mod restart;
 mod tokens;
+mod uploads;

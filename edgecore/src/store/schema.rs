@@ -5,7 +5,7 @@ use rusqlite::{Connection, Transaction};
 /// One step per version: `STEPS[n]` takes a file from version `n` to `n + 1` (`PRAGMA user_version`). Steps are
 /// never changed once released, only added.
 const STEPS: &[fn(&Transaction<'_>) -> rusqlite::Result<()>] =
-    &[first, digests, accepted_states, removals, devices];
+    &[first, digests, accepted_states, removals, devices, uploads];
 
 /// The version that this EdgeCore writes.
 pub(super) const VERSION: i64 = STEPS.len() as i64;
@@ -87,6 +87,41 @@ fn devices(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
              value BLOB NOT NULL
          ) WITHOUT ROWID;",
     )
+}
+
+/// Users' messages on their way to the cloud, and how much that is without counting. What the cloud had subscribed a stock
+/// EdgeCore to is an object here (see `flow::BusChange`).
+fn uploads(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(
+        "CREATE TABLE uploads (
+             row       INTEGER PRIMARY KEY AUTOINCREMENT,
+             id        TEXT NOT NULL,
+             topic     TEXT NOT NULL,
+             payload   BLOB NOT NULL,
+             timestamp INTEGER NOT NULL,
+             size      INTEGER NOT NULL
+         );
+         CREATE TABLE uploads_waiting (count INTEGER NOT NULL, bytes INTEGER NOT NULL);
+         INSERT INTO uploads_waiting (count, bytes) VALUES (0, 0);
+         CREATE TRIGGER upload_comes AFTER INSERT ON uploads BEGIN
+             UPDATE uploads_waiting SET count = count + 1, bytes = bytes + new.size;
+         END;
+         CREATE TRIGGER upload_goes AFTER DELETE ON uploads BEGIN
+             UPDATE uploads_waiting SET count = count - 1, bytes = bytes - old.size;
+         END;
+         CREATE TABLE upload_marks (
+             row  INTEGER PRIMARY KEY AUTOINCREMENT,
+             mark INTEGER NOT NULL UNIQUE
+         );",
+    )?;
+    if has_table(transaction, "sub_topics")? {
+        transaction.execute(
+            "INSERT OR IGNORE INTO objects (key, kind, uid, value)
+             SELECT 'bus/subscription/' || topic, 'subscription', '', CAST(topic AS BLOB) FROM sub_topics",
+            [],
+        )?;
+    }
+    Ok(())
 }
 
 /// Copies what a stock EdgeCore knew (spec edge-keadm-mapper 2.1). Rows that are no objects (the stock edge stores

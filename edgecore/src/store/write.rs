@@ -9,6 +9,8 @@ use chassis::shutdown::Shutdown;
 use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::time::Instant;
 
+use super::unused::{drop_unused, is_named};
+use super::uploads::{self, Upload, UploadLimit};
 use super::{Job, Jobs, Object, QueueKind, Removal, StoreError, snapshot};
 
 /// Jobs in one transaction: enough that a full resync (110 pods and what they use) is a handful of commits, few
@@ -85,6 +87,17 @@ pub enum Change {
     },
     /// An entry of the queue is done.
     Dequeue(i64),
+    /// A user's message, unless it is one that the broker sends again and that is kept already.
+    PutUpload {
+        /// The message.
+        upload: Upload,
+        /// How much may wait.
+        limit: UploadLimit,
+    },
+    /// A user's message has arrived, or never will.
+    DropUpload(i64),
+    /// The broker has begun a new session.
+    ForgetUploadMarks,
     /// The token that was issued for a request.
     PutToken {
         /// The request, as a key.
@@ -127,6 +140,8 @@ pub enum Outcome {
     Changed,
     /// It was so already: nothing was written.
     Unchanged,
+    /// There was no room: so many of the users' messages were dropped.
+    Crowded(u64),
 }
 
 /// The module that owns the writing connection. It ends when every [`super::Store`] handle is gone, after the
@@ -271,6 +286,9 @@ fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<Outcome> 
             .execute(params![key, version])?,
         Change::Enqueue { kind, key, value } => enqueue(connection, *kind, key, value)?,
         Change::Dequeue(id) => connection.prepare_cached("DELETE FROM queue WHERE id = ?1")?.execute([id])?,
+        Change::PutUpload { upload, limit } => return uploads::put(connection, upload, limit),
+        Change::DropUpload(row) => uploads::take(connection, *row)?,
+        Change::ForgetUploadMarks => uploads::forget_marks(connection)?,
         Change::PutToken { request, pod_uid, value } => connection
             .prepare_cached("INSERT OR REPLACE INTO tokens (request, pod_uid, value) VALUES (?1, ?2, ?3)")?
             .execute(params![request, pod_uid, value])?,
@@ -306,65 +324,6 @@ fn put(connection: &Connection, object: &Object) -> rusqlite::Result<usize> {
              WHERE value <> ?4 OR digest <> ?5",
         )?
         .execute(params![key, kind, uid, value, digest.cast_signed()])
-}
-
-/// Whether the text of a pod contains the name as a string. It may stand there for something else; then an object is kept
-/// that is not used, until the cloud says so.
-fn is_named(connection: &Connection, pods: &str, name: &str) -> rusqlite::Result<bool> {
-    connection
-        .prepare_cached(
-            "SELECT 1 FROM objects WHERE kind = 'pod' AND substr(key, 1, length(?1)) = ?1
-             AND instr(CAST(value AS TEXT), ?2) > 0",
-        )?
-        .exists(params![pods, format!("\"{name}\"")])
-}
-
-/// Deletes the objects of a namespace that no pod names, and the volumes that no claim does.
-fn drop_unused(connection: &Connection, namespace: &str, kinds: &[&str]) -> rusqlite::Result<usize> {
-    let pods = format!("{namespace}/pod/");
-    let mut dropped = 0;
-    for kind in kinds {
-        let folder = format!("{namespace}/{kind}/");
-        let held: Vec<String> = connection
-            .prepare_cached("SELECT key FROM objects WHERE kind = ?1 AND substr(key, 1, length(?2)) = ?2")?
-            .query_map(params![kind, folder], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
-        for key in held {
-            if !is_named(connection, &pods, key.strip_prefix(&folder).unwrap_or_default())? {
-                dropped += connection.prepare_cached("DELETE FROM objects WHERE key = ?1")?.execute([key])?;
-            }
-        }
-    }
-    let volumes = connection
-        .prepare_cached(
-            "DELETE FROM objects AS volume WHERE kind = 'persistentvolume' AND NOT EXISTS (
-               SELECT 1 FROM objects WHERE kind = 'persistentvolumeclaim'
-               AND CAST(value AS TEXT) ->> '$.spec.volumeName' = replace(volume.key, ?1, ''))",
-        )?
-        .execute(["null/persistentvolume/"])?;
-    Ok(dropped + volumes + drop_of_volumes(connection)?)
-}
-
-/// Attachments and secrets of volumes that are not here any more.
-fn drop_of_volumes(connection: &Connection) -> rusqlite::Result<usize> {
-    let attachments = connection
-        .prepare_cached(
-            "DELETE FROM objects AS attachment WHERE kind = 'volumeattachment' AND NOT EXISTS (
-               SELECT 1 FROM objects WHERE kind = 'persistentvolume' AND key = 'null/persistentvolume/' ||
-               (CAST(attachment.value AS TEXT) ->> '$.spec.source.persistentVolumeName'))",
-        )?
-        .execute([])?;
-    let secrets = connection
-        .prepare_cached(
-            "DELETE FROM objects AS secret WHERE kind = 'volumesecret' AND NOT EXISTS (
-               SELECT 1 FROM (SELECT CAST(value AS TEXT) ->> '$.spec.csi.nodeStageSecretRef' AS stage,
-                                     CAST(value AS TEXT) ->> '$.spec.csi.nodePublishSecretRef' AS publish
-                              FROM objects WHERE kind = 'persistentvolume')
-               WHERE secret.key IN ((stage ->> 'namespace') || '/volumesecret/' || (stage ->> 'name'),
-                                    (publish ->> 'namespace') || '/volumesecret/' || (publish ->> 'name')))",
-        )?
-        .execute([])?;
-    Ok(attachments + secrets)
 }
 
 fn enqueue(connection: &Connection, kind: QueueKind, key: &str, value: &[u8]) -> rusqlite::Result<usize> {

@@ -77,7 +77,7 @@ impl Rig {
         let (_trigger, shutdown) = Shutdown::new();
         let server = DmiServer::bind(socket, DriverClient::new(to_drivers)).unwrap();
         let meta = MetaClient::new(to_meta);
-        let twin = DeviceTwin { inbox, drivers, meta, clock, rng, metrics };
+        let twin = DeviceTwin { inbox, drivers, meta, clock, rng, metrics, topics: None };
         let calls = watch::Sender::new(Vec::new());
         let shown = calls.subscribe();
         let running = [

@@ -1,3 +1,5 @@
+mod topics;
+
 use serde_json::json;
 
 use super::*;

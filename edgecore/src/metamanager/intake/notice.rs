@@ -5,9 +5,9 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Pod;
 use proto::api::device::{Device, DeviceModel};
 
-use crate::flow::{ConfigKind, DeviceChange, DeviceKey, PodChange, PodKey};
+use crate::flow::{BusChange, ConfigKind, DeviceChange, DeviceKey, PodChange, PodKey};
 
-/// What edged or DeviceTwin is told.
+/// What edged, DeviceTwin or EventBus is told.
 #[derive(Debug, PartialEq)]
 pub(in crate::metamanager) enum Notice {
     /// New or changed pod.
@@ -24,12 +24,15 @@ pub(in crate::metamanager) enum Notice {
     Model(Box<DeviceModel>),
     /// The model is gone.
     ModelGone(DeviceKey),
+    /// What the cloud wants of MQTT.
+    Bus(BusChange),
 }
 
 /// Who is told what.
 pub(super) enum Addressed {
     Edged(PodChange),
     DeviceTwin(DeviceChange),
+    EventBus(BusChange),
 }
 
 impl Notice {
@@ -43,6 +46,7 @@ impl Notice {
             Self::Device(device) => Addressed::DeviceTwin(DeviceChange::Device(Arc::new(*device))),
             Self::DeviceGone(key, _) => Addressed::DeviceTwin(DeviceChange::DeviceGone(key)),
             Self::Model(model) => Addressed::DeviceTwin(DeviceChange::Model(Arc::new(*model))),
+            Self::Bus(change) => Addressed::EventBus(change),
             Self::ModelGone(key) => Addressed::DeviceTwin(DeviceChange::ModelGone(key)),
         }
     }
