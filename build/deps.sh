@@ -15,6 +15,7 @@ need crun crun
 need ip iproute2
 need iptables iptables
 need kubectl kubernetes-client
+need mosquitto mosquitto
 need mosquitto_pub mosquitto-clients
 # A second runtime (RuntimeClass), and a clock that jumps, for tests.
 ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || missing="$missing libfaketime"

@@ -170,3 +170,11 @@ pub async fn state(address: &str) -> anyhow::Result<serde_json::Value> {
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     Ok(serde_json::from_str(body)?)
 }
+
+/// What a daemon shows at `/metrics`.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn metrics(address: &str) -> anyhow::Result<String> {
+    get(address, "/metrics").await
+}

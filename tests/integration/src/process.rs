@@ -72,12 +72,13 @@ impl Process {
         }
     }
 
-    /// All of its output so far.
+    /// All of its output so far; what is no text is marked.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn output(&self) -> anyhow::Result<String> {
-        std::fs::read_to_string(&self.log).with_context(|| format!("read {}", self.log.display()))
+        let output = std::fs::read(&self.log).with_context(|| format!("read {}", self.log.display()))?;
+        Ok(String::from_utf8_lossy(&output).into_owned())
     }
 
     /// The last lines of its output.
