@@ -136,7 +136,8 @@ pub(super) fn got(base: &Base, twin: &TwinDoc) -> String {
 /// `.../state/update/result`
 pub(super) fn state(base: Base, device: DeviceReport) -> String {
     let Base { event_id, timestamp } = base;
-    json(&StateUpdate { event_id, timestamp, device })
+    // What came of a call is for the cloud.
+    json(&StateUpdate { event_id, timestamp, device: DeviceReport { call: None, ..device } })
 }
 
 /// `.../membership/get/result`
