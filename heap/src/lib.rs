@@ -13,7 +13,7 @@ pub fn give_back() {
 }
 
 /// Lets all threads allocate from one heap. glibc gives each thread one of its own, up to eight for each processor, and
-/// each is as fragmented as the only one would be: measured with 80 pods on an edge node, 12.5 MiB in several and 8.7 in
+/// each is as fragmented as the only one would be: measured with 80 pods on an edge node, 14.6 MiB in several and 10.8 in
 /// one. For a process whose threads mostly wait, so not for one that serves thousands of connections. To be called
 /// before the first thread is started. With another libc than glibc it does nothing.
 pub fn keep_to_one() {

@@ -117,7 +117,7 @@ impl Connection {
                 Ok(Event::Incoming(Packet::ConnAck(answer))) => {
                     backoff.reset();
                     if std::mem::take(&mut self.is_poisoned) {
-                        // This session was only to end the last one.
+                        // It connected only to make the broker forget the one before.
                         events.clean();
                         self.prepare(&mut events);
                         continue;

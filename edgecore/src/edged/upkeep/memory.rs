@@ -1,6 +1,6 @@
 //! Gives memory back once many pods have come to stay or have gone. What starting or ending a pod takes for a moment
-//! leaves holes that the allocator keeps: measured with 80 pods, a fifth of all that EdgeCore had with them, and three
-//! quarters once they were gone.
+//! leaves holes that the allocator keeps: measured with 80 pods, a fifth of all that EdgeCore had with them, and half
+//! once they were gone.
 
 use std::convert::Infallible;
 use std::time::Duration;
