@@ -13,7 +13,6 @@
 
 mod board;
 
-use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -23,20 +22,16 @@ use std::time::Duration;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
 
-use crate::accept;
 use crate::metrics::SharedRegistry;
 use crate::module::Module;
 use crate::readiness::Readiness;
 use crate::shutdown::Shutdown;
 use crate::telemetry::LogHandle;
+use crate::{accept, http1};
 
 pub use self::board::Board;
 
@@ -47,8 +42,6 @@ mod tests;
 const MAX_CONNECTIONS: usize = 16;
 /// How long a connection may live: a scraper comes every 15 to 60 s, and one that is silent must not keep its place.
 const CONNECTION_TIME: Duration = Duration::from_secs(60);
-/// How long a request's head may take to arrive: all of it fits into one packet.
-const HEAD_TIME: Duration = Duration::from_secs(5);
 /// Largest request body, in bytes: a log level for each of some hundred targets.
 const MAX_BODY: usize = 8 * 1024;
 
@@ -208,34 +201,14 @@ impl Module for Admin {
 }
 
 async fn serve(stream: TcpStream, state: AdminState, shutdown: Shutdown) {
-    let service = service_fn(|request| respond(&state, request));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let serving = async {
-        tokio::select! {
-            served = connection.as_mut() => served,
-            () = shutdown.requested() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        }
-    };
-    if let Ok(Err(error)) = timeout(CONNECTION_TIME, serving).await {
-        tracing::debug!("connection ended: {error}");
-    }
+    http1::serve(stream, |request| respond(&state, request), CONNECTION_TIME, &shutdown).await;
 }
 
-async fn respond(
-    state: &AdminState,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn respond(state: &AdminState, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
     let answer = match Limited::new(body, MAX_BODY).collect().await {
         Ok(body) => state.answer(&head.method, head.uri.path(), &body.to_bytes()),
         Err(_) => text(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has at most {MAX_BODY} bytes\n")),
     };
-    Ok(answer.map(|body| Full::new(body.into())))
+    answer.map(|body| Full::new(body.into()))
 }

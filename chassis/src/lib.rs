@@ -11,6 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod files;
 pub mod host;
+pub mod http1;
 pub mod link;
 pub mod metrics;
 pub mod module;

@@ -20,7 +20,6 @@ mod answer;
 #[cfg(test)]
 mod tests;
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -28,18 +27,15 @@ use std::time::Duration;
 use chassis::accept;
 use chassis::admin::AdminState;
 use chassis::clock::Clock;
+use chassis::http1;
 use chassis::module::Module;
 use chassis::shutdown::Shutdown;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value as Json, json};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
 
 use self::answer::{Failure, failed, good};
 use crate::actor::Command;
@@ -50,8 +46,6 @@ use crate::fleet::{FleetClient, Found, summary};
 const MAX_CONNECTIONS: usize = 32;
 /// How long a connection may be silent or at work.
 const CONNECTION_TIME: Duration = Duration::from_secs(120);
-/// How long a request's head may take to arrive.
-const HEAD_TIME: Duration = Duration::from_secs(5);
 /// Largest body: the longest value of a property, as base64 in JSON, and room to spare.
 const MAX_BODY: usize = 64 * 1024;
 
@@ -94,27 +88,10 @@ impl Module for Rest {
 }
 
 async fn serve(stream: TcpStream, api: Api, shutdown: Shutdown) {
-    let service = service_fn(|request| respond(&api, request));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let serving = async {
-        tokio::select! {
-            served = connection.as_mut() => served,
-            () = shutdown.requested() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        }
-    };
-    if let Ok(Err(error)) = timeout(CONNECTION_TIME, serving).await {
-        tracing::debug!("connection ended: {error}");
-    }
+    http1::serve(stream, |request| respond(&api, request), CONNECTION_TIME, &shutdown).await;
 }
 
-async fn respond(api: &Api, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn respond(api: &Api, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
     let mut answer = match Limited::new(body, MAX_BODY).collect().await {
         Ok(body) => api.answer(&head.method, head.uri.path(), &head.headers, &body.to_bytes()).await,
@@ -123,7 +100,7 @@ async fn respond(api: &Api, request: Request<Incoming>) -> Result<Response<Full<
     if let Some(id) = head.headers.get("x-correlation-id") {
         answer.headers_mut().insert("x-correlation-id", id.clone());
     }
-    Ok(answer.map(|body| Full::new(body.into())))
+    answer.map(|body| Full::new(body.into()))
 }
 
 /// Whether a web page sent it: a browser says so, and nothing else does.
