@@ -20,6 +20,7 @@ mod traffic;
 mod writing;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::admin::Board;
@@ -41,7 +42,7 @@ use tokio::time::Instant;
 pub use self::door::Door;
 use self::identity::Refusal;
 pub use self::metrics::Metrics;
-use self::session::Session;
+use self::session::{Arrival, Session};
 use self::traffic::Traffic;
 use crate::flow::{Bans, NodeName, NodeSession, Outbox, Pace, Replies, Sessions, SyncRecords};
 
@@ -176,6 +177,7 @@ impl Module for CloudHub {
 
     async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
         let Self { mut acceptor, config, environment, controller, ready } = self;
+        let environment = Arc::new(environment);
         let mut running = Running::new();
         let mut bans = environment.door.bans();
         // Nobody comes in before it is known who may not.
@@ -213,7 +215,7 @@ impl Running {
         &mut self,
         link: Link,
         config: &Config,
-        environment: &Environment,
+        environment: &Arc<Environment>,
         controller: &Sessions,
         shutdown: &Shutdown,
     ) {
@@ -240,7 +242,7 @@ impl Running {
         node: NodeName,
         mut link: Link,
         config: &Config,
-        environment: &Environment,
+        environment: &Arc<Environment>,
         controller: &Sessions,
         shutdown: &Shutdown,
     ) {
@@ -277,7 +279,9 @@ impl Running {
         let replies_tx = Replies::new(replies_tx);
         let announcement =
             NodeSession { node: node.clone(), requests, replies: replies_tx.clone(), outbox, held: None };
-        let session = Session {
+        let arrival = Box::new(Arrival { controller: controller.clone(), announcement });
+        let session = Box::new(Session {
+            node: node.clone(),
             link,
             requests: requests_tx,
             replies,
@@ -285,14 +289,13 @@ impl Running {
             outbox: reader,
             traffic,
             config: config.clone(),
-            environment: environment.clone(),
-        };
-        let (controller, shutdown, metrics) =
-            (controller.clone(), shutdown.clone(), environment.metrics.clone());
+            environment: Arc::clone(environment),
+        });
+        let (shutdown, environment) = (shutdown.clone(), Arc::clone(environment));
         task::spawn_in(&mut self.tasks, span, async move {
-            let end = session.run(controller, announcement, until, shutdown).await;
+            let end = session.run(arrival, until, shutdown).await;
             tracing::info!(reason = end.kind(), "session ended: {end}");
-            metrics.ended(end.kind());
+            environment.metrics.ended(end.kind());
             Some(Ended { node, connection })
         });
     }

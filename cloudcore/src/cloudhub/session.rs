@@ -2,6 +2,7 @@
 //! so that a node that sends much and a node that takes little cannot stop each other.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use crate::flow::{Barred, Devices, Ended, FromNode, NodeName, NodeSession, Outbo
 
 /// Everything that a connection needs.
 pub(super) struct Session {
+    pub(super) node: NodeName,
     pub(super) link: Link,
     pub(super) requests: Sender<Message>,
     pub(super) replies: Receiver<Message>,
@@ -31,7 +33,13 @@ pub(super) struct Session {
     pub(super) outbox: OutboxReader,
     pub(super) traffic: Traffic,
     pub(super) config: Config,
-    pub(super) environment: Environment,
+    pub(super) environment: Arc<Environment>,
+}
+
+/// What a session needs until the node is announced, and no longer.
+pub(super) struct Arrival {
+    pub(super) controller: Sessions,
+    pub(super) announcement: NodeSession,
 }
 
 /// Why a session has ended.
@@ -65,18 +73,17 @@ pub(super) enum End {
 
 impl Session {
     /// Announces the node and serves it until the connection ends, `until` is requested (a newer connection, or
-    /// `shutdown` of CloudCore).
+    /// `shutdown` of CloudCore). Boxed are here and below what is large and what a session is busy with now and then only: a
+    /// future holds what it was given twice, and ten thousand sessions rest.
     pub(super) async fn run(
-        mut self,
-        controller: Sessions,
-        announcement: NodeSession,
+        mut self: Box<Self>,
+        arrival: Box<Arrival>,
         until: Shutdown,
         shutdown: Shutdown,
     ) -> End {
-        let node = announcement.node.clone();
         let end = tokio::select! {
-            () = until.requested() => self.told_to_end(&node, &shutdown),
-            end = self.serve(controller, announcement) => end,
+            () = until.requested() => self.told_to_end(&shutdown),
+            end = self.serve(arrival) => end,
         };
         if let Some(reason) = end.close_reason() {
             Box::pin(tokio::time::timeout(GOODBYE, self.link.tx.close(reason))).await.ok();
@@ -85,32 +92,24 @@ impl Session {
     }
 
     /// Why the hub ends the session.
-    fn told_to_end(&self, node: &NodeName, shutdown: &Shutdown) -> End {
+    fn told_to_end(&self, shutdown: &Shutdown) -> End {
         if shutdown.is_requested() {
             return End::ShuttingDown;
         }
-        let barred = self.environment.door.bans().check(node.as_str(), not_before(&self.link.peer));
+        let barred = self.environment.door.bans().check(self.node.as_str(), not_before(&self.link.peer));
         barred.map_or_else(End::Barred, |()| End::Replaced)
     }
 
-    async fn serve(&mut self, controller: Sessions, mut announcement: NodeSession) -> End {
-        let node = announcement.node.clone();
-        // Boxed here and below is what a session is busy with now and then: ten thousand sessions rest.
-        announcement.held = match Box::pin(greet(&mut self.link, &self.environment)).await {
-            Ok(held) => held,
+    async fn serve(&mut self, arrival: Box<Arrival>) -> End {
+        let devices = match Box::pin(self.arrive(arrival)).await {
+            Ok(devices) => devices,
             Err(end) => return end,
         };
-        if Box::pin(controller.announce(announcement)).await.is_err() {
-            return End::ShuttingDown;
-        }
-        let devices = controller.devices().cloned();
-        // So that the hub's end, and not that of one connection, is what closes EdgeController's queue.
-        drop(controller);
-        let Self { link, requests, replies, own_replies, outbox, traffic, config, environment } = self;
+        let Self { node, link, requests, replies, own_replies, outbox, traffic, config, environment } = self;
         let dialect = link.peer.dialect;
         let echo = Notify::new();
         let reading = Reading {
-            node: &node,
+            node,
             requests,
             devices: devices.as_ref(),
             own_replies,
@@ -131,6 +130,16 @@ impl Session {
             Ok(never) => match never {},
             Err(end) => end,
         }
+    }
+
+    /// Greets the node and tells the controllers that it is here. Gives the way to those of its devices.
+    async fn arrive(&mut self, arrival: Box<Arrival>) -> Result<Option<Devices>, End> {
+        // So that the hub's end, and not that of one connection, is what closes EdgeController's queue, the way to it is
+        // dropped here.
+        let Arrival { controller, mut announcement } = *arrival;
+        announcement.held = greet(&mut self.link, &self.environment).await?;
+        controller.announce(announcement).await.map_err(|Ended| End::ShuttingDown)?;
+        Ok(controller.devices().cloned())
     }
 }
 

@@ -134,22 +134,22 @@ impl<R: Answers> Stream<'_, '_, R> {
         let mut news = self.writing.outbox.news();
         loop {
             news.mark_unchanged();
-            // Answers first: the node waits for them. Each round sends one of either, so that neither starves.
-            let reply = self.replies.try_next();
-            let push = self.writing.outbox.next(self.lanes, || self.writing.new_id());
+            // Answers first: the node waits for them. Each round sends one of either, so that neither starves. Boxed is what
+            // takes room only while there is something to do, and nothing else is held while it waits.
+            let mut is_idle = true;
+            if let Some(reply) = self.replies.try_next() {
+                is_idle = false;
+                Box::pin(self.answer(reply)).await?;
+            }
+            if let Some(push) = self.writing.outbox.next(self.lanes, || self.writing.new_id()) {
+                is_idle = false;
+                Box::pin(self.push(push)).await?;
+            }
             if self.writing.outbox.is_node_deleted() {
                 return Err(End::NodeDeleted);
             }
-            let is_idle = reply.is_none() && push.is_none();
-            // Boxed is what takes room only while there is something to do.
-            if let Some(reply) = reply {
+            if is_idle && let Some(reply) = self.wait(&mut news).await? {
                 Box::pin(self.answer(reply)).await?;
-            }
-            if let Some(push) = push {
-                Box::pin(self.push(push)).await?;
-            }
-            if is_idle {
-                self.wait(&mut news).await?;
             }
         }
     }
@@ -160,24 +160,20 @@ impl<R: Answers> Stream<'_, '_, R> {
         self.send(frame, traffic::of_kind(&push.change.path.kind)).await
     }
 
-    /// Until there may be something to send.
-    async fn wait(&mut self, news: &mut watch::Receiver<()>) -> Result<(), End> {
+    /// Until there may be something to send; gives it, if it is an answer.
+    async fn wait(&mut self, news: &mut watch::Receiver<()>) -> Result<Option<Message>, End> {
         let outbox = self.writing.outbox;
         let echoes = self.lanes.contains(&Lane::Control);
         tokio::select! {
-            () = self.writing.echo.notified(), if echoes => {
-                let frame = Frame::Binary(binary::encode(&Native::Keepalive));
-                self.writing.environment.metrics.sent(false);
-                Box::pin(self.send(frame, traffic::KEEPALIVE)).await
-            }
-            reply = self.replies.next() => match reply {
-                Some(reply) => Box::pin(self.answer(reply)).await,
-                None => Err(End::ShuttingDown),
-            },
+            () = self.writing.echo.notified(), if echoes => {}
+            reply = self.replies.next() => return reply.map(Some).ok_or(End::ShuttingDown),
             // The outbox holds the other end, and this stream the outbox.
-            _ = news.changed() => Ok(()),
-            () = until(outbox.deadline()) => Ok(()),
+            _ = news.changed() => return Ok(None),
+            () = until(outbox.deadline()) => return Ok(None),
         }
+        let frame = Frame::Binary(binary::encode(&Native::Keepalive));
+        self.writing.environment.metrics.sent(false);
+        Box::pin(self.send(frame, traffic::KEEPALIVE)).await.map(|()| None)
     }
 
     async fn answer(&mut self, reply: Message) -> Result<(), End> {

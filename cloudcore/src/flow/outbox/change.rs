@@ -1,6 +1,7 @@
 //! Changes made of objects of the API.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use proto::hello::Held;
 use proto::{Content, ObjectPath, Operation, ResourceKind, Source};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -29,6 +30,25 @@ impl Change {
             is_echo: false,
             content: Content::object(object).ok()?,
         })
+    }
+
+    /// Whether a node that says it holds `object` has this already.
+    pub(crate) fn is_held_as(&self, object: &Held) -> bool {
+        let is_same = match object.digest {
+            0 => object.version == self.resource_version,
+            digest => digest == self.digest,
+        };
+        object.uid == self.uid && is_same
+    }
+
+    /// Whether this replaces `other`, which came before it. Versions of one object are compared as numbers, as
+    /// the API server writes them; where they are none, what came last wins.
+    pub(super) fn supersedes(&self, other: &Self) -> bool {
+        let version = |change: &Self| change.resource_version.parse::<u64>();
+        match (version(self), version(other)) {
+            (Ok(new), Ok(old)) if self.uid == other.uid => new >= old,
+            _ => true,
+        }
     }
 }
 

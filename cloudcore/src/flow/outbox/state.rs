@@ -8,7 +8,6 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::hello::Held;
 use proto::lane::BULK_BYTES;
 use proto::{Content, Lane, ObjectPath, Operation, Source};
 
@@ -195,7 +194,7 @@ impl OutboxState {
         let stored = slot.under_way.take()?.change;
         match slot.lane() {
             Some(lane) => self.queues[index(lane)].push_back(path),
-            None => drop(self.slots.remove(&path)),
+            None => self.settle(&path),
         }
         Some(stored)
     }
@@ -272,11 +271,22 @@ impl OutboxState {
         let before = slot.lane();
         let stored = slot.take_waiting(id)?.change;
         let now = slot.lane();
-        if now.is_none() && slot.under_way.is_none() {
-            self.slots.remove(&path);
+        let is_settled = now.is_none() && slot.under_way.is_none();
+        self.requeue(path.clone(), before, now);
+        if is_settled {
+            self.settle(&path);
         }
-        self.requeue(path, before, now);
         Some(stored)
+    }
+
+    /// Nothing of the path waits or is under way any more. What is empty then takes no room: ten thousand outboxes are empty
+    /// nearly always, and the tables that held one object each take 2 KiB.
+    fn settle(&mut self, path: &ObjectPath) {
+        self.slots.remove(path);
+        if self.slots.is_empty() {
+            debug_assert!(self.under_way.is_empty(), "what is under way has a slot");
+            *self = Self::new(self.pace);
+        }
     }
 }
 
@@ -370,29 +380,6 @@ impl Pending {
 
     fn is_removal(&self) -> bool {
         self.change.operation == Operation::Delete
-    }
-}
-
-// === impl Change ===
-
-impl Change {
-    /// Whether a node that says it holds `object` has this already.
-    pub(crate) fn is_held_as(&self, object: &Held) -> bool {
-        let is_same = match object.digest {
-            0 => object.version == self.resource_version,
-            digest => digest == self.digest,
-        };
-        object.uid == self.uid && is_same
-    }
-
-    /// Whether this replaces `other`, which came before it. Versions of one object are compared as numbers, as
-    /// the API server writes them; where they are none, what came last wins.
-    fn supersedes(&self, other: &Self) -> bool {
-        let version = |change: &Self| change.resource_version.parse::<u64>();
-        match (version(self), version(other)) {
-            (Ok(new), Ok(old)) if self.uid == other.uid => new >= old,
-            _ => true,
-        }
     }
 }
 
