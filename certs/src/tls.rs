@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::CertificateDer;
 use thiserror::Error;
@@ -83,7 +83,7 @@ pub fn install_provider() {
     ring::default_provider().install_default().ok();
 }
 
-/// A server that shows `identity` and accepts client certificates of `ca`.
+/// A server that shows `identity` and accepts client certificates of `ca`, verified anew on each connection.
 pub fn server_config(
     ca: &CertificateDer<'static>,
     identity: &TlsIdentity,
@@ -94,10 +94,14 @@ pub fn server_config(
         ClientAuth::Required => verifier,
         ClientAuth::Optional => verifier.allow_unauthenticated(),
     };
-    let config = ServerConfig::builder_with_provider(provider())
+    let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(verifier.build()?)
         .with_single_cert(chain(identity), identity.key.to_rustls())?;
+    // A session that is resumed shows no certificate, so one that has run out since would do. Clients that come often keep
+    // their connections; what all others save by it is a millisecond.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
     Ok(config)
 }
 

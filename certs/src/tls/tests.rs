@@ -70,6 +70,40 @@ async fn both_sides_are_verified_on_the_channel() {
     assert!(exchange(required(), with(Some(&server_as_client)), "10.0.0.1").await.is_err(), "wrong usage");
 }
 
+/// Were it resumed, a certificate that has run out since the first connection would not be looked at again.
+#[tokio::test]
+async fn no_session_is_resumed() {
+    let ca = ca();
+    for clients in [ClientAuth::Required, ClientAuth::Optional] {
+        let server =
+            TlsAcceptor::from(Arc::new(server_config(ca.cert_der(), &server(&ca), clients).unwrap()));
+        for client in [client_config(ca.cert_der(), Some(&node(&ca))).unwrap(), only_tls12(&ca, &node(&ca))] {
+            let client = TlsConnector::from(Arc::new(client));
+            for _ in 0..3 {
+                let (near, far) = tokio::io::duplex(PIPE);
+                let name = ServerName::try_from("10.0.0.1").unwrap();
+                let (served, asked) = tokio::join!(server.accept(far), client.connect(name, near));
+                let (mut served, mut asked) = (served.unwrap(), asked.unwrap());
+                // Tickets come after the handshake.
+                served.write_u8(1).await.unwrap();
+                served.flush().await.unwrap();
+                assert_eq!(asked.read_u8().await.unwrap(), 1);
+                assert_eq!(asked.get_ref().1.handshake_kind(), Some(rustls::HandshakeKind::Full));
+            }
+        }
+    }
+}
+
+fn only_tls12(ca: &Ca, identity: &TlsIdentity) -> ClientConfig {
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots(ca.cert_der()).unwrap(), provider());
+    ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .unwrap()
+        .with_webpki_verifier(verifier.build().unwrap())
+        .with_client_auth_cert(chain(identity), identity.key.to_rustls())
+        .unwrap()
+}
+
 #[tokio::test]
 async fn an_optional_certificate_is_verified_if_there_is_one() {
     let ca = ca();
