@@ -180,11 +180,8 @@ impl EdgeController {
         let held = session.held.as_mut().map(std::mem::take);
         self.resyncs.push_back(Resync { node: node.clone(), outbox: session.outbox.clone(), held });
         let span = tracing::info_span!("upstream", %node);
-        task::spawn_in(
-            &mut self.workers,
-            span,
-            Worker::new(session, Arc::clone(&self.context), synced).run(),
-        );
+        let worker = Box::new(Worker::new(session, Arc::clone(&self.context), synced));
+        task::spawn_in(&mut self.workers, span, worker.run());
     }
 
     /// Brings the node that waited longest up to date. From now on it gets every change.

@@ -6,6 +6,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::DeleteParams;
+use proto::reply::QueryFailure;
 use proto::{Content, Group, Operation, Source};
 use serde_json::{Value, json};
 
@@ -117,6 +118,44 @@ async fn every_second_renewal_of_a_lease_is_written() {
     assert_eq!(spared.as_deref(), Some("2"));
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(stored().await, at(51), "nobody renews in the name of the node");
+}
+
+/// A node of ours sends the part of its lease that moves, and is told the version that it has now.
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_renewed_by_what_moves_in_it() {
+    let cloud = Cloud::start().await;
+    let mut edge = Edge::join(&cloud, "edge-1").await;
+    let path = "kube-node-lease/lease/edge-1";
+    let mut lease = objects::lease("edge-1");
+    let patch = |second: u32| {
+        json!({"spec": {
+            "holderIdentity": "edge-1", "leaseDurationSeconds": 40,
+            "renewTime": format!("2026-01-01T00:00:{second:02}.000000Z"),
+        }})
+    };
+    let none = edge.ask(Operation::Patch, path, &patch(0)).await;
+    let failure = QueryFailure::from_answer(&none).unwrap();
+    assert_eq!(failure.reason, "NotFound", "nothing is made by renewing it");
+
+    lease["metadata"]["labels"] = json!({"kept": "yes"});
+    edge.ask(Operation::Insert, path, &lease).await;
+    let leases = Api::<Lease>::namespaced(cloud.client.clone(), "kube-node-lease");
+    for (second, written) in [(10, 0), (20, 20), (30, 20), (40, 40)] {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let answer = edge.ask(Operation::Patch, path, &patch(second)).await;
+        assert!(answer.content.is_ok(), "{answer:?}");
+        let stored = leases.get("edge-1").await.unwrap();
+        assert_eq!(answer.header.resource_version, stored.metadata.resource_version);
+        assert_eq!(json!(stored.spec.unwrap().renew_time), patch(written)["spec"]["renewTime"]);
+        assert_eq!(stored.metadata.labels.unwrap()["kept"], "yes");
+    }
+    let other = json!({"spec": {"holderIdentity": "edge-1", "leaseDurationSeconds": 80}});
+    edge.ask(Operation::Patch, path, &other).await;
+    let stored = leases.get("edge-1").await.unwrap().spec.unwrap();
+    assert_eq!(stored.lease_duration_seconds, Some(80), "whatever else a node says is written");
+
+    let elsewhere = edge.ask(Operation::Patch, "kube-node-lease/lease/edge-2", &patch(1)).await;
+    assert_eq!(QueryFailure::from_answer(&elsewhere).unwrap().reason, "Forbidden");
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
 use chassis::task::until;
 use proto::codec::binary::{self, Frame as Native};
-use proto::{Content, Group, Lane, Message, Operation, Resource, Route, Source, Stamp};
+use proto::{Content, Group, Lane, Message, Operation, Resource, ResourceKind, Route, Source, Stamp};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -218,7 +218,12 @@ impl Writer {
                 }
                 Some(answer) = answers.recv() => self.write_message(answer).await,
                 what = inbox.recv() => match what {
-                    Some(what) => self.send(what).await,
+                    Some(what) => {
+                        if self.stands_for_keepalive(&what) {
+                            beat.reset();
+                        }
+                        self.send(what).await
+                    }
                     None => return "MetaManager has ended".to_owned(),
                 },
             };
@@ -226,6 +231,13 @@ impl Writer {
                 return error.to_string();
             }
         }
+    }
+
+    /// Whether a keepalive would say nothing that this does not say: the cloud takes any frame for a sign of life, and answers
+    /// a lease as it answers a keepalive. A stock cloud takes keepalives only.
+    fn stands_for_keepalive(&self, what: &ToCloud) -> bool {
+        let ToCloud::Message(message) = what else { return false };
+        self.dialect == Dialect::Native && message.route.resource.kind() == Some(&ResourceKind::Lease)
     }
 
     /// When the link counts as dead, if nothing arrives until then: not while nothing was asked, and not before

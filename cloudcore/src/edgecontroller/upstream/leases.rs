@@ -2,10 +2,11 @@
 
 use std::sync::PoisonError;
 
-use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Status};
 use kube::Api;
-use kube::api::PostParams;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::json;
 use tokio::time::Instant;
 
 use self::renewal::Renewal;
@@ -39,8 +40,11 @@ impl Caller {
 
     pub(super) async fn create_lease(&self, mut lease: Lease) -> Outcomes {
         self.check_own(&lease)?;
+        let now = Instant::now();
         lease.metadata.resource_version = None;
-        self.leases().create(&PostParams::default(), &lease).await.map(Done::object).map_err(status_of)
+        let created = self.leases().create(&PostParams::default(), &lease).await;
+        self.note(&mut lease, created.as_ref().ok(), now);
+        created.map(Done::object).map_err(status_of)
     }
 
     pub(super) async fn update_lease(&self, mut lease: Lease) -> Outcomes {
@@ -55,9 +59,32 @@ impl Caller {
             lease.metadata.resource_version = self.lease(&name).await?.metadata.resource_version;
         }
         let replaced = self.leases().replace(&name, &PostParams::default(), &lease).await;
-        let renewal = replaced.as_ref().ok().and_then(|written| Renewal::new(&mut lease, written, now));
-        self.renewed(|last| *last = renewal);
+        self.note(&mut lease, replaced.as_ref().ok(), now);
         replaced.map(Done::object).map_err(status_of)
+    }
+
+    /// What a node of ours says instead of the whole lease. It overwrites all that moves, so it names no version.
+    pub(super) async fn renew_lease(&self, lease: &Named, mut spec: LeaseSpec) -> Outcomes {
+        self.check_lease(&lease.namespace, &lease.name)?;
+        let now = Instant::now();
+        let spared =
+            self.renewed(|last| last.as_ref()?.stands_for_spec(Some(&mut spec), now).map(str::to_owned));
+        if let Some(version) = spared {
+            self.context.metrics.write_spared("lease");
+            return Ok(Done::Ok { resource_version: Some(version) });
+        }
+        let patch = Patch::Merge(json!({"spec": spec}));
+        let patched = self.leases().patch(&lease.name, &PatchParams::default(), &patch).await;
+        let mut said = Lease { metadata: ObjectMeta::default(), spec: Some(spec) };
+        self.note(&mut said, patched.as_ref().ok(), now);
+        let written = patched.map_err(status_of)?;
+        Ok(Done::Ok { resource_version: written.metadata.resource_version })
+    }
+
+    /// Keeps what was written of what the node said; a write that failed ends what was known.
+    fn note(&self, said: &mut Lease, written: Option<&Lease>, at: Instant) {
+        let renewal = written.and_then(|written| Renewal::new(said, written, at));
+        self.renewed(|last| *last = renewal);
     }
 
     /// What is known of the last renewal.

@@ -4,7 +4,7 @@ mod reports;
 
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
-use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1::{Event, Node, Pod};
 use k8s_openapi::api::storage::v1::CSINode;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta};
@@ -42,6 +42,7 @@ pub(super) enum Request {
     ReportNodeStatus { name: String, report: NodeReport },
     CreateLease(Box<Lease>),
     UpdateLease(Box<Lease>),
+    RenewLease { lease: Named, spec: Box<LeaseSpec> },
     GetLease(Named),
     CreatePod(Box<Pod>),
     DeletePod { pod: Named, options: Box<DeleteOptions> },
@@ -72,6 +73,12 @@ pub(super) enum Refusal {
     Content { source: ContentError, shape: Shape },
     #[error("the object is called {found:?} and the message is about {expected:?}")]
     OtherObject { found: String, expected: String, shape: Shape },
+}
+
+/// What a node of ours writes of its lease. There is nothing else in a lease that moves.
+#[derive(Deserialize)]
+struct LeasePatch {
+    spec: Box<LeaseSpec>,
 }
 
 #[derive(Deserialize)]
@@ -115,7 +122,7 @@ impl Request {
             Self::UpdateNode(_) => "node_update",
             Self::GetNode { .. } => "node_get",
             Self::PatchNodeStatus { .. } | Self::ReportNodeStatus { .. } => "node_status",
-            Self::CreateLease(_) | Self::UpdateLease(_) => "lease",
+            Self::CreateLease(_) | Self::UpdateLease(_) | Self::RenewLease { .. } => "lease",
             Self::GetLease(_) => "lease_get",
             Self::CreatePod(_) => "pod_create",
             Self::DeletePod { .. } => "pod_delete",
@@ -200,9 +207,13 @@ impl About<'_> {
 
     fn lease(&self) -> Result<Request, Refusal> {
         let object = self.named()?;
-        let is_query = self.message.route.operation == Operation::Query;
-        if is_query {
-            return Ok(Request::GetLease(object));
+        match self.message.route.operation {
+            Operation::Query => return Ok(Request::GetLease(object)),
+            Operation::Patch => {
+                let LeasePatch { spec } = self.content(Shape::Bare)?;
+                return Ok(Request::RenewLease { lease: object, spec });
+            }
+            _ => {}
         }
         let mut lease: Box<Lease> = self.content(Shape::ObjectResp)?;
         self.claim(&mut lease.metadata, Shape::ObjectResp)?;

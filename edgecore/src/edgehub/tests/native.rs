@@ -2,7 +2,7 @@
 
 use proto::codec::binary::{self, Acks, Frame as Native, Push};
 use proto::hello::{Held, Hello, VERSION, Welcome};
-use proto::{ObjectPath, ResourceKind};
+use proto::{ObjectPath, Resource, ResourceKind};
 
 use super::*;
 
@@ -88,6 +88,29 @@ async fn a_cloud_that_does_not_answer_keepalives_is_given_up_after_three_heartbe
     assert!(matches!(rig.down.recv().await, Some(FromCloud::Disconnected)));
     let waited = silent_since.elapsed();
     assert!(waited <= HEARTBEAT * DEAD_AFTER_HEARTBEATS, "{waited:?}");
+}
+
+/// What is answered anyway is a sign of life of both sides: keepalives come in between only when there is none.
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_is_renewed_takes_the_place_of_a_keepalive() {
+    let mut rig = Rig::speaking(Dialect::Native);
+    let (mut link, _) = rig.greeted().await;
+    send(&mut link, &welcome()).await;
+    assert_eq!(hear(&mut link).await, Native::Keepalive);
+    let mut renewal = message("m1", Operation::Patch);
+    renewal.route.resource = Resource::object(Some("kube-node-lease"), ResourceKind::Lease, "edge-1");
+    for _ in 0..6 {
+        tokio::time::sleep(HEARTBEAT * 2 / 3).await;
+        rig.up.send(ToCloud::Message(Box::new(renewal.clone()))).await.unwrap();
+        assert_eq!(hear(&mut link).await, Native::Message(Box::new(renewal.clone())));
+        send(&mut link, &Native::Message(Box::new(message("m2", Operation::Response)))).await;
+        assert!(matches!(rig.down.recv().await, Some(FromCloud::Message(_))));
+    }
+    let last = Instant::now();
+    assert_eq!(hear(&mut link).await, Native::Keepalive);
+    assert_eq!(last.elapsed(), HEARTBEAT);
+    // An answer to the lease would have done, and there is none to this.
+    assert!(matches!(rig.down.recv().await, Some(FromCloud::Disconnected)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! Native links: pushes, batched acknowledgements, and what the hello says.
 
+use k8s_openapi::api::coordination::v1::Lease;
 use proto::codec::binary::{Acks, Push};
 use proto::hello::Held;
 use proto::{ObjectPath, ResourceKind};
@@ -104,4 +105,48 @@ async fn a_config_map_that_was_asked_for_is_used_and_kept_only_when_it_is_pushed
     rig.answer(&question, content(&json!({"metadata": {"name": "web", "uid": "c"}}))).await;
     assert!(asking.await.unwrap().is_ok());
     assert_eq!(rig.store.object("default/configmap/web").await.unwrap(), None);
+}
+
+fn lease(version: &str, second: u32) -> Lease {
+    let lease = json!({
+        "metadata": {"name": "edge-1", "namespace": "kube-node-lease", "resourceVersion": version, "uid": "l1"},
+        "spec": {"holderIdentity": "edge-1", "renewTime": format!("2026-01-01T00:00:{second:02}.000000Z")},
+    });
+    serde_json::from_value(lease).unwrap()
+}
+
+const LEASE: &str = "kube-node-lease/lease/edge-1";
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_renewed_by_what_moves_in_it() {
+    let mut rig = Rig::start(Vec::new()).await;
+    rig.restored().await;
+    rig.hello().await;
+    let renewing = tokio::spawn({
+        let edged = rig.edged.clone();
+        async move { edged.renew_lease(lease("7", 10)).await }
+    });
+    let patch = rig.asked(Operation::Patch, LEASE).await;
+    assert_eq!(patch.content, content(&json!({"spec": lease("7", 10).spec})));
+    let answer = patch.reply(stamp("answer"), Content::ok()).with_resource_version(Some("8".to_owned()));
+    rig.send(answer).await;
+    assert_eq!(renewing.await.unwrap().unwrap(), lease("8", 10));
+}
+
+/// A cloud of another version, or one whose account may not patch leases.
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_sent_whole_to_a_cloud_that_takes_no_part_of_it() {
+    let mut rig = Rig::start(Vec::new()).await;
+    rig.restored().await;
+    rig.hello().await;
+    let renewing = tokio::spawn({
+        let edged = rig.edged.clone();
+        async move { edged.renew_lease(lease("7", 10)).await }
+    });
+    let patch = rig.asked(Operation::Patch, LEASE).await;
+    rig.send(patch.error(stamp("no"), "BadRequest: not supported".to_owned())).await;
+    let whole = rig.asked(Operation::Update, LEASE).await;
+    assert_eq!(whole.content, content(&lease("7", 10)));
+    rig.answer(&whole, content(&ObjectResp::success(lease("8", 10)))).await;
+    assert_eq!(renewing.await.unwrap().unwrap(), lease("8", 10));
 }

@@ -66,6 +66,7 @@ enum Ask {
     Status,
     FindLease,
     WriteLease,
+    PatchLease,
     PodStatus,
     PodGone,
     ConfigMap(Box<str>),
@@ -78,7 +79,7 @@ impl Ask {
         match self {
             Self::Register => "node",
             Self::Status => "nodepatch",
-            Self::FindLease | Self::WriteLease => "lease",
+            Self::FindLease | Self::WriteLease | Self::PatchLease => "lease",
             Self::PodStatus => "podpatch",
             Self::PodGone => "pod",
             Self::ConfigMap(_) => "configmap",
@@ -268,15 +269,29 @@ impl Machine {
     /// A lease whose version is not known is looked up first, as edges do it.
     fn renew(&mut self, now: &Now, out: &mut Output) {
         self.next_lease = now.at + self.spread(self.timing.lease);
-        if self.asked.iter().any(|asked| matches!(asked.ask, Ask::FindLease | Ask::WriteLease)) {
+        if self
+            .asked
+            .iter()
+            .any(|asked| matches!(asked.ask, Ask::FindLease | Ask::WriteLease | Ask::PatchLease))
+        {
             return;
         }
-        if self.lease_version.is_some() {
+        if self.speech == Speech::Native && self.lease_version.is_some() {
+            self.renew_by_patch(now, out);
+        } else if self.lease_version.is_some() {
             self.write_lease(now, Operation::Update, out);
         } else {
             let resource = Resource::object(Some(LEASES), ResourceKind::Lease, self.name());
             self.ask(now, Ask::FindLease, Operation::Query, resource, Content::Null, out);
         }
+    }
+
+    /// As EdgeCore does it: what moves of the lease, in the place of the next keepalive.
+    fn renew_by_patch(&mut self, now: &Now, out: &mut Output) {
+        let resource = Resource::object(Some(LEASES), ResourceKind::Lease, self.name());
+        let content = requests::lease_patch(self.name(), now.wall);
+        self.ask(now, Ask::PatchLease, Operation::Patch, resource, content, out);
+        self.next_keepalive = now.at + self.timing.keepalive;
     }
 
     fn write_lease(&mut self, now: &Now, operation: Operation, out: &mut Output) {
@@ -308,7 +323,7 @@ impl Machine {
             match asked.ask {
                 Ask::Register => self.next_register = Some(now.at),
                 Ask::Status => self.next_status = now.at,
-                Ask::WriteLease => self.lease_version = None,
+                Ask::WriteLease | Ask::PatchLease => self.lease_version = None,
                 _ => {}
             }
         }

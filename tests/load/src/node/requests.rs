@@ -92,6 +92,16 @@ pub(super) fn queried(answer: &Message) -> Result<Object, String> {
     answer.content.decode().map_err(|_| "Unreadable".to_owned())
 }
 
+/// What an answer to a renewal by patch says: the version that the lease has now.
+pub(super) fn renewed(answer: &Message) -> Result<Object, String> {
+    if let Some(failure) = QueryFailure::from_answer(answer) {
+        return Err(failure.reason);
+    }
+    let metadata =
+        Metadata { resource_version: answer.header.resource_version.clone(), ..Metadata::default() };
+    Ok(Object { metadata, spec: None })
+}
+
 fn content(value: &Value) -> Content {
     Content::object(value).unwrap_or_default()
 }
@@ -169,8 +179,17 @@ pub(super) fn lease(name: &str, version: Option<&str>, wall: Timestamp) -> Conte
     }
     content(&json!({
         "metadata": metadata,
-        "spec": {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": format!("{wall:.6}")},
+        "spec": lease_spec(name, wall),
     }))
+}
+
+/// What a node of ours sends when it renews its lease.
+pub(super) fn lease_patch(name: &str, wall: Timestamp) -> Content {
+    content(&json!({"spec": lease_spec(name, wall)}))
+}
+
+fn lease_spec(name: &str, wall: Timestamp) -> Value {
+    json!({"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": format!("{wall:.6}")})
 }
 
 pub(super) fn pod_running(pod: &Object, wall: Timestamp) -> Content {

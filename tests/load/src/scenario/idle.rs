@@ -17,6 +17,8 @@ use crate::report::Report;
 /// When the hub cannot be looked at any more.
 pub async fn measure(ground: &Ground, fleet: &Fleet, duration: Duration) -> anyhow::Result<Report> {
     let mut report = Report::new("idle");
+    // Nodes that have just come still have their first leases made: that is the storm's, and not rest.
+    sleep(2 * ground.timing.lease).await;
     let nodes = fleet.len() as f64;
     fleet.stats.lease.clear();
     let stats = &fleet.stats;

@@ -6,8 +6,9 @@
 use std::hash::{DefaultHasher, Hasher as _};
 use std::time::Duration;
 
-use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use serde::Serialize;
 use tokio::time::Instant;
 
 /// The part of a lease's life in which its renewal is not written again. A node that renews every quarter of it has every
@@ -25,7 +26,14 @@ pub(in super::super) struct Renewal {
     /// How long it is not written again.
     spared: Duration,
     /// Stands for all else that the node wrote.
-    rest: u64,
+    rest: Rest,
+}
+
+/// Of a lease without its version, the time of its renewal, and the bookkeeping that moves with both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rest {
+    metadata: u64,
+    spec: u64,
 }
 
 impl Renewal {
@@ -38,7 +46,7 @@ impl Renewal {
             version: written.metadata.resource_version.clone()?,
             renewed: spec.renew_time.clone(),
             spared: Duration::from_secs(seconds) * SPARED.0 / SPARED.1,
-            rest: digest(lease),
+            rest: Rest { metadata: of_metadata(&mut lease.metadata), spec: of_spec(lease.spec.as_mut()) },
         })
     }
 
@@ -46,28 +54,42 @@ impl Renewal {
     /// renewal, it is of the version that the node knows, and the one that was written is still young.
     pub(super) fn stands_for(&self, lease: &mut Lease, now: Instant) -> Option<Lease> {
         let knows = lease.metadata.resource_version.as_ref().is_none_or(|version| *version == self.version);
-        if !knows || now.duration_since(self.at) >= self.spared || digest(lease) != self.rest {
+        if !knows || of_metadata(&mut lease.metadata) != self.rest.metadata {
             return None;
         }
+        self.stands_for_spec(lease.spec.as_mut(), now)?;
         let mut written = lease.clone();
         written.metadata.resource_version = Some(self.version.clone());
         written.spec.get_or_insert_default().renew_time.clone_from(&self.renewed);
         Some(written)
     }
+
+    /// The version of the lease as the API server has it, if that is as good as writing `spec` into it.
+    pub(super) fn stands_for_spec(&self, spec: Option<&mut LeaseSpec>, now: Instant) -> Option<&str> {
+        let stands = now.duration_since(self.at) < self.spared && of_spec(spec) == self.rest.spec;
+        stands.then_some(&*self.version)
+    }
 }
 
-/// Of a lease without its version, the time of its renewal, and the bookkeeping that moves with both.
-fn digest(lease: &mut Lease) -> u64 {
-    let metadata = &mut lease.metadata;
-    let version = (metadata.resource_version.take(), metadata.managed_fields.take());
-    let renewed = lease.spec.as_mut().and_then(|spec| spec.renew_time.take());
+fn of_metadata(metadata: &mut ObjectMeta) -> u64 {
+    let moving = (metadata.resource_version.take(), metadata.managed_fields.take());
+    let hash = hash(metadata);
+    (metadata.resource_version, metadata.managed_fields) = moving;
+    hash
+}
+
+fn of_spec(spec: Option<&mut LeaseSpec>) -> u64 {
+    let Some(spec) = spec else { return 0 };
+    let renewed = spec.renew_time.take();
+    let hash = hash(spec);
+    spec.renew_time = renewed;
+    hash
+}
+
+fn hash<T: Serialize>(value: &T) -> u64 {
     let mut hash = Hash(DefaultHasher::new());
     // Writing to a hash does not fail, and a lease has string keys only.
-    serde_json::to_writer(&mut hash, &*lease).ok();
-    (lease.metadata.resource_version, lease.metadata.managed_fields) = version;
-    if let Some(spec) = &mut lease.spec {
-        spec.renew_time = renewed;
-    }
+    serde_json::to_writer(&mut hash, value).ok();
     hash.0.finish()
 }
 
@@ -136,7 +158,7 @@ mod tests {
     #[test]
     fn looking_at_a_lease_does_not_change_it() {
         let mut looked_at = lease(10, Some("8"));
-        digest(&mut looked_at);
+        renewal(Instant::now()).stands_for(&mut looked_at, Instant::now());
         assert_eq!(looked_at, lease(10, Some("8")));
     }
 

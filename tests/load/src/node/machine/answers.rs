@@ -17,6 +17,10 @@ impl Machine {
                 let after = now.at.saturating_duration_since(at);
                 self.lease_written(requests::called(answer), after, out);
             }
+            Ask::PatchLease => {
+                let after = now.at.saturating_duration_since(at);
+                self.lease_written(requests::renewed(answer), after, out);
+            }
             Ask::PodStatus => match requests::called(answer) {
                 Ok(_) => out.seen.push(Seen::PodReported),
                 // It went away in the meantime.
