@@ -5,6 +5,11 @@
 CARGO ?= cargo
 # Where cargo builds to; `make demo` keeps its state below it.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+# How the demo is built. With PROFILE=dev it runs what the tests have built already.
+PROFILE ?= release
+BIN := $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+# Other packages mean other features of what they share, and that it is built anew.
+PACKAGES := $(if $(filter dev,$(PROFILE)),--workspace,-p cloudcore -p edgecore -p keadm -p virtual-mapper)
 # The demo's program goes into images that hold nothing else, so it is linked statically, in a folder of its own:
 # other flags would make cargo build everything anew.
 APP_TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
@@ -16,8 +21,8 @@ help: ## list the verbs
 deps: ## install what building and testing need (Debian; elsewhere it says what is missing)
 	@build/deps.sh
 
-build: deps app ## build the release binaries
-	$(CARGO) build --release --locked --bins -p cloudcore -p edgecore -p keadm -p virtual-mapper
+build: deps app ## build the release binaries (PROFILE=dev: those that the tests use)
+	$(CARGO) build --profile $(PROFILE) --locked --bins $(PACKAGES)
 
 app: ## build the program in the demo's images
 	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked -p demo-app --target $(APP_TARGET) --target-dir $(TARGET)/demo-app
@@ -37,13 +42,13 @@ else
 endif
 
 demo: build ## control plane, cloudcore, an edge node, two pods and a device on this machine
-	$(TARGET)/release/keadm demo --state target/demo up --app $(APP)
+	$(BIN)/keadm demo --state target/demo up --app $(APP)
 
 demo-down: ## remove every trace of the demo
-	$(TARGET)/release/keadm demo --state target/demo down
+	$(BIN)/keadm demo --state target/demo down
 
 demo-status: ## say what of the demo is running
-	$(TARGET)/release/keadm demo --state target/demo status
+	$(BIN)/keadm demo --state target/demo status
 
 bench: demo ## measure the running demo
 	$(CARGO) run --release --locked -p integration --bin bench -- $(TARGET)/release target/demo
