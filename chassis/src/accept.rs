@@ -1,5 +1,8 @@
 //! Connections taken from a listening socket, a bounded number of them at a time.
 
+mod door;
+mod occupant;
+
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -11,6 +14,9 @@ use anyhow::Context as _;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::{JoinError, JoinSet};
 use tracing::Span;
+
+pub use self::door::{Door, in_use, until_bound};
+pub use self::occupant::Occupant;
 
 use crate::shutdown::Shutdown;
 use crate::task;

@@ -26,12 +26,13 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::accept::{self, Door};
+use crate::http1;
 use crate::metrics::SharedRegistry;
 use crate::module::Module;
 use crate::readiness::Readiness;
 use crate::shutdown::Shutdown;
 use crate::telemetry::LogHandle;
-use crate::{accept, http1};
 
 pub use self::board::Board;
 
@@ -69,7 +70,7 @@ type DebugSource = Arc<dyn Fn() -> Value + Send + Sync>;
 /// The server, bound to its address.
 #[derive(Debug)]
 pub struct Admin {
-    listener: TcpListener,
+    door: Door,
     state: AdminState,
 }
 
@@ -177,15 +178,18 @@ impl Admin {
     /// # Errors
     /// When the address cannot be listened on.
     pub async fn bind(address: SocketAddr, state: AdminState) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address).await?, state })
+        Ok(Self { door: TcpListener::bind(address).await?.into(), state })
     }
 
-    /// The address that is listened on, with the real port.
-    ///
-    /// # Errors
-    /// When the system cannot tell.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+    /// As [`Admin::bind`], but where the address cannot be listened on now it is as soon as it can.
+    pub async fn open(address: SocketAddr, state: AdminState) -> Self {
+        Self { door: Door::open(address, "admin HTTP").await, state }
+    }
+
+    /// The address that is listened on, with the real port, or is to be.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.door.address()
     }
 }
 
@@ -193,7 +197,8 @@ impl Module for Admin {
     const NAME: &'static str = "admin";
 
     async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
-        let Self { listener, state } = self;
+        let Self { door, state } = self;
+        let Some(listener) = door.listener(&shutdown).await else { return Ok(()) };
         let serve = |stream| serve(stream, state.clone(), shutdown.clone());
         accept::serve(listener, MAX_CONNECTIONS, &shutdown, serve).await;
         Ok(())

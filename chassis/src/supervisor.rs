@@ -57,6 +57,20 @@ impl Supervisor {
         self
     }
 
+    /// Does `work` while the modules run.
+    ///
+    /// # Errors
+    /// Those of `work`; or a module has ended before it was done.
+    pub async fn beside<T>(&mut self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+        tokio::select! {
+            done = work => done,
+            Some((name, result)) = self.next_ended() => {
+                result?;
+                Err(Failure::EndedEarly(name).into_error())
+            }
+        }
+    }
+
     /// Waits for `stop` or for the first module to end, then asks all to shut down and waits for them, at most the
     /// grace time; what is left then is aborted.
     ///

@@ -201,7 +201,7 @@ impl Builder {
         let admin = Admin::bind(address, state)
             .await
             .with_context(|| format!("listen on {address} (commonConfig.monitorServer.bindAddress)"))?;
-        let address = admin.local_addr()?;
+        let address = admin.local_addr();
         self.supervisor.start(admin);
         Ok(address)
     }

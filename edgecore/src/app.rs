@@ -14,7 +14,9 @@
 //! Shutdown follows the flow: edgehub stops reading, MetaManager's downward loop ends, edged ends, MetaManager's upward
 //! loop ends, edgehub flushes and closes the link, the store closes.
 
+mod cloud;
 mod devices;
+mod instance;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,8 +27,6 @@ use chassis::admin::{Admin, AdminState, DebugSources};
 use chassis::channel::{ChannelMetrics, bounded_with};
 use chassis::clock::Clock;
 use chassis::link::Dialer;
-use chassis::link::quic::QuicDialer;
-use chassis::link::websocket::{ClientTls, WebSocketDialer};
 use chassis::metrics::SharedRegistry;
 use chassis::module::Module as _;
 use chassis::readiness::Readiness;
@@ -39,11 +39,10 @@ use crate::edged::runtime::Runtime;
 use crate::edged::runtime::cri::CriRuntime;
 use crate::edged::server::Server;
 use crate::edged::{self, Edged, Machine};
-use crate::edgehub::bootstrap::{Credentials, Rotation, load_or_join};
 use crate::edgehub::{EdgeHub, Way};
 use crate::flow::{MetaClient, PodFeed};
 use crate::metamanager::{self, MetaManager, Wires};
-use crate::settings::{LinkSettings, Settings, TransportSettings};
+use crate::settings::Settings;
 use crate::store;
 
 /// Time to finish what is under way when told to stop. Pods keep running and what matters is in the store, so this is
@@ -91,6 +90,7 @@ pub struct App {
 pub fn run(settings: Settings) -> anyhow::Result<()> {
     certs::tls::install_provider();
     let log = telemetry::init(settings.log.0, &settings.log.1)?;
+    let _alone = instance::alone(&settings.database)?;
     let environment = Environment {
         clock: Clock::system(),
         rng: Rng::from_os()?,
@@ -112,11 +112,11 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
 }
 
 impl App {
-    /// Opens everything and starts the modules. A node without a certificate joins first, which takes as long as the
-    /// cloud is not there.
+    /// Opens everything and starts the modules. A node without a certificate joins, which takes as long as the cloud is not there;
+    /// meanwhile its pods run.
     ///
     /// # Errors
-    /// What could not be opened, or why the node cannot join.
+    /// What could not be opened, why a node that has no pods cannot join, or the module that failed meanwhile.
     pub async fn build(settings: Settings, environment: Environment) -> anyhow::Result<Self> {
         let Environment { clock, rng, log, dialer, runtime, machine } = environment;
         let readiness = Readiness::new();
@@ -127,16 +127,16 @@ impl App {
 
         let debug = DebugSources::default();
         let state = AdminState { readiness, registry: registry.clone(), log, debug: debug.clone() };
-        let admin = Admin::bind(settings.admin, state).await.with_context(|| {
-            format!("listen on {} (commonConfig.monitorServer.bindAddress)", settings.admin)
-        })?;
-        let admin_address = admin.local_addr()?;
+        // Pods run whoever has the port: it may be one of them.
+        let admin = Admin::open(settings.admin, state).await;
+        let admin_address = admin.local_addr();
         supervisor.start(admin);
 
         let (store, writer) = store::open(&settings.database, clock.clone()).with_context(|| {
             format!("open the store {} (database.dataSource)", settings.database.display())
         })?;
         supervisor.start(writer);
+        let is_in_use = !store.objects("pod").await.context("read the stored pods")?.is_empty();
 
         let (from_hub, hub_feed) = bounded_with("edgehub_down", HUB_QUEUE, &metrics);
         let (to_hub, hub_inbox) = bounded_with("edgehub_up", HUB_QUEUE, &metrics);
@@ -150,33 +150,40 @@ impl App {
             registry: registry.clone(),
             metrics: metrics.clone(),
         }
-        .start(settings.devices, settings.bus, &mut supervisor)?;
+        .start(settings.devices, settings.bus, &mut supervisor);
         let to_edged = if settings.edged.is_some() { PodFeed::new(to_edged) } else { PodFeed::nobody() };
         let wires = Wires { from_hub: hub_feed, to_hub, from_edged, to_edged, to_devices, to_bus };
         let outbox = registry.register(metamanager::Metrics::register);
         supervisor.start(MetaManager::new(settings.meta, store, wires, clock.clone(), rng.clone(), outbox));
 
-        // From here on drivers are served from the store; what follows takes as long as the cloud is not there.
-        let (ways, credentials) = match dialer {
-            Some(dialer) => (vec![Way { name: "simulated", dialer }], None),
-            None => ways(settings.link, &mut supervisor, &clock, &rng).await?,
-        };
-        let sources = (clock.clone(), rng.clone());
-        let hub = EdgeHub::new(settings.hub, ways, hub_inbox, from_hub, sources, hub_ready)
-            .with_credentials(credentials);
-        debug.show(EdgeHub::NAME, hub.board());
-        supervisor.start(hub);
         if let Some(config) = settings.edged {
             let runtime = runtime.unwrap_or_else(|| connect(&config));
             let meta = MetaClient::new(to_meta);
             let local = config.server.clone();
-            let edged = Edged::new(config, pods, meta, runtime, machine, clock, rng)?;
+            let edged = Edged::new(config, pods, meta, runtime, machine, clock.clone(), rng.clone())?;
             debug.show(Edged::NAME, edged.board());
             if let Some(address) = local.listen {
                 supervisor.start(Server::bind(address, local, edged.view(), registry.clone()).await?);
             }
             supervisor.start(edged);
         }
+
+        // From here on pods and drivers have what the store holds; what follows takes as long as the cloud is not there.
+        let (ways, credentials) = match dialer {
+            Some(dialer) => (vec![Way { name: "simulated", dialer }], None),
+            None => {
+                let entering = cloud::enter(settings.link, is_in_use, &clock, &rng);
+                let (ways, credentials, rotation) = supervisor.beside(entering).await?;
+                if let Some(rotation) = rotation {
+                    supervisor.start(rotation);
+                }
+                (ways, Some(credentials))
+            }
+        };
+        let hub = EdgeHub::new(settings.hub, ways, hub_inbox, from_hub, (clock, rng), hub_ready)
+            .with_credentials(credentials);
+        debug.show(EdgeHub::NAME, hub.board());
+        supervisor.start(hub);
         Ok(Self { supervisor, admin: admin_address })
     }
 
@@ -193,36 +200,6 @@ impl App {
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         self.supervisor.run_until(stop).await
     }
-}
-
-/// The ways to the cloud, with the node's certificate, which a module of its own renews.
-async fn ways(
-    link: LinkSettings,
-    supervisor: &mut Supervisor,
-    clock: &Clock,
-    rng: &Rng,
-) -> anyhow::Result<(Vec<Way>, Option<Credentials>)> {
-    let joined = load_or_join(&link.bootstrap, clock, rng).await?;
-    let (rotation, credentials) = Rotation::new(link.bootstrap, joined, clock.clone(), rng.clone())?;
-    if link.rotate {
-        supervisor.start(rotation);
-    }
-    let shown = credentials.clone();
-    let tls: ClientTls = Arc::new(move || credentials.client_config());
-    let mut ways = Vec::new();
-    for transport in link.transports {
-        ways.push(match transport {
-            TransportSettings::Quic { host, port, limits } => {
-                let dialer = QuicDialer::new(&host, port, tls.clone(), limits)?;
-                Way { name: "quic", dialer: Arc::new(dialer) }
-            }
-            TransportSettings::WebSocket { url, headers, limits } => {
-                let dialer = WebSocketDialer::new(&url, headers, tls.clone(), limits)?.offering_native();
-                Way { name: "websocket", dialer: Arc::new(dialer) }
-            }
-        });
-    }
-    Ok((ways, Some(shown)))
 }
 
 fn connect(config: &edged::Config) -> Runtime {

@@ -39,22 +39,23 @@ const MAX_CALL: usize = 16 << 20;
 /// A connection that says nothing is asked whether it is still there.
 const PING_EVERY: Duration = Duration::from_secs(60);
 
-/// The module, with its socket open.
+/// The module, with its socket open, or to be opened as soon as that can be.
 #[derive(Debug)]
 pub struct DmiServer {
-    listener: UnixListener,
+    listener: Option<UnixListener>,
     path: PathBuf,
     drivers: DriverClient,
 }
 
 impl DmiServer {
-    /// Opens the socket at `path`; one that was left there is replaced.
-    ///
-    /// # Errors
-    /// When the folder or the socket cannot be made.
-    pub fn bind(path: &Path, drivers: DriverClient) -> anyhow::Result<Self> {
-        let listener = accept::bind_unix(path, SOCKET_MODE)?;
-        Ok(Self { listener, path: path.to_owned(), drivers })
+    /// Opens the socket at `path`; one that was left there is replaced. Where it cannot be made, on a disk that is full or not there
+    /// yet, it is tried again: pods run without it.
+    pub fn open(path: &Path, drivers: DriverClient) -> Self {
+        let listener = accept::bind_unix(path, SOCKET_MODE);
+        if let Err(error) = &listener {
+            tracing::error!("no driver can connect yet: {error:#}. It is tried again");
+        }
+        Self { listener: listener.ok(), path: path.to_owned(), drivers }
     }
 }
 
@@ -63,6 +64,14 @@ impl Module for DmiServer {
 
     async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
         let Self { listener, path, drivers } = self;
+        let listener = match listener {
+            Some(listener) => Some(listener),
+            None => {
+                let bind = || std::future::ready(accept::bind_unix(&path, SOCKET_MODE));
+                accept::until_bound(bind, &path.display(), &shutdown).await
+            }
+        };
+        let Some(listener) = listener else { return Ok(()) };
         let serve = |stream| {
             serve(stream, drivers.clone(), shutdown.clone()).instrument(tracing::info_span!("driver"))
         };

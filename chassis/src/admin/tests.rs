@@ -81,7 +81,7 @@ fn the_log_level_can_be_put() {
 /// Sends `request` over a socket to a server that is then told to stop, and returns all that it answers.
 async fn over_the_wire(state: AdminState, request: &[u8]) -> String {
     let admin = Admin::bind(SocketAddr::from(([127, 0, 0, 1], 0)), state).await.unwrap();
-    let address = admin.local_addr().unwrap();
+    let address = admin.local_addr();
     let mut supervisor = Supervisor::new(Duration::from_secs(10));
     supervisor.start(admin);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -122,6 +122,6 @@ async fn a_large_body_and_garbage_are_refused() {
 #[tokio::test]
 async fn an_address_in_use_is_an_error() {
     let first = Admin::bind(SocketAddr::from(([127, 0, 0, 1], 0)), AdminState::default()).await.unwrap();
-    let second = Admin::bind(first.local_addr().unwrap(), AdminState::default()).await;
+    let second = Admin::bind(first.local_addr(), AdminState::default()).await;
     assert_eq!(second.unwrap_err().kind(), io::ErrorKind::AddrInUse);
 }

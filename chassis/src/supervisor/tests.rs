@@ -179,3 +179,18 @@ async fn without_modules_it_waits_for_the_stop() {
     stop.send(()).unwrap();
     run.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn work_beside_the_modules_is_done_unless_one_of_them_ends_first() {
+    let done = |seconds| async move {
+        after(seconds).await;
+        anyhow::Ok(seconds)
+    };
+    let mut supervisor = Supervisor::new(GRACE);
+    assert_eq!(supervisor.beside(done(1)).await.unwrap(), 1, "there is no module");
+    supervisor.start(late(1, How::Well)).start(early(3, How::With("disk full")));
+    assert_eq!(supervisor.beside(done(1)).await.unwrap(), 1);
+    assert_eq!(message(supervisor.beside(done(9)).await.map(drop)), "module early: outer: disk full");
+    supervisor.start(early(1, How::Well));
+    assert_eq!(message(supervisor.beside(done(9)).await.map(drop)), "module early: ended before shutdown");
+}

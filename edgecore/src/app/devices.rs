@@ -49,20 +49,20 @@ impl Parts {
         devices: Option<devicetwin::Config>,
         bus: Option<eventbus::Config>,
         supervisor: &mut Supervisor,
-    ) -> anyhow::Result<(Option<DeviceFeed>, Option<BusFeed>)> {
+    ) -> (Option<DeviceFeed>, Option<BusFeed>) {
         let (topics, to_bus, bus) = match bus.map(|config| self.bus(config)) {
             Some((topics, feed, bus)) => (Some(topics), Some(feed), Some(bus)),
             None => (None, None, None),
         };
         let (mut to_devices, mut client) = (None, None);
         if let Some(config) = devices {
-            let (feed, drivers) = self.devices(&config, topics, supervisor)?;
+            let (feed, drivers) = self.devices(&config, topics, supervisor);
             (to_devices, client) = (Some(feed), Some(drivers));
         }
         if let Some(bus) = bus {
             self.start_bus(bus, client, supervisor);
         }
-        Ok((to_devices, to_bus))
+        (to_devices, to_bus)
     }
 
     fn devices(
@@ -70,15 +70,15 @@ impl Parts {
         config: &devicetwin::Config,
         topics: Option<TopicFeed>,
         supervisor: &mut Supervisor,
-    ) -> anyhow::Result<(DeviceFeed, DriverClient)> {
+    ) -> (DeviceFeed, DriverClient) {
         let (to_devices, inbox) = bounded_with("devicetwin_changes", DEVICE_QUEUE, &self.metrics);
         let (calls, drivers) = bounded_with("devicetwin_calls", DEVICE_QUEUE, &self.metrics);
         let client = DriverClient::new(calls);
-        supervisor.start(DmiServer::bind(&config.socket, client.clone())?);
+        supervisor.start(DmiServer::open(&config.socket, client.clone()));
         let (meta, clock, rng) = (self.meta.clone(), self.clock.clone(), self.rng.clone());
         let metrics = self.registry.register(devicetwin::Metrics::register);
         supervisor.start(DeviceTwin { inbox, drivers, meta, clock, rng, metrics, topics });
-        Ok((DeviceFeed::new(to_devices), client))
+        (DeviceFeed::new(to_devices), client)
     }
 
     fn bus(&self, config: eventbus::Config) -> (TopicFeed, BusFeed, Bus) {

@@ -28,7 +28,6 @@ mod guard;
 mod hold;
 mod logs;
 mod metrics;
-mod occupant;
 mod pods;
 mod route;
 mod run;
@@ -39,14 +38,12 @@ mod view;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::Context as _;
-use chassis::accept;
+use chassis::accept::{self, Door, Occupant};
 use chassis::metrics::SharedRegistry;
 use chassis::module::Module;
 use chassis::shutdown::Shutdown;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 pub use self::config::Config;
@@ -67,11 +64,13 @@ const MAX_CONNECTIONS: usize = MAX_STREAMS + 32;
 /// Logs that are read, and exec, attach and port-forward under way, at once. Each takes two or three file descriptors and
 /// up to 80 KiB; stock has no limit, and a node of 1 GiB needs one. Further ones are refused with 429.
 const MAX_STREAMS: usize = 64;
+/// Programs that look after the pods of a node: ours and stock's, and Kubernetes' own.
+const KUBELETS: [&str; 2] = ["edgecore", "kubelet"];
 
 /// The server, bound to its address.
 #[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
+    door: Door,
     shared: Arc<Shared>,
 }
 
@@ -89,23 +88,23 @@ struct Shared {
 // === impl Server ===
 
 impl Server {
-    /// Opens the listening socket at `address`, port 0 taking a free one.
+    /// Opens the listening socket at `address`, port 0 taking a free one. Where it cannot be opened now it is as soon as it can: pods
+    /// run whoever has the port, which may be one of them.
     ///
     /// # Errors
-    /// The address cannot be listened on; with a hint when somebody else does.
+    /// Another EdgeCore or a kubelet listens there: two of them would end each other's pods.
     pub async fn bind(
         address: SocketAddr,
         config: Config,
         view: View,
         registry: SharedRegistry,
     ) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(address).await.map_err(|error| {
-            let taken = error.kind() == std::io::ErrorKind::AddrInUse;
-            let error = anyhow::Error::new(error);
-            if taken { error.context(in_use(address)) } else { error }
-        });
-        let key = "modules.edged.tailoredKubeletConfig.address and readOnlyPort";
-        let listener = listener.with_context(|| format!("listen on {address} ({key})"))?;
+        let door = Door::open(address, "server of edged").await;
+        if let Some(other) = Some(&door).filter(|door| !door.is_open()).and_then(|_| other_kubelet(address)) {
+            anyhow::bail!(
+                "listen on {address} (modules.edged.tailoredKubeletConfig.address and readOnlyPort): in use\nhint: {other} listens there. Stop it, or set readOnlyPort to a free port (0: no server)"
+            );
+        }
         if !address.ip().is_loopback() {
             tracing::warn!(
                 %address,
@@ -115,7 +114,7 @@ impl Server {
         let metrics = registry.register(Metrics::register);
         let streams = Arc::new(Semaphore::new(MAX_STREAMS));
         Ok(Self {
-            listener,
+            door,
             shared: Arc::new(Shared {
                 config,
                 view,
@@ -127,34 +126,24 @@ impl Server {
         })
     }
 
-    /// The address that is listened on, with the real port.
-    ///
-    /// # Errors
-    /// When the system cannot tell.
-    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
+    /// The address that is listened on, with the real port, or is to be.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.door.address()
     }
 }
 
-/// Who has the port, and what to do about it.
-fn in_use(address: SocketAddr) -> String {
-    let port = address.port();
-    let who = match occupant::listener_on(port) {
-        Some(process) => format!("{process} listens there"),
-        None => format!(
-            "another EdgeCore or a kubelet may be running; `ss -ltnp sport = :{port}` shows who listens"
-        ),
-    };
-    format!(
-        "hint: {who}. Stop it, or set modules.edged.tailoredKubeletConfig.readOnlyPort to a free port (0: no server)"
-    )
+/// Another program that looks after pods, as the port says. Its word counts only if it is root's: nobody else can.
+fn other_kubelet(address: SocketAddr) -> Option<Occupant> {
+    let found = Occupant::of(address.port());
+    found.filter(|found| found.is_root && KUBELETS.contains(&found.name.as_str()))
 }
 
 impl Module for Server {
     const NAME: &'static str = "edged_server";
 
     async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
-        let Self { listener, shared } = self;
+        let Self { door, shared } = self;
+        let Some(listener) = door.listener(&shutdown).await else { return Ok(()) };
         let serve = |stream| connection::serve(stream, shared.clone(), shutdown.clone());
         accept::serve(listener, MAX_CONNECTIONS, &shutdown, serve).await;
         Ok(())

@@ -94,7 +94,8 @@ pub async fn load_or_join(config: &Config, clock: &Clock, rng: &Rng) -> Result<J
     }
 }
 
-/// What an earlier start has left, unless it is of no use and there is a token to get something better with.
+/// What an earlier start has left, if it is this node's. One that has expired is kept: the clock may be what is wrong, and where it
+/// is not, [`Rotation`] joins anew as soon as there is a cloud.
 async fn load(config: &Config, clock: &Clock) -> Result<Option<Joined>, BootstrapError> {
     let found = read_files(config.clone()).await?;
     let Some(joined) = found else { return Ok(None) };
@@ -114,12 +115,8 @@ async fn load(config: &Config, clock: &Clock) -> Result<Option<Joined>, Bootstra
             "by this node's clock its certificate is not valid yet: the clock is probably wrong");
     }
     if now > info.not_after {
-        // Without a token it is kept: pods must run all the same, and the clock may be what is wrong.
         tracing::warn!(expired = %info.not_after, clock = %now, file = %config.certificate_file.display(),
             "by this node's clock its certificate has expired: if the clock is right the cloud will refuse it; join again with a token of `keadm gettoken`");
-        if config.token.is_some() {
-            return Ok(None);
-        }
     }
     Ok(Some(joined))
 }

@@ -24,7 +24,7 @@ impl Local {
         let config = ServerConfig::from_file(&File::default(), "edge-1").unwrap();
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server = Server::bind(free, config, edge.view.clone(), SharedRegistry::new()).await.unwrap();
-        let client = Client { address: server.local_addr().unwrap() };
+        let client = Client { address: server.local_addr() };
         let server = task::spawn(tracing::Span::none(), async move {
             let (_trigger, shutdown) = Shutdown::new();
             server.run(shutdown).await.unwrap();

@@ -13,7 +13,8 @@ use chassis::rng::Rng;
 use edgecore::edgehub::bootstrap::load_or_join;
 use edgecore::settings::TransportSettings;
 use http::HeaderValue;
-use integration::daemons::{Cloud, SOON, command, start, write};
+use integration::daemons::{Cloud, SOON, command, start, state, write};
+use integration::site::get;
 use integration::wait::until;
 use proto::config::Sensitive;
 use tempfile::TempDir;
@@ -149,4 +150,76 @@ async fn hostile_connections_are_cut_and_a_node_without_a_runtime_says_so() {
     let output = edge.output().unwrap();
     assert_eq!(output.matches("connected to CloudCore").count(), 1, "{output}");
     assert!(!output.contains("connection to CloudCore lost"), "{output}");
+}
+
+/// Any program of the machine may take a port, a pod of the node's own network for instance.
+#[tokio::test]
+async fn ports_that_somebody_else_has_keep_no_node_from_its_work() {
+    let cloud = Cloud::start().await;
+    let config = cloud.edge("edge-1");
+    let admin = config.common_config.monitor_server.bind_address.clone();
+    let local = format!("127.0.0.1:{}", config.modules.edged.tailored_kubelet_config.read_only_port);
+    let taken = [&admin, &local].map(|address| std::net::TcpListener::bind(address).unwrap());
+    let dir = cloud.dir.path().join("edge-1");
+    let mut edge = start("edgecore", &config, &dir);
+    until("the node", SOON, || cloud.kubectl.value("node/edge-1", "{.metadata.uid}")).await.unwrap();
+    let said = edge.output().unwrap();
+    for address in [&admin, &local] {
+        let who = format!("(pid {}) listens there", std::process::id());
+        let is_said = said.lines().any(|line| line.contains(address.as_str()) && line.contains(&who));
+        assert!(is_said, "nobody says who has {address}: {said}");
+    }
+    drop(taken);
+    for address in [&admin, &local] {
+        until("an answer", SOON, || async {
+            let answer = get(address, "/healthz").await?;
+            anyhow::ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+    // The store is what only one may have.
+    let output = ends("edgecore", &write(&config, &dir)).await;
+    let said = complaint(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("another EdgeCore has the store") && said.contains("edgecore.db"), "{said}");
+    edge.still_runs().unwrap();
+}
+
+#[tokio::test]
+async fn a_node_that_has_pods_runs_them_whatever_is_wrong_with_its_certificate() {
+    let cloud = Cloud::start().await;
+    let mut config = cloud.edge("edge-1");
+    let dir = cloud.dir.path().join("edge-1");
+    let admin = config.common_config.monitor_server.bind_address.clone();
+    let mut edge = start("edgecore", &config, &dir);
+    until("the node", SOON, || cloud.kubectl.value("node/edge-1", "{.metadata.uid}")).await.unwrap();
+    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: shop}, spec: {nodeName: edge-1, containers: [{name: main, image: 'none.invalid/none:1'}]}}";
+    until("the pod", SOON, || cloud.kubectl.apply(pod)).await.unwrap();
+    let has_pod = || async {
+        let edged = state(&admin).await?["edged"].to_string();
+        anyhow::ensure!(edged.contains("shop"), "{edged}");
+        Ok(())
+    };
+    until("the pod at the edge", SOON, has_pod).await.unwrap();
+    edge.kill().unwrap();
+    let hub = &mut config.modules.edge_hub;
+    for file in [&hub.tls_ca_file, &hub.tls_cert_file, &hub.tls_private_key_file] {
+        std::fs::remove_file(file).unwrap();
+    }
+    hub.token = Sensitive(String::new());
+    let mut edge = start("edgecore", &config, &dir);
+    until("the pod without a certificate", SOON, has_pod).await.unwrap();
+    until("what is missing is said", SOON, || async {
+        let said = edge.output()?;
+        anyhow::ensure!(
+            said.contains("its pods run all the same") && said.contains("no join token"),
+            "{said}"
+        );
+        Ok(())
+    })
+    .await
+    .unwrap();
+    edge.still_runs().unwrap();
 }

@@ -75,7 +75,7 @@ impl Rig {
         let (clock, rng, registry) = (Clock::system(), Rng::seeded(1), SharedRegistry::new());
         let metrics = registry.register(Metrics::register);
         let (_trigger, shutdown) = Shutdown::new();
-        let server = DmiServer::bind(socket, DriverClient::new(to_drivers)).unwrap();
+        let server = DmiServer::open(socket, DriverClient::new(to_drivers));
         let meta = MetaClient::new(to_meta);
         let twin = DeviceTwin { inbox, drivers, meta, clock, rng, metrics, topics: None };
         let calls = watch::Sender::new(Vec::new());

@@ -37,7 +37,7 @@ impl Local {
         let config = ServerConfig::from_file(&file, "edge-1").unwrap();
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server = Server::bind(free, config, edge.view.clone(), SharedRegistry::new()).await.unwrap();
-        let address = server.local_addr().unwrap();
+        let address = server.local_addr();
         let (stop, shutdown) = Shutdown::new();
         let server = task::spawn(tracing::Span::none(), async move { server.run(shutdown).await.unwrap() });
         Self { edge, client: Client { address }, stop, server }

@@ -18,7 +18,7 @@ use rustls_pki_types::CertificateDer;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::{BootstrapError, Config, Joined, request_certificate, write_identity};
+use super::{BootstrapError, Config, Joined, join, request_certificate, write_identity};
 use crate::edgehub::validity::Validity;
 
 /// Renewal falls evenly into this part of a certificate's life, as with stock: late enough not to be wasteful, early enough for weeks
@@ -105,8 +105,27 @@ impl Rotation {
         }
     }
 
-    /// A new certificate, durable before it is used.
+    /// Whether by this node's clock the certificate has expired.
+    #[must_use]
+    pub fn has_expired(&self) -> bool {
+        self.current.borrow().validity.not_after < self.clock.now()
+    }
+
+    /// A new certificate, durable before it is used. Where the present one is too old to ask for it, a token will do.
     pub(super) async fn rotate(&mut self) -> Result<(), BootstrapError> {
+        match (self.renew().await, self.config.token.clone()) {
+            (Err(error), Some(token)) if self.has_expired() => {
+                tracing::warn!(%error, "the certificate is not renewed: joining anew");
+                self.joined = join(&self.config, &token, &self.clock).await?;
+                self.current.send_replace(Current::of(&self.joined.ca, &self.joined.identity)?);
+                tracing::info!("joined anew");
+                Ok(())
+            }
+            (renewed, _) => renewed,
+        }
+    }
+
+    async fn renew(&mut self) -> Result<(), BootstrapError> {
         let ca = &self.joined.ca;
         let present = tls::client_config(ca, Some(&self.joined.identity))?;
         let shown = Validity::of(&self.joined.identity)?;

@@ -116,7 +116,7 @@ async fn a_cloud_that_is_not_there_yet_is_asked_until_it_is() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_another_node_is_replaced_and_an_expired_one_kept_without_a_token() {
+async fn a_certificate_of_another_node_is_replaced_and_an_expired_one_when_there_is_a_cloud() {
     let cloud = Cloud::new(Behaviour::Good).await;
     let dir = TempDir::new().unwrap();
     let mut config = config(&dir, &cloud, Some(cloud.token()));
@@ -129,12 +129,21 @@ async fn a_certificate_of_another_node_is_replaced_and_an_expired_one_kept_witho
 
     let expired = cloud.identity("edge1", SignedDuration::from_secs(-1));
     write_identity(config.clone(), expired.clone()).await.unwrap();
-    config.token = None;
+    // Nobody serves the cloud: the pods do not wait for it.
     let kept = load_or_join(&config, &clock, &Rng::seeded(1)).await.unwrap();
     assert_eq!(kept.identity.certificate(), expired.certificate());
-    config.token = Some(cloud.token());
-    let renewed = cloud.beside(load_or_join(&config, &clock, &Rng::seeded(1))).await.unwrap();
-    assert_ne!(renewed.identity.certificate(), expired.certificate());
+    let (mut rotation, credentials) =
+        Rotation::new(config.clone(), kept.clone(), clock.clone(), Rng::seeded(7)).unwrap();
+    assert!(rotation.has_expired());
+    cloud.beside(rotation.rotate()).await.unwrap();
+    assert!(!rotation.has_expired() && credentials.validity().not_after > clock.now());
+    let held = load_or_join(&config, &clock, &Rng::seeded(1)).await.unwrap();
+    assert_ne!(held.identity.certificate(), expired.certificate());
+    // A token that has expired as well helps nobody, and says so.
+    config.token = Some(cloud.expired_token());
+    let (mut rotation, _) = Rotation::new(config, kept, clock, Rng::seeded(7)).unwrap();
+    let error = cloud.beside(rotation.rotate()).await.unwrap_err();
+    assert!(error.to_string().contains("401"), "{error}");
 }
 
 #[tokio::test]
