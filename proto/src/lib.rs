@@ -10,6 +10,7 @@ pub mod codec;
 pub mod config;
 pub mod dmi;
 pub mod hello;
+pub mod json;
 pub mod lane;
 pub mod message;
 pub mod placement;

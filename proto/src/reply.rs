@@ -14,6 +14,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use crate::json;
+
 /// Outcome of a call to the Kubernetes API, as the edge gets it. Exactly one of the two is set when it comes
 /// from us; a stock cloud also sends a zero-valued object next to an error.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -105,7 +107,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for ObjectResp<T> {
         }
         let wire = Wire::deserialize(deserializer)?;
         let object = match (&wire.err, wire.object) {
-            (None, Some(raw)) => Some(serde_json::from_str(raw.get()).map_err(serde::de::Error::custom)?),
+            (None, Some(raw)) => Some(json::read(raw.get()).map_err(serde::de::Error::custom)?),
             _ => None,
         };
         Ok(Self { object, err: wire.err })
@@ -164,7 +166,7 @@ impl QueryFailure {
     /// Reads `{"ErrStatus": ...}` and `{}`; `None` for anything else.
     pub fn from_content(content: &crate::Content) -> Option<Self> {
         let crate::Content::Json(raw) = content else { return None };
-        let error: StatusError = serde_json::from_str(raw.get()).ok()?;
+        let error: StatusError = json::read(raw.get()).ok()?;
         match error.status {
             Some(status) => Some(Self::from_status(&status)),
             None if is_empty_object(raw.get()) => {

@@ -9,6 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use crate::json;
+
 /// The content of an acknowledgement.
 const OK: &str = "OK";
 
@@ -114,7 +116,7 @@ impl Content {
             Self::Text(text) => text.as_str(),
             Self::Json(raw) => raw.get(),
         };
-        serde_json::from_str(text).map_err(|source| ContentError::Invalid { expected, source })
+        json::read(text).map_err(|source| ContentError::Invalid { expected, source })
     }
 
     /// The bytes that a stock peer sent from a byte slice.

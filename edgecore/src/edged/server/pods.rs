@@ -64,7 +64,7 @@ fn list(pods: impl Iterator<Item = Pod> + Send + 'static) -> Answer {
             item.push(b',');
         }
         // Items of a list carry neither `kind` nor `apiVersion`: the list says what they are.
-        match serde_json::to_value(&pod) {
+        match proto::json::value(&pod) {
             Ok(serde_json::Value::Object(mut object)) => {
                 object.remove("kind");
                 object.remove("apiVersion");

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Toleration};
+use proto::json;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -24,7 +25,7 @@ pub(super) fn pod(text: &str, node: &str, seen: Timestamp) -> Result<Pod, String
         return Err(format!("it must be a Pod of v1, and is of kind {kind:?}"));
     }
     numbers_to_quantities(&mut object);
-    let mut pod: Pod = serde_json::from_value(object).map_err(|error| error.to_string())?;
+    let mut pod: Pod = json::read_value(&object).map_err(|error| error.to_string())?;
     check(&pod)?;
     let metadata = &mut pod.metadata;
     let name = format!("{}-{node}", metadata.name.as_deref().unwrap_or_default());

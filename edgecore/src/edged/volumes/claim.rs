@@ -106,7 +106,7 @@ fn source(spec: &PersistentVolumeSpec) -> Result<Kind, String> {
 
 /// The field that says what kind of volume it is, as the user wrote it.
 fn type_name(spec: &PersistentVolumeSpec) -> String {
-    let object = serde_json::to_value(spec).unwrap_or_default();
+    let object = proto::json::value(spec).unwrap_or_default();
     let mut names = object.as_object().into_iter().flat_map(|object| object.keys());
     names.find(|name| !ABOUT.contains(&name.as_str())).cloned().unwrap_or_default()
 }

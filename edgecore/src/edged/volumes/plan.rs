@@ -265,7 +265,7 @@ pub(super) fn mode_bits(mode: Option<i32>) -> Option<u32> {
 
 /// The first field that is set, besides the name, as the user wrote it.
 fn type_name(volume: &impl serde::Serialize) -> String {
-    let object = serde_json::to_value(volume).unwrap_or_default();
+    let object = proto::json::value(volume).unwrap_or_default();
     let names = object.as_object().into_iter().flat_map(|object| object.keys());
     names.into_iter().find(|key| *key != "name").map_or_else(|| "(none)".to_owned(), |key| format!("{key:?}"))
 }
