@@ -42,7 +42,7 @@ pub use devices::{
     DriverRecord, DriverReply, DriverRequest, Speaker, StoredDevices, TopicRequest,
 };
 pub use error::MetaError;
-pub use storage::{DriverReport, StorageRequest};
+pub use storage::{ClaimGrowth, DriverReport, Growth, StorageRequest};
 
 /// What edgehub tells MetaManager. Waits when the queue is full: then the socket waits, and the cloud with it.
 #[derive(Debug)]

@@ -6,6 +6,7 @@
 
 mod answer;
 mod certificates;
+mod claims;
 mod configs;
 mod drivers;
 mod events;
@@ -160,6 +161,7 @@ impl Caller {
             Request::GetConfig(path) => self.get_config(&path).await,
             Request::GetStorage(path) => self.get_storage(&path).await,
             Request::ReportDrivers { report, what } => self.report_drivers(*report, what).await,
+            Request::ReportGrowth { claim, report } => self.report_growth(&claim, *report).await,
             Request::CreateToken { account, request } => self.create_token(&account, *request).await,
             Request::CreateCsr(csr) => self.create_csr(*csr).await,
             Request::GetCsr { name } => self.get_csr(&name).await,

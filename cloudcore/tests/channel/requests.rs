@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use certs::{NodeIdentity, PrivateKey, csr};
-use k8s_openapi::api::core::v1::{Event, PersistentVolume};
+use k8s_openapi::api::core::v1::{Event, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::{CSIDriver, CSINode};
 use kube::Api;
 use kube::api::PostParams;
@@ -312,4 +312,56 @@ async fn a_node_tells_of_its_own_drivers_one_by_one() {
     assert!(tell(Operation::Delete, "edge-1", "b").await.content.is_ok());
     assert_eq!(names().await, ["a"]);
     assert!(error_text(&tell(Operation::Update, "edge-2", "a").await).starts_with("Forbidden: "));
+}
+
+/// As a kubelet writes it: <https://kubernetes.io/docs/concepts/storage/persistent-volumes/#expanding-persistent-volumes-claims>.
+#[tokio::test(start_paused = true)]
+async fn a_node_says_what_came_of_the_growth_of_its_pods_claims() {
+    let cloud = Cloud::start().await;
+    let volume = json!({"metadata": {"name": "pv1"}, "spec": {
+        "capacity": {"storage": "2Gi"}, "accessModes": ["ReadWriteOnce"],
+        "claimRef": {"namespace": "default", "name": "data"}, "csi": {"driver": "d", "volumeHandle": "v"}}});
+    let volume: PersistentVolume = serde_json::from_value(volume).unwrap();
+    Api::all(cloud.client.clone()).create(&PostParams::default(), &volume).await.unwrap();
+    let claim = json!({"metadata": {"name": "data"}, "spec": {"volumeName": "pv1", "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "2Gi"}}}});
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(cloud.client.clone(), "default");
+    let claim: PersistentVolumeClaim = serde_json::from_value(claim).unwrap();
+    let mut claim = claims.create(&PostParams::default(), &claim).await.unwrap();
+    let waits = json!({"phase": "Bound", "capacity": {"storage": "1Gi"},
+        "conditions": [{"type": "FileSystemResizePending", "status": "True"}]});
+    claim.status = serde_json::from_value(waits).unwrap();
+    claims.replace_status("data", &PostParams::default(), &claim).await.unwrap();
+    let uid = claim.metadata.uid.unwrap();
+    let mut stranger = Edge::join(&cloud, "edge-2").await;
+    let mut edge = Edge::join(&cloud, "edge-1").await;
+    let mut pod = objects::pod("web", "edge-1");
+    let volume = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]);
+    pod.spec.as_mut().unwrap().volumes = serde_json::from_value(volume).unwrap();
+    cloud.pods().create(&PostParams::default(), &pod).await.unwrap();
+    cloud.settle().await;
+    edge.take().await;
+
+    let path = "default/persistentvolumeclaim/data";
+    let of = |uid: &str, status: Value| json!({"metadata": {"uid": uid}, "status": status});
+    let sized = |size: &str| json!({"capacity": {"storage": size}});
+    let answer = stranger.ask(Operation::Patch, path, &of(&uid, sized("2Gi"))).await;
+    assert!(error_text(&answer).starts_with("Forbidden: "), "{answer:?}");
+    for (uid, size, reason) in
+        [("another", "2Gi", "NotFound: "), (&uid, "3Gi", "Invalid: "), (&uid, "much", "Invalid: ")]
+    {
+        let answer = edge.ask(Operation::Patch, path, &of(uid, sized(size))).await;
+        assert!(error_text(&answer).starts_with(reason), "{size}: {answer:?}");
+    }
+    let conditions = async || {
+        let status = claims.get("data").await.unwrap().status.unwrap();
+        let kinds =
+            status.conditions.into_iter().flatten().map(|one| one.type_).collect::<Vec<_>>().join(" ");
+        (kinds, status.capacity.unwrap()["storage"].0.clone())
+    };
+    let failed = json!({"conditions": [{"type": "NodeResizeError", "status": "True", "message": "no room"}]});
+    assert!(edge.ask(Operation::Patch, path, &of(&uid, failed)).await.content.is_ok());
+    assert_eq!(conditions().await, ("FileSystemResizePending NodeResizeError".to_owned(), "1Gi".to_owned()));
+    assert!(edge.ask(Operation::Patch, path, &of(&uid, sized("2Gi"))).await.content.is_ok());
+    assert_eq!(conditions().await, (String::new(), "2Gi".to_owned()));
 }

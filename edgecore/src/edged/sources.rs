@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::api::storage::v1::{CSIDriver, VolumeAttachment};
 
-use crate::flow::{ConfigKind, MetaClient, MetaError};
+use crate::flow::{ClaimGrowth, ConfigKind, MetaClient, MetaError};
 
 /// Where config maps, secrets and tokens come from: the local store, and behind it the cloud.
 pub trait ConfigSource: Send + Sync {
@@ -59,6 +59,9 @@ pub trait ConfigSource: Send + Sync {
         name: &str,
     ) -> impl Future<Output = Result<Secret, MetaError>> + Send;
 
+    /// Tells the cloud what came of the growth of a claim's volume.
+    fn claim_growth(&self, growth: ClaimGrowth) -> impl Future<Output = Result<(), MetaError>> + Send;
+
     /// A token for a service account.
     fn token(
         &self,
@@ -103,6 +106,10 @@ impl ConfigSource for MetaClient {
 
     async fn volume_secret(&self, namespace: &str, name: &str) -> Result<Secret, MetaError> {
         Self::volume_secret(self, namespace, name).await
+    }
+
+    async fn claim_growth(&self, growth: ClaimGrowth) -> Result<(), MetaError> {
+        Self::claim_growth(self, growth).await
     }
 
     async fn token(

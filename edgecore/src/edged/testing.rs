@@ -15,8 +15,8 @@ use k8s_openapi::api::storage::v1::{CSIDriver, VolumeAttachment};
 use tokio::sync::watch;
 
 use crate::flow::{
-    DriverReport, MetaClient, MetaError, MetaInbox, MetaRequest, PodChange, PodFeed, PodInbox, PodKey, Reply,
-    StorageRequest,
+    ClaimGrowth, DriverReport, MetaClient, MetaError, MetaInbox, MetaRequest, PodChange, PodFeed, PodInbox,
+    PodKey, Reply, StorageRequest,
 };
 
 /// As much as `app.rs` gives the real one.
@@ -63,6 +63,8 @@ pub struct Book {
     pub attachments: BTreeMap<String, VolumeAttachment>,
     /// What was told of the drivers of the node.
     pub driver_reports: Vec<DriverReport>,
+    /// What was told of claims that have grown.
+    pub growth: Vec<ClaimGrowth>,
     /// What every request for a token gets; nobody can be asked when there is none.
     pub token: Option<TokenRequestStatus>,
 }
@@ -310,5 +312,6 @@ fn answer_storage(question: StorageRequest, book: &watch::Sender<Book>) {
             book.send_modify(|book| book.driver_reports.push(*report));
             drop(reply.send(Ok(())));
         }
+        StorageRequest::Growth(growth) => book.send_modify(|book| book.growth.push(*growth)),
     }
 }

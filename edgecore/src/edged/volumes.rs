@@ -62,6 +62,8 @@ pub struct PodVolumes {
     claims: BTreeMap<String, String>,
     /// Those of claims, for whoever measures them.
     known: Vec<KnownVolume>,
+    /// Names of those whose file systems have been made larger just now.
+    pub grown: Vec<String>,
     /// When [`Volumes::set_up`] has to be called again, because a token is then due.
     pub refresh_at: Option<Timestamp>,
 }
@@ -182,6 +184,7 @@ impl<S: ConfigSource> Volumes<S> {
         volume.read_only |= done.read_only.contains(name);
         done.read_only.extend(volume.read_only.then(|| name.to_owned()));
         let published = self.publish(pod, pod_dir, name, &volume).await?;
+        done.grown.extend(published.has_grown.then(|| name.to_owned()));
         if let Some(claim) = done.claims.get(name) {
             done.known.push(KnownVolume {
                 name: name.to_owned(),

@@ -42,6 +42,38 @@ pub enum StorageRequest {
     },
     /// Which drivers there are. Waits for a link as long as it takes.
     NodeDrivers(Box<DriverReport>, Reply<()>),
+    /// Newest wins, per claim. A stock cloud takes none.
+    Growth(Box<ClaimGrowth>),
+}
+
+/// What came of the growth of a claim's volume on this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimGrowth {
+    /// Namespace of the claim.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID: another claim of this name is another claim.
+    pub uid: String,
+    /// What came of it.
+    pub outcome: Growth,
+}
+
+/// See [`ClaimGrowth`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Growth {
+    /// The file system has the whole volume.
+    Done {
+        /// How much that is: `capacity.storage` of the volume, in its own words.
+        capacity: String,
+    },
+    /// It has not.
+    Failed {
+        /// Why, for people.
+        message: String,
+        /// Whether trying the same again cannot help: the claim has to ask for less.
+        is_infeasible: bool,
+    },
 }
 
 /// Drivers of this node that are new, and that are gone.
@@ -89,5 +121,10 @@ impl MetaClient {
     /// Tells the cloud which CSI drivers are on this node.
     pub async fn csi_drivers(&self, report: DriverReport) -> Result<(), MetaError> {
         self.ask(|reply| MetaRequest::Storage(StorageRequest::NodeDrivers(Box::new(report), reply))).await
+    }
+
+    /// Tells the cloud what came of the growth of a claim's volume; only the newest per claim is kept until it has been delivered.
+    pub async fn claim_growth(&self, growth: ClaimGrowth) -> Result<(), MetaError> {
+        self.tell(MetaRequest::Storage(StorageRequest::Growth(Box::new(growth)))).await
     }
 }

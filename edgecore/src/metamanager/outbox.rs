@@ -5,6 +5,7 @@
 //! pod is gone, another one has its name) is dropped; everything else is tried again with a back-off of its own, so
 //! that one object that fails does not hold up the others.
 
+mod claims;
 mod devices;
 mod reports;
 
@@ -316,6 +317,10 @@ impl Outbox {
 async fn send_state(cloud: &Cloud, state: State) -> Attempt {
     let State { key, version, value, .. } = state;
     let resource = Resource::from(key.as_str());
+    if resource.kind() == Some(&ResourceKind::PersistentVolumeClaim) {
+        let done = Change::ClearState { key: key.clone(), version };
+        return finish(&key, claims::report(cloud, resource, &value).await, done);
+    }
     // Stock takes the patch as a string (spec cloud-and-wire 3.4, 3.6).
     let content = Content::Text(String::from_utf8_lossy(&value).into_owned());
     let is_pod = resource.kind() == Some(&ResourceKind::PodPatch);
@@ -354,7 +359,7 @@ async fn post_event(cloud: &Cloud, resource: Resource, value: Vec<u8>) -> Result
 /// (spec cloud-and-wire 3.10). Our cloud makes one anew that has expired meanwhile.
 fn event_request(value: &[u8]) -> serde_json::Result<(Operation, Content)> {
     let raw: &RawValue = serde_json::from_slice(value)?;
-    let event: Event = serde_json::from_str(raw.get())?;
+    let event: Event = proto::json::read(raw.get())?;
     if event.count.is_none_or(|count| count <= 1) {
         return Ok((Operation::Insert, Content::object(raw)?));
     }

@@ -3,8 +3,12 @@
 //! A merge keeps what it is not told about. What a status no longer has is therefore named: scalars and lists as `null`;
 //! a list that the API merges by key has the `$patch: replace` directive.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{NodeStatus, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
+
+use crate::flow::{ClaimGrowth, Growth};
 
 /// Optional scalars of a pod's status that come and go.
 const POD_SCALARS: [&str; 3] = ["message", "reason", "podIP"];
@@ -16,7 +20,7 @@ const CONDITION_SCALARS: [&str; 2] = ["message", "reason"];
 
 /// Patch for `pods/<name>/status`. The UID makes the API refuse it when another pod has the name by now.
 pub(super) fn pod_status(uid: &str, status: &PodStatus) -> serde_json::Result<Vec<u8>> {
-    let mut status = serde_json::to_value(status)?;
+    let mut status = proto::json::value(status)?;
     if let Value::Object(fields) = &mut status {
         for name in POD_SCALARS {
             fields.entry(name).or_insert(Value::Null);
@@ -45,18 +49,38 @@ pub(super) fn reported(patch: &[u8]) -> serde_json::Result<PodStatus> {
             items.retain(|item| item.get("$patch").is_none());
         }
     }
-    serde_json::from_value(status)
+    proto::json::read_value(&status)
 }
 
 /// Patch for `nodes/<name>/status`. The API merges addresses by their type, of which a node with two families has
 /// the same twice.
 pub(super) fn node_status(status: &NodeStatus) -> serde_json::Result<Vec<u8>> {
-    let mut status = serde_json::to_value(status)?;
+    let mut status = proto::json::value(status)?;
     if let Some(Value::Array(addresses)) = status.get_mut("addresses") {
         addresses.push(json!({"$patch": "replace"}));
     }
     complete_conditions(&mut status);
     serde_json::to_vec(&json!({ "status": status }))
+}
+
+/// What is said of a claim whose volume has grown: that its file system has the whole of it, or why it has not. The cloud brings it
+/// together with what else is said of the claim (`cloudcore`, `upstream/claims.rs`).
+pub(super) fn claim_status(growth: &ClaimGrowth, now: Timestamp) -> serde_json::Result<Vec<u8>> {
+    let status = match &growth.outcome {
+        Growth::Done { capacity } => json!({"capacity": {"storage": capacity}}),
+        Growth::Failed { message, is_infeasible } => {
+            let condition = json!({
+                "type": "NodeResizeError", "status": "True", "lastTransitionTime": Time(now),
+                "message": format!("failed to expand pvc with {message}"),
+            });
+            match is_infeasible {
+                true => json!({"conditions": [condition],
+                    "allocatedResourceStatuses": {"storage": "NodeResizeInfeasible"}}),
+                false => json!({"conditions": [condition]}),
+            }
+        }
+    };
+    serde_json::to_vec(&json!({"metadata": {"uid": growth.uid}, "status": status}))
 }
 
 /// The API merges conditions by their type, field by field.

@@ -16,7 +16,7 @@ use super::outbox::Wake;
 use super::patch;
 use super::unwritten::Unwritten;
 use super::uploads::message;
-use crate::flow::{DeviceRow, MetaInbox, MetaRequest, PodKey, UploadRequest};
+use crate::flow::{DeviceRow, MetaInbox, MetaRequest, PodKey, StorageRequest, UploadRequest};
 use crate::store::{Change, Object, QueueKind, Store};
 
 /// Questions to the cloud in flight at once. A full node (110 pods) asks a few each while it starts.
@@ -136,6 +136,14 @@ impl Requests {
                 let key = Resource::object(None, ResourceKind::DeviceMapper, &name).to_string();
                 self.unwritten.put(key.clone(), Change::DeleteObject { key, uid: String::new() });
                 Ok(())
+            }
+            MetaRequest::Storage(StorageRequest::Growth(growth)) => {
+                let (namespace, name) = (Some(growth.namespace.as_str()), growth.name.as_str());
+                let key = Resource::object(namespace, ResourceKind::PersistentVolumeClaim, name).to_string();
+                patch::claim_status(&growth, self.answers.clock.now()).map(|value| {
+                    let change = Change::PutState { key: key.clone(), uid: growth.uid, value };
+                    self.unwritten.put(key, change);
+                })
             }
             MetaRequest::Event(event) => self.file_event(&event),
             MetaRequest::Upload(UploadRequest::Say(upload)) => {

@@ -366,6 +366,7 @@ async fn a_pod_that_is_gone_is_said_until_it_is_accepted() {
     assert!(rig.store.queued(8).await.unwrap().is_empty());
 }
 
+mod claims;
 mod configs;
 mod devices;
 mod events;

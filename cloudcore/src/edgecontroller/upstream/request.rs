@@ -5,7 +5,7 @@ mod reports;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::api::core::v1::{Event, Node, Pod};
+use k8s_openapi::api::core::v1::{Event, Node, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::CSINode;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta};
 use proto::message::ContentError;
@@ -51,6 +51,7 @@ pub(super) enum Request {
     GetConfig(ObjectPath),
     GetStorage(ObjectPath),
     ReportDrivers { report: Box<CSINode>, what: Drivers },
+    ReportGrowth { claim: ObjectPath, report: Box<PersistentVolumeClaim> },
     CreateToken { account: Named, request: Box<TokenRequest> },
     CreateCsr(Box<CertificateSigningRequest>),
     GetCsr { name: String },
@@ -110,6 +111,7 @@ impl Request {
             ResourceKind::Event => about.event(),
             ResourceKind::CertificateSigningRequest => about.csr(),
             ResourceKind::CsiNode => about.drivers(),
+            ResourceKind::PersistentVolumeClaim if route.operation == Operation::Patch => about.growth(),
             _ => about.other(),
         }
     }
@@ -130,6 +132,7 @@ impl Request {
             Self::GetConfig(_) => "config_get",
             Self::GetStorage(_) => "storage_get",
             Self::ReportDrivers { .. } => "csi_drivers",
+            Self::ReportGrowth { .. } => "claim_growth",
             Self::CreateToken { .. } => "token",
             Self::CreateCsr(_) | Self::GetCsr { .. } => "csr",
             Self::CreateEvent(_) | Self::UpdateEvent(_) | Self::PatchEvent { .. } => "event",
@@ -264,6 +267,13 @@ impl About<'_> {
         let mut report: Box<CSINode> = self.content(Shape::Bare)?;
         self.claim(&mut report.metadata, Shape::Bare)?;
         Ok(Request::ReportDrivers { report, what })
+    }
+
+    fn growth(&self) -> Result<Request, Refusal> {
+        let mut report: Box<PersistentVolumeClaim> = self.content(Shape::Bare)?;
+        self.claim(&mut report.metadata, Shape::Bare)?;
+        self.namespace()?;
+        Ok(Request::ReportGrowth { claim: self.path.clone(), report })
     }
 
     fn other(&self) -> Result<Request, Refusal> {

@@ -95,6 +95,10 @@ impl Worker {
     async fn prepare(&self, view: &View) -> Ended {
         match self.try_prepare(view).await {
             Ok(prepared) => {
+                for volume in &prepared.volumes.grown {
+                    let message = format!("MountVolume.NodeExpandVolume succeeded for volume {volume:?}");
+                    self.event(view, Severity::Normal, "FileSystemResizeSuccessful", &message).await;
+                }
                 let refresh_at = prepared.volumes.refresh_at.map(|time| self.context.instant_of(time));
                 let result = Ok(Success::Prepared { refresh_at });
                 Ended { result, prepared: Some(Arc::new(prepared)) }

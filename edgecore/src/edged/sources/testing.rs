@@ -10,7 +10,7 @@ use k8s_openapi::api::storage::v1::{CSIDriver, VolumeAttachment};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::ConfigSource;
-use crate::flow::MetaError;
+use crate::flow::{ClaimGrowth, MetaError};
 
 /// Config maps, secrets and tokens for tests; see the methods for what it can be told.
 #[derive(Debug, Default)]
@@ -32,6 +32,8 @@ pub struct FakeStorage {
     pub drivers: BTreeMap<String, CSIDriver>,
     /// `VolumeAttachment`
     pub attachments: BTreeMap<String, VolumeAttachment>,
+    /// What was told of claims that have grown.
+    pub growth: Vec<ClaimGrowth>,
     /// Nobody can be asked.
     pub is_offline: bool,
 }
@@ -131,6 +133,11 @@ impl ConfigSource for FakeSource {
 
     async fn volume_secret(&self, namespace: &str, name: &str) -> Result<Secret, MetaError> {
         self.secret(namespace, name).await.map(|secret| (*secret).clone())
+    }
+
+    async fn claim_growth(&self, growth: ClaimGrowth) -> Result<(), MetaError> {
+        self.storage.lock().unwrap_or_else(PoisonError::into_inner).growth.push(growth);
+        Ok(())
     }
 
     async fn token(

@@ -1,15 +1,45 @@
 //! Volumes of drivers, with edged as a whole: drivers come late, go and come back.
 
 use super::*;
-use crate::edged::csi::testing::{Asked, FakeDriver};
+use crate::edged::csi::testing::{Asked, FakeDriver, Running, Trouble};
 use crate::edged::csi::wire::NodeCapability;
 use crate::edged::volumes::mounter::Mounter;
+use crate::flow::{ClaimGrowth, Growth};
 
 const NAME: &str = "d.test";
+const STAGES: [NodeCapability; 1] = [NodeCapability::StageUnstageVolume];
+const GROWS: [NodeCapability; 2] = [NodeCapability::StageUnstageVolume, NodeCapability::ExpandVolume];
 
-fn driver(node: &Node) -> Arc<FakeDriver> {
-    let data = node.disk.path().join("data");
-    Arc::new(FakeDriver::new(node.mounter.clone(), &data, &[NodeCapability::StageUnstageVolume]))
+/// A node with a driver, and a cloud that knows a claim on one of the driver's volumes.
+struct Site {
+    node: Node,
+    driver: Arc<FakeDriver>,
+    edge: Edge,
+    running: Running,
+}
+
+impl Site {
+    /// Nobody uses the volume yet.
+    async fn new(can: &[NodeCapability]) -> Self {
+        let node = Node::new();
+        let driver = driver(&node, can);
+        let edge = node.start(&[]).await;
+        stock(&edge);
+        let running = driver.start(&root(&node), NAME);
+        Self { node, driver, edge, running }
+    }
+
+    /// [`claimer`] runs.
+    async fn with_pod(can: &[NodeCapability]) -> Self {
+        let site = Self::new(can).await;
+        site.edge.meta.apply(&claimer()).await;
+        site.edge.meta.until_ready("db").await;
+        site
+    }
+}
+
+fn driver(node: &Node, can: &[NodeCapability]) -> Arc<FakeDriver> {
+    Arc::new(FakeDriver::new(node.mounter.clone(), &node.disk.path().join("data"), can))
 }
 
 fn root(node: &Node) -> std::path::PathBuf {
@@ -19,8 +49,9 @@ fn root(node: &Node) -> std::path::PathBuf {
 /// What the cloud knows.
 fn stock(edge: &Edge) {
     let claim = json!({"metadata": {"name": "data", "namespace": "shop", "uid": "c1"},
-        "spec": {"volumeName": "pv1"}, "status": {"phase": "Bound"}});
+        "spec": {"volumeName": "pv1"}, "status": {"phase": "Bound", "capacity": {"storage": "1Gi"}}});
     let volume = json!({"metadata": {"name": "pv1"}, "spec": {
+        "capacity": {"storage": "1Gi"},
         "accessModes": ["ReadWriteOnce"],
         "claimRef": {"name": "data", "namespace": "shop", "uid": "c1"},
         "csi": {"driver": NAME, "volumeHandle": "vol-1"},
@@ -59,7 +90,7 @@ async fn a_pod_waits_for_its_driver_and_starts_when_it_comes() {
     assert_eq!(said, is);
     // By now it tries once a minute.
     pass(Duration::from_secs(600)).await;
-    let (driver, begin) = (driver(&node), Instant::now());
+    let (driver, begin) = (driver(&node, &STAGES), Instant::now());
     let _running = driver.start(&root(&node), NAME);
     edge.meta.until_ready("db").await;
     assert!(seconds_since(begin) < 10, "the driver's coming was waited for");
@@ -72,13 +103,7 @@ async fn a_pod_waits_for_its_driver_and_starts_when_it_comes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pod_goes_only_when_its_driver_has_taken_the_volume() {
-    let node = Node::new();
-    let driver = driver(&node);
-    let edge = node.start(&[]).await;
-    stock(&edge);
-    let running = driver.start(&root(&node), NAME);
-    edge.meta.apply(&claimer()).await;
-    edge.meta.until_ready("db").await;
+    let Site { node, driver, edge, running } = Site::with_pod(&STAGES).await;
     std::fs::write(node.disk.path().join("data/vol-1/precious"), "").unwrap();
     running.stop();
     let gone = |book: &crate::edged::testing::Book| {
@@ -106,12 +131,7 @@ async fn a_pod_goes_only_when_its_driver_has_taken_the_volume() {
 
 #[tokio::test(start_paused = true)]
 async fn a_driver_that_is_killed_bothers_no_pod() {
-    let node = Node::new();
-    let driver = driver(&node);
-    let edge = node.start(&[]).await;
-    stock(&edge);
-    let running = driver.start(&root(&node), NAME);
-    edge.meta.apply(&claimer()).await;
+    let Site { node, driver, edge, running } = Site::with_pod(&STAGES).await;
     let before = edge.meta.until_ready("db").await;
     drop(running);
     drop(edge);
@@ -156,16 +176,9 @@ async fn in_use(edge: &Edge, names: &[&str]) {
 #[tokio::test(start_paused = true)]
 async fn an_attached_volume_is_told_to_be_in_use_from_before_it_is_staged_until_it_is_gone() {
     const UNIQUE: &str = "kubernetes.io/csi/d.test^vol-1";
-    let node = Node::new();
-    let driver = driver(&node);
-    let edge = node.start(&[]).await;
-    stock(&edge);
+    let Site { node, driver, edge, running: _running } = Site::new(&STAGES).await;
     attached(&edge);
-    let _running = driver.start(&root(&node), NAME);
-    driver.trouble(
-        "NodeStageVolume",
-        &[crate::edged::csi::testing::Trouble::Fails(tonic::Code::Internal, "not now")],
-    );
+    driver.trouble("NodeStageVolume", &[Trouble::Fails(tonic::Code::Internal, "not now")]);
     edge.meta.apply(&claimer()).await;
     edge.meta.until_event("FailedMount").await;
     in_use(&edge, &[UNIQUE]).await;
@@ -185,47 +198,42 @@ async fn an_attached_volume_is_told_to_be_in_use_from_before_it_is_staged_until_
 /// What needs no attachment is nobody's business.
 #[tokio::test(start_paused = true)]
 async fn a_volume_that_is_not_attached_is_not_told() {
-    let node = Node::new();
-    let driver = driver(&node);
-    let edge = node.start(&[]).await;
-    stock(&edge);
-    let _running = driver.start(&root(&node), NAME);
-    edge.meta.apply(&claimer()).await;
-    edge.meta.until_ready("db").await;
+    let Site { edge, .. } = &Site::with_pod(&STAGES).await;
     pass(Duration::from_secs(60)).await;
     assert_eq!(edge.meta.read(|book| book.node.clone().unwrap().volumes_in_use), None);
+}
+
+/// The driver's controller has made the volume larger. The store goes on saying what was so when the pod began.
+fn grow(edge: &Edge, size: &str) {
+    edge.meta.edit(|book| {
+        let mut volume = book.volumes["pv1"].clone();
+        let amount = serde_json::from_value(json!({"storage": size})).unwrap();
+        volume.spec.as_mut().unwrap().capacity = Some(amount);
+        book.grown.insert("pv1".to_owned(), volume);
+    });
+}
+
+/// Waits until as many outcomes were told, and gives all.
+async fn told(edge: &Edge, count: usize) -> Vec<Growth> {
+    let claim = |told: &ClaimGrowth| {
+        (told.namespace.as_str(), told.name.as_str(), told.uid.as_str()) == ("shop", "data", "c1")
+    };
+    edge.meta
+        .until(&format!("{count} outcomes of growth"), |book| {
+            assert!(book.growth.iter().all(claim), "{:?}", book.growth);
+            let told: Vec<_> = book.growth.iter().map(|told| told.outcome.clone()).collect();
+            (told.len() >= count).then_some(told)
+        })
+        .await
 }
 
 /// <https://kubernetes.io/docs/concepts/storage/persistent-volumes/#expanding-persistent-volumes-claims>
 #[tokio::test(start_paused = true)]
 async fn a_volume_that_has_grown_grows_under_the_pod() {
-    let node = Node::new();
-    let data = node.disk.path().join("data");
-    let can = [NodeCapability::StageUnstageVolume, NodeCapability::ExpandVolume];
-    let driver = Arc::new(FakeDriver::new(node.mounter.clone(), &data, &can));
-    let edge = node.start(&[]).await;
-    stock(&edge);
-    let sized = |claim: &str, volume: &str| {
-        edge.meta.edit(|book| {
-            let amount = |text: &str| serde_json::from_value(json!({"storage": text})).unwrap();
-            let known = book.claims.get_mut("shop/data").unwrap();
-            known.status.as_mut().unwrap().capacity = Some(amount(claim));
-            book.volumes.get_mut("pv1").unwrap().spec.as_mut().unwrap().capacity = Some(amount(volume));
-        });
-    };
-    sized("1Gi", "1Gi");
-    let _running = driver.start(&root(&node), NAME);
-    edge.meta.apply(&claimer()).await;
-    edge.meta.until_ready("db").await;
+    let Site { node, driver, edge, running: _running } = Site::with_pod(&GROWS).await;
     pass(Duration::from_secs(700)).await;
     assert_eq!(driver.words(), "stage publish");
-    // The store goes on saying what was so when the pod began.
-    edge.meta.edit(|book| {
-        let mut volume = book.volumes["pv1"].clone();
-        let amount = serde_json::from_value(json!({"storage": "2Gi"})).unwrap();
-        volume.spec.as_mut().unwrap().capacity = Some(amount);
-        book.grown.insert("pv1".to_owned(), volume);
-    });
+    grow(&edge, "2Gi");
     pass(Duration::from_secs(300)).await;
     driver.until("expand", 1).await;
     let asked = driver.asked();
@@ -233,36 +241,38 @@ async fn a_volume_that_has_grown_grows_under_the_pod() {
     assert_eq!(request.capacity_range.unwrap().required_bytes, 2 << 30);
     assert!(request.volume_path.ends_with("/volumes/kubernetes.io~csi/pv1/mount"), "{request:?}");
     assert!(request.staging_target_path.ends_with("/globalmount"), "{request:?}");
+    let said = edge.meta.until_event("FileSystemResizeSuccessful").await;
+    assert_eq!(said, "MountVolume.NodeExpandVolume succeeded for volume \"v\"");
     pass(Duration::from_secs(1200)).await;
     assert_eq!(driver.words(), "stage publish expand", "once");
+    assert_eq!(told(&edge, 1).await, [Growth::Done { capacity: "2Gi".to_owned() }], "once");
     assert_eq!(node.runtime.running(), ["db/app#0"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_volume_that_cannot_grow_is_told_and_the_pod_runs_on() {
-    let node = Node::new();
-    let data = node.disk.path().join("data");
-    let can = [NodeCapability::StageUnstageVolume, NodeCapability::ExpandVolume];
-    let driver = Arc::new(FakeDriver::new(node.mounter.clone(), &data, &can));
-    let edge = node.start(&[]).await;
-    stock(&edge);
-    let _running = driver.start(&root(&node), NAME);
-    edge.meta.apply(&claimer()).await;
-    edge.meta.until_ready("db").await;
-    driver.trouble(
-        "NodeExpandVolume",
-        &[crate::edged::csi::testing::Trouble::Fails(tonic::Code::Internal, "no room")],
-    );
-    edge.meta.edit(|book| {
-        let amount = |text: &str| serde_json::from_value(json!({"storage": text})).unwrap();
-        book.claims.get_mut("shop/data").unwrap().status.as_mut().unwrap().capacity = Some(amount("1Gi"));
-        book.volumes.get_mut("pv1").unwrap().spec.as_mut().unwrap().capacity = Some(amount("2Gi"));
-    });
+    let Site { node, driver, edge, running: _running } = Site::with_pod(&GROWS).await;
+    let no_room = Trouble::Fails(tonic::Code::Internal, "no room");
+    let too_much = Trouble::Fails(tonic::Code::OutOfRange, "too much");
+    driver.trouble("NodeExpandVolume", &[no_room.clone(), no_room, too_much]);
+    grow(&edge, "2Gi");
     pass(Duration::from_secs(300)).await;
     let said = edge.meta.until_event("FileSystemResizeFailed").await;
     assert!(said.starts_with("MountVolume.NodeExpandVolume failed for volume \"v\" : "), "{said}");
     // It is tried again.
     driver.until("expand", 1).await;
+    let outcomes: Vec<_> = told(&edge, 3)
+        .await
+        .into_iter()
+        .map(|outcome| match outcome {
+            Growth::Done { capacity } => (capacity, None),
+            Growth::Failed { message, is_infeasible } => {
+                (message.rsplit(": ").next().unwrap_or_default().to_owned(), Some(is_infeasible))
+            }
+        })
+        .collect();
+    let is = [("no room", Some(false)), ("too much", Some(true)), ("2Gi", None)];
+    assert_eq!(outcomes, is.map(|(text, is)| (text.to_owned(), is)), "the second \"no room\" is no news");
     assert_eq!(node.runtime.running(), ["db/app#0"]);
     assert_eq!(node.runtime.calls("StartContainer"), 1);
 }

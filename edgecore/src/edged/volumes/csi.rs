@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
+use self::grow::Grown;
 use self::locks::Locks;
 pub(super) use self::source::{CsiVolume, inline, persistent};
 use super::layout::is_one_component;
@@ -41,8 +42,8 @@ pub(super) struct Csi {
     locks: Locks,
     /// What must not be detached.
     in_use: watch::Sender<BTreeSet<String>>,
-    /// Bytes that volumes have grown to since edged started, by driver and handle.
-    grown: Mutex<BTreeMap<(String, String), i64>>,
+    /// What came of volumes that have grown since edged started, by driver and handle.
+    grown: Mutex<BTreeMap<(String, String), Grown>>,
     /// The volumes of each pod whose files were given to the pod's group since edged started: it may take long.
     given: Mutex<BTreeMap<String, Vec<String>>>,
 }

@@ -47,6 +47,7 @@ impl Answers {
                 reply(to, found.map(Box::new).map_err(|error| error.named("secret", &namespace, &name)));
             }
             StorageRequest::NodeDrivers(report, to) => reply(to, self.report_drivers(*report).await),
+            StorageRequest::Growth(report) => tracing::error!(?report, "a report was taken for a question"),
         }
     }
 

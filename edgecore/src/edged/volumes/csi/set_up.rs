@@ -27,13 +27,15 @@ const REPUBLISH: SignedDuration = SignedDuration::from_secs(60);
 const LOOK_FOR_GROWTH: SignedDuration = SignedDuration::from_secs(300);
 
 /// A volume that a pod can use.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::edged::volumes) struct Published {
     pub(in crate::edged::volumes) path: PathBuf,
     /// How soon it has to be looked at again; `None`: it need not be.
     pub(in crate::edged::volumes) again: Option<SignedDuration>,
     /// Where it is staged; empty: it is not.
     pub(in crate::edged::volumes) staging: PathBuf,
+    /// Its file system has been made larger just now.
+    pub(in crate::edged::volumes) has_grown: bool,
 }
 
 /// Why there is none.
@@ -87,7 +89,7 @@ impl<S: ConfigSource> Volumes<S> {
             // It was published when the rules were known.
             Err(error) if is_there => {
                 tracing::debug!(%error, driver = volume.driver, "the rules of the driver are not known now");
-                return Ok(Published { path: places.target, again: None, staging: PathBuf::new() });
+                return Ok(Published { path: places.target, ..Published::default() });
             }
             Err(error) => return Err(Trouble::Mount(format!("CSI driver {:?}: {error}", volume.driver))),
         };
@@ -107,12 +109,10 @@ impl<S: ConfigSource> Volumes<S> {
             (Ok(driver), false) => self.bring(pod, &places, volume, &rules, driver).await?,
             (Err(error), false) => return Err(Trouble::Mount(error.clone())),
         }
-        if let Ok(driver) = &driver
-            && csi.is_to_grow(volume, driver)
-        {
-            let secrets = self.secrets(volume, volume.grow_secret.as_ref()).await.map_err(Trouble::Mount)?;
-            csi.grow(&places, volume, driver, secrets).await.map_err(Trouble::Grow)?;
-        }
+        let has_grown = match &driver {
+            Ok(driver) => self.grow(&places, volume, driver).await.map_err(Trouble::Grow)?,
+            Err(_) => false,
+        };
         if let Ok(driver) = &driver
             && rules.gives(volume)
             && !driver.can(NodeCapability::VolumeMountGroup)
@@ -124,7 +124,7 @@ impl<S: ConfigSource> Volumes<S> {
         let again = if rules.republish { Some(REPUBLISH) } else { may_grow.then_some(LOOK_FOR_GROWTH) };
         let stages = !volume.is_inline && can(NodeCapability::StageUnstageVolume);
         let staging = if stages { places.staging } else { PathBuf::new() };
-        Ok(Published { path: places.target, again, staging })
+        Ok(Published { path: places.target, again, staging, has_grown })
     }
 
     async fn is_there(&self, places: &Places, volume: &CsiVolume) -> Result<bool, Trouble> {
@@ -201,7 +201,7 @@ impl<S: ConfigSource> Volumes<S> {
         )))
     }
 
-    async fn secrets(
+    pub(super) async fn secrets(
         &self,
         volume: &CsiVolume,
         secret: Option<&SecretReference>,

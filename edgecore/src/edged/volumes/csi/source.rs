@@ -33,10 +33,21 @@ pub(in crate::edged::volumes) struct CsiVolume {
     pub(in crate::edged::volumes) is_inline: bool,
     /// A device, not a file system.
     pub(in crate::edged::volumes) is_block: bool,
-    /// Bytes that it has, where its claim does not have them yet.
-    pub(in crate::edged::volumes) grows_to: Option<i64>,
+    /// It has more than its claim has yet.
+    pub(in crate::edged::volumes) growing: Option<Growing>,
     /// What the driver has to be given when it grows.
     pub(in crate::edged::volumes) grow_secret: Option<SecretReference>,
+}
+
+/// A volume that the driver's controller has made larger, and whose file system may not know yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::edged::volumes) struct Growing {
+    /// What it has by now, in bytes.
+    pub(in crate::edged::volumes) bytes: i64,
+    /// The same in the volume's own words.
+    pub(in crate::edged::volumes) capacity: String,
+    /// Namespace, name and UID of the claim that waits for it.
+    pub(in crate::edged::volumes) claim: [String; 3],
 }
 
 /// A volume that is in the pod itself. [`CsiVolume::owned_by`] completes it.
@@ -55,7 +66,7 @@ pub(in crate::edged::volumes) fn inline(name: &str, source: &CSIVolumeSource) ->
         publish_secret: secret.map(|name| SecretReference { name: Some(name), namespace: None }),
         is_inline: true,
         is_block: false,
-        grows_to: None,
+        growing: None,
         grow_secret: None,
     }
 }
@@ -80,20 +91,20 @@ pub(in crate::edged::volumes) fn persistent(
         publish_secret: source.node_publish_secret_ref.clone(),
         is_inline: false,
         is_block: spec.and_then(|spec| spec.volume_mode.as_deref()) == Some("Block"),
-        grows_to: growth(claim, volume),
+        growing: growing(claim, volume),
         grow_secret: source.node_expand_secret_ref.clone(),
     }
 }
 
-/// Bytes that the volume has, where its claim does not have them yet: the driver's controller has made it larger, and the node has to
-/// let the file system know.
-fn growth(claim: &PersistentVolumeClaim, volume: &PersistentVolume) -> Option<i64> {
-    let storage = |amounts: Option<&BTreeMap<String, Quantity>>| {
-        amounts.and_then(|amounts| Amount::try_from(amounts.get("storage")?).ok()).map(Amount::value)
-    };
-    let has = storage(volume.spec.as_ref()?.capacity.as_ref())?;
-    let claimed = storage(claim.status.as_ref()?.capacity.as_ref())?;
-    (has > claimed).then_some(has)
+/// Where the volume has more than its claim: the driver's controller has made it larger, and the node has to let the file system know.
+fn growing(claim: &PersistentVolumeClaim, volume: &PersistentVolume) -> Option<Growing> {
+    let bytes = |amount: &Quantity| Amount::try_from(amount).ok().map(Amount::value);
+    let capacity = volume.spec.as_ref()?.capacity.as_ref()?.get("storage")?;
+    let claimed = bytes(claim.status.as_ref()?.capacity.as_ref()?.get("storage")?)?;
+    let about = &claim.metadata;
+    let claim = [&about.namespace, &about.name, &about.uid].map(|text| text.clone().unwrap_or_default());
+    let bytes = bytes(capacity).filter(|has| *has > claimed)?;
+    Some(Growing { bytes, capacity: capacity.0.clone(), claim })
 }
 
 // === impl CsiVolume ===
