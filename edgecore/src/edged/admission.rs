@@ -120,6 +120,8 @@ pub struct Able<'a> {
     pub unsafe_sysctls: &'a [String],
     /// The kernel enforces AppArmor profiles.
     pub has_apparmor: bool,
+    /// The runtime gives a container no other groups than it is told to; `None`: nobody knows yet.
+    pub has_strict_groups: Option<bool>,
 }
 
 /// Whether the node is one that the pod asks for and that lets it be.
@@ -139,6 +141,9 @@ pub fn suits(spec: &PodSpec, node: Option<&Node>, able: Able<'_>) -> Result<(), 
         let message = "Cannot enforce AppArmor: AppArmor is not enabled on the host";
         return Err(Ending::rejected("AppArmor", message));
     }
+    if able.has_strict_groups == Some(false) && wants_strict_groups(spec) {
+        return Err(Ending::rejected(NO_STRICT_GROUPS.0, NO_STRICT_GROUPS.1));
+    }
     let Some(node) = node else { return Ok(()) };
     if !is_selected(spec, node) {
         let message = "node(s) didn't match Pod's node affinity/selector";
@@ -157,6 +162,17 @@ pub fn suits(spec: &PodSpec, node: Option<&Node>, able: Able<'_>) -> Result<(), 
         }
         None => Ok(()),
     }
+}
+
+/// Reason and message of a pod that asks for no other groups than its own where that cannot be promised, in kubelet's words.
+pub const NO_STRICT_GROUPS: (&str, &str) =
+    ("SupplementalGroupsPolicyNotSupported", "SupplementalGroupsPolicy=Strict is not supported in this node");
+
+/// Does the pod ask for no groups of its images' `/etc/group`?
+/// <https://kubernetes.io/docs/tasks/configure-pod-container/security-context/#supplementalgroupspolicy>
+pub fn wants_strict_groups(spec: &PodSpec) -> bool {
+    let context = spec.security_context.as_ref();
+    context.and_then(|context| context.supplemental_groups_policy.as_deref()) == Some("Strict")
 }
 
 /// Does anything of the pod ask for a profile? A promise that cannot be kept is not made:
@@ -228,7 +244,7 @@ mod tests {
     fn refused(spec: Value, node: Value) -> String {
         let (spec, node) = (serde_json::from_value(spec).unwrap(), serde_json::from_value(node).unwrap());
         let allowed = ["kernel.msg*".to_owned()];
-        let able = Able { unsafe_sysctls: &allowed, has_apparmor: false };
+        let able = Able { unsafe_sysctls: &allowed, has_apparmor: false, has_strict_groups: None };
         suits(&spec, Some(&node), able).err().map(|ending| ending.reason).unwrap_or_default()
     }
 
@@ -285,7 +301,7 @@ mod tests {
             let containers = json!([{"name": "c", "securityContext": own}]);
             let spec: PodSpec =
                 serde_json::from_value(json!({"securityContext": pod, "containers": containers})).unwrap();
-            let able = |has_apparmor| Able { unsafe_sysctls: &[], has_apparmor };
+            let able = |has_apparmor| Able { unsafe_sysctls: &[], has_apparmor, has_strict_groups: None };
             assert_eq!(suits(&spec, None, able(true)), Ok(()));
             suits(&spec, None, able(false)).err().map(|ending| ending.reason).unwrap_or_default()
         };

@@ -120,6 +120,7 @@ fn pod_settings(file: &File, problems: &mut Vec<Problem>) -> PodSettings {
         seccomp_default: kubelet.seccomp_default,
         seccomp_root: PathBuf::from(&file.root_directory).join("seccomp"),
         quota_period: kubelet.cpu_cfs_quota.then_some(period),
+        pids_limit: Some(kubelet.pod_pids_limit).filter(|limit| *limit > 0),
         unsafe_sysctls: kubelet.allowed_unsafe_sysctls.clone(),
         most: u32::try_from(kubelet.max_pods).unwrap_or_default(),
         pulls: PullLimits::from_file(kubelet),

@@ -61,12 +61,16 @@ pub struct NodeFacts {
     pub room: Amounts,
     /// Sizes of huge pages that the kernel has, in bytes.
     pub page_sizes: Vec<u64>,
+    /// What all pods together are held to; `None`: they are not.
+    pub enforced: Option<NodeResources>,
     /// All memory, bytes: base of the memory requests' share in OOM scores.
     pub memory: Amount,
     /// Why pods cannot get a network, in the runtime's words; `None`: they can, or nobody knows.
     pub network_problem: Option<String>,
     /// What the runtime can run pods with; `None`: it was not asked yet.
     pub handlers: Option<Vec<Handler>>,
+    /// Whether it gives a container no other groups than it is told to; `None`: it was not asked yet.
+    pub has_strict_groups: Option<bool>,
 }
 
 impl NodeFacts {

@@ -7,12 +7,14 @@ pub mod cgroup;
 pub mod hugepages;
 mod linux;
 mod qos;
+mod tree;
 
 use k8s_openapi::api::core::v1::Container;
 
 pub use linux::{PodLimits, container_resources, pod_limits};
 pub use proto::quantity::{Amount, QuantityError};
 pub use qos::QosClass;
+pub use tree::TreeLimits;
 
 /// A resource field of a pod that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

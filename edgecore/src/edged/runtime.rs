@@ -64,6 +64,8 @@ pub struct RuntimeStatus {
     pub network_problem: Option<String>,
     /// What it can run pods with; empty where it does not say (containerd before 2.0).
     pub handlers: Vec<Handler>,
+    /// It can give a container no other groups than it is told to (`supplementalGroupsPolicy: Strict`).
+    pub has_strict_groups: bool,
 }
 
 /// One of the runtime's ways to run pods, and what it can do.

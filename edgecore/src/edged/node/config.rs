@@ -46,6 +46,8 @@ pub struct NodeConfig {
     pub(super) pods_per_core: i64,
     pub(super) reserved: Reserved,
     pub(super) eviction: Eviction,
+    /// `enforceNodeAllocatable` has `pods`.
+    pub(super) enforces_pods: bool,
 }
 
 /// `systemReserved` and `kubeReserved` together.
@@ -128,6 +130,7 @@ impl NodeConfig {
                 &mut problems,
             )),
             eviction: eviction(&kubelet.eviction_hard),
+            enforces_pods: kubelet.enforce_node_allocatable.iter().any(|what| what == "pods"),
         };
         if problems.is_empty() { Ok(config) } else { Err(problems) }
     }

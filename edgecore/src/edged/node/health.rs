@@ -64,7 +64,7 @@ mod tests {
         let status = RuntimeStatus {
             runtime_problem: Some("a: b".to_owned()),
             network_problem: Some("c: d".to_owned()),
-            handlers: Vec::new(),
+            ..RuntimeStatus::default()
         };
         assert_eq!(
             Health::default().observe(Ok(status)).unwrap(),

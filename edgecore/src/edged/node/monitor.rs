@@ -39,6 +39,7 @@ pub(super) struct Monitor {
     is_ready: bool,
     network_problem: Option<String>,
     handlers: Option<Vec<Handler>>,
+    has_strict_groups: Option<bool>,
     /// Volumes were told to be in use: that there are none any more has to be told, too.
     had_volumes: bool,
 }
@@ -76,6 +77,7 @@ impl Monitor {
             is_ready: false,
             network_problem: None,
             handlers: None,
+            has_strict_groups: None,
             had_volumes: false,
         };
         let disk = disk(&monitor.config.root_directory);
@@ -126,6 +128,7 @@ impl Monitor {
         self.network_problem = answer.as_ref().ok().and_then(|status| status.network_problem.clone());
         if let Ok(status) = &answer {
             self.handlers = Some(status.handlers.clone());
+            self.has_strict_groups = Some(status.has_strict_groups);
         }
         self.publish(disk, &addresses);
         let shutdown = self.signals.is_shutting_down.borrow_and_update().then(|| NOT_READY.to_owned());
@@ -152,6 +155,7 @@ impl Monitor {
             addresses,
             runtime: self.version.as_ref(),
             handlers: self.handlers.as_deref().unwrap_or_default(),
+            has_strict_groups: self.has_strict_groups,
             images: self.images.as_ref().map(|(images, _)| images.as_slice()),
         }
     }
@@ -162,10 +166,12 @@ impl Monitor {
             addresses: addresses.to_vec(),
             allocatable: facts.allocatable(),
             room: facts.room(),
+            enforced: facts.enforced(),
             page_sizes: self.machine.hugepages.keys().copied().collect(),
             memory: Amount::whole(i64::try_from(self.machine.memory).unwrap_or(i64::MAX)),
             network_problem: self.network_problem.clone(),
             handlers: self.handlers.clone(),
+            has_strict_groups: self.has_strict_groups,
         };
         self.facts.send_if_modified(|current| {
             let changed = *current != facts;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{
-    ContainerImage, DaemonEndpoint, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints,
+    ContainerImage, DaemonEndpoint, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeFeatures,
     NodeRuntimeHandler, NodeRuntimeHandlerFeatures, NodeSpec, NodeStatus, NodeSystemInfo, Taint,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -41,6 +41,7 @@ pub(super) struct Facts<'a> {
     pub(super) addresses: &'a [IpAddr],
     pub(super) runtime: Option<&'a RuntimeVersion>,
     pub(super) handlers: &'a [Handler],
+    pub(super) has_strict_groups: Option<bool>,
     pub(super) images: Option<&'a [Image]>,
 }
 
@@ -57,6 +58,9 @@ impl Facts<'_> {
             }),
             node_info: Some(self.node_info()),
             runtime_handlers: self.runtime_handlers(),
+            features: self
+                .has_strict_groups
+                .map(|has| NodeFeatures { supplemental_groups_policy: Some(has) }),
             images: self.images.map(|images| reported_images(images, self.config.max_images)),
             ..NodeStatus::default()
         }
@@ -95,6 +99,20 @@ impl Facts<'_> {
                 .ephemeral_storage
                 .minus_at_most(reserved.ephemeral_storage.plus(kept_storage)),
         }
+    }
+
+    /// What all pods together are held to: what is reserved is the node's own. Eviction comes before that.
+    pub(super) fn enforced(&self) -> Option<NodeResources> {
+        let (capacity, reserved) = (self.capacity(), &self.config.reserved);
+        let held = |capacity: Amount, reserved: Amount| match reserved.is_positive() {
+            true => capacity.minus_at_most(reserved),
+            false => Amount::ZERO,
+        };
+        self.config.enforces_pods.then(|| NodeResources {
+            cpu: capacity.cpu.minus_at_most(reserved.cpu),
+            memory: held(capacity.memory, reserved.memory),
+            ..NodeResources::default()
+        })
     }
 
     /// What pods may ask for, by name.
@@ -268,6 +286,7 @@ mod tests {
             addresses: &addresses,
             runtime: Some(&runtime),
             handlers: &[],
+            has_strict_groups: None,
             images: None,
         };
         facts.status(Vec::new())

@@ -26,7 +26,7 @@ use super::status::{StatusInput, next_attempt, pod_status};
 use super::summary::PodSummary;
 use super::wanted::{ReportAs, Wanted};
 use super::worker::{Prepared, View, Worker};
-use crate::edged::admission::{Able, suits};
+use crate::edged::admission::suits;
 use crate::edged::hold;
 use crate::edged::runtime::RuntimeError;
 use crate::flow::PodKey;
@@ -181,9 +181,7 @@ impl PodActor {
             tracing::debug!(%error, "the pod is not held against the node's labels");
             None
         });
-        let able =
-            Able { unsafe_sysctls: &context.settings.unsafe_sysctls, has_apparmor: context.has_apparmor };
-        if let Err(ending) = suits(spec, node.as_ref(), able) {
+        if let Err(ending) = suits(spec, node.as_ref(), context.able()) {
             return self.reject(ending);
         }
         self.make_room().await;

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::dns::{DnsSettings, HostResolver};
 use super::summary::PodSummary;
+use crate::edged::admission::Able;
 use crate::edged::devices::Devices;
 use crate::edged::downward::PodFacts;
 use crate::edged::events::Recorder;
@@ -45,6 +46,8 @@ pub struct PodSettings {
     pub seccomp_root: PathBuf,
     /// `cpuCFSQuotaPeriod` in microseconds; `None` when `cpuCFSQuota` is off.
     pub quota_period: Option<i64>,
+    /// Processes of a pod at most; `None`: as many as it likes.
+    pub pids_limit: Option<i64>,
     /// `allowedUnsafeSysctls`
     pub unsafe_sysctls: Vec<String>,
     /// `maxPods`
@@ -102,6 +105,15 @@ impl PodContext {
     /// Scheme of container ids.
     pub fn runtime_name(&self) -> &str {
         self.runtime_name.get().map_or(USUAL_RUNTIME, String::as_str)
+    }
+
+    /// What the node can do for a pod, as far as it is known.
+    pub fn able(&self) -> Able<'_> {
+        Able {
+            unsafe_sysctls: &self.settings.unsafe_sysctls,
+            has_apparmor: self.has_apparmor,
+            has_strict_groups: self.node.borrow().has_strict_groups,
+        }
     }
 
     /// What a pod with these addresses may learn about itself.

@@ -161,6 +161,7 @@ fn security_context(spec: &PodSpec, users: Option<u32>) -> LinuxSandboxSecurityC
         run_as_user: id(context.run_as_user),
         run_as_group: id(context.run_as_group),
         supplemental_groups: security::supplemental_groups(spec),
+        supplemental_groups_policy: security::groups_policy(spec).into(),
         privileged: spec
             .containers
             .iter()

@@ -6,12 +6,13 @@ use std::path::Path;
 use k8s_cri::v1::security_profile::ProfileType;
 use k8s_cri::v1::{
     Capability, Int64Value, LinuxContainerSecurityContext, NamespaceMode, NamespaceOption, SeLinuxOption,
-    SecurityProfile,
+    SecurityProfile, SupplementalGroupsPolicy,
 };
 use k8s_openapi::api::core::v1::{
     AppArmorProfile, Container, PodSecurityContext, PodSpec, SELinuxOptions, SeccompProfile, SecurityContext,
 };
 
+use crate::edged::admission::wants_strict_groups;
 use crate::edged::runtime::Image;
 use crate::edged::users::user_namespace;
 
@@ -100,6 +101,7 @@ pub fn container_security(
         run_as_group: own.run_as_group.or(pod.run_as_group).map(|value| Int64Value { value }),
         readonly_rootfs: own.read_only_root_filesystem.unwrap_or_default(),
         supplemental_groups: supplemental_groups(spec),
+        supplemental_groups_policy: groups_policy(spec).into(),
         no_new_privs: own.allow_privilege_escalation == Some(false),
         masked_paths: paths(&MASKED_PATHS),
         readonly_paths: paths(&READONLY_PATHS),
@@ -134,6 +136,11 @@ pub fn namespaces(spec: &PodSpec, users: Option<u32>) -> NamespaceOption {
         userns_options: users.map(user_namespace),
         ..NamespaceOption::default()
     }
+}
+
+/// Whether the groups that an image's `/etc/group` has for the user come to those of the pod.
+pub fn groups_policy(spec: &PodSpec) -> SupplementalGroupsPolicy {
+    if wants_strict_groups(spec) { SupplementalGroupsPolicy::Strict } else { SupplementalGroupsPolicy::Merge }
 }
 
 /// The pod's further groups, with the one that owns its volumes.

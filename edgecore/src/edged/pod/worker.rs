@@ -21,7 +21,7 @@ use super::sandbox_config::{SandboxInput, kernel_host_name, log_directory, sandb
 use super::state::{Failure, Step, Success, uses_host_network};
 use super::{dns::PodDns, files};
 use crate::edged::events::{Severity, about_pod};
-use crate::edged::resources::{QosClass, pod_limits};
+use crate::edged::resources::{PodLimits, QosClass, TreeLimits, pod_limits};
 use crate::edged::runtime::{ContainerId, RuntimeError};
 use crate::edged::sources::{ConfigSet, references};
 use crate::edged::volumes::PodVolumes;
@@ -128,9 +128,12 @@ impl Worker {
         let (context, pod, uid) = (self.context.clone(), pod.clone(), self.key.uid.clone());
         blocking(move || {
             let class = QosClass::of(&pod).map_err(|error| error.to_string())?;
-            let limits =
-                pod_limits(&pod, context.settings.quota_period).map_err(|error| error.to_string())?;
-            context.cgroups.create(class, &uid, &limits).map_err(|error| error.to_string())
+            let settings = &context.settings;
+            let limits = pod_limits(&pod, settings.quota_period).map_err(|error| error.to_string())?;
+            let limits = PodLimits { pids: settings.pids_limit, ..limits };
+            context.cgroups.create(class, &uid, &limits).map_err(|error| error.to_string())?;
+            weigh_all(&context, "");
+            Ok(())
         })
         .await
     }
@@ -160,7 +163,11 @@ impl Worker {
                 return Err(Failure::Other);
             }
         };
-        let users = match self.own_users(spec, &handler).await {
+        let able = match self.strict_groups(spec) {
+            Ok(()) => self.own_users(spec, &handler).await,
+            Err(unable) => Err(unable),
+        };
+        let users = match able {
             Ok(users) => users,
             Err(Unable::Unknown) => return Err(Failure::Outage),
             Err(Unable::Because(message)) => {
@@ -219,6 +226,7 @@ impl Worker {
             for class in [QosClass::Guaranteed, QosClass::Burstable, QosClass::BestEffort] {
                 context.cgroups.remove(class, &uid).map_err(|error| error.to_string())?;
             }
+            weigh_all(&context, &uid);
             Ok(())
         })
         .await;
@@ -252,6 +260,20 @@ impl Worker {
 
     async fn event(&self, view: &View, severity: Severity, reason: &str, message: &str) {
         self.context.events.record(about_pod(&view.pod), severity, reason, message).await;
+    }
+}
+
+/// Limits all pods together, and weighs classes, as it is right without the pod `gone`. Blocks.
+fn weigh_all(context: &PodContext, gone: &str) {
+    let look = || {
+        let enforced = context.node.borrow().enforced;
+        let pods = context.roster.known();
+        let here = pods.iter().filter(|listed| !listed.is_over).map(|listed| listed.pod.as_ref());
+        TreeLimits::of(here.filter(|pod| pod.metadata.uid.as_deref() != Some(gone)), enforced)
+    };
+    // Each pod has its own limits all the same.
+    if let Err(error) = context.cgroups.limit_all(look) {
+        tracing::warn!(%error, "pods are not limited together");
     }
 }
 

@@ -6,11 +6,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{PodLimits, QosClass};
+use super::{PodLimits, QosClass, TreeLimits};
 
 /// Name of the cgroup of all pods.
 const PODS: &str = "kubepods";
@@ -40,12 +41,14 @@ pub struct PodCgroups {
     root: String,
     /// Where the cgroup file system is mounted.
     mount: PathBuf,
+    /// One looks and writes at a time, or the older look could be written last.
+    turn: Arc<Mutex<()>>,
 }
 
 impl PodCgroups {
     /// `root` is `cgroupRoot` of the configuration; `mount` is `/sys/fs/cgroup` except in tests.
     pub fn new(driver: CgroupDriver, root: &str, mount: impl Into<PathBuf>) -> Self {
-        Self { driver, root: root.trim_matches('/').to_owned(), mount: mount.into() }
+        Self { driver, root: root.trim_matches('/').to_owned(), mount: mount.into(), turn: Arc::default() }
     }
 
     /// The `cgroup_parent` that CRI expects for a pod.
@@ -111,7 +114,8 @@ impl PodCgroups {
             // Only where a limit of ours lives: the runtime makes the others when it needs them.
             let limited =
                 ["cpu.shares", "memory.limit_in_bytes"].iter().any(|file| hierarchy.join(file).exists());
-            if !limited && page_limits(&hierarchy).is_empty() {
+            let counted = limits.pids.is_some() && hierarchy.ends_with("pids");
+            if !limited && !counted && page_limits(&hierarchy).is_empty() {
                 continue;
             }
             let mut group = hierarchy;
@@ -128,6 +132,7 @@ impl PodCgroups {
             write(&group, "cpu.cfs_quota_us", &quota.to_string())?;
             write(&group, "memory.limit_in_bytes", &limits.memory.unwrap_or(-1).to_string())?;
             limit_pages(&group, limits)?;
+            limit_pids(&group, limits)?;
         }
         Ok(())
     }
@@ -152,7 +157,35 @@ impl PodCgroups {
         let max = limits.cpu_quota.map_or("max".to_owned(), |(period, quota)| format!("{quota} {period}"));
         write(&group, "cpu.max", &max)?;
         write(&group, "memory.max", &limits.memory.map_or("max".to_owned(), |memory| memory.to_string()))?;
-        limit_pages(&group, limits)
+        limit_pages(&group, limits)?;
+        limit_pids(&group, limits)
+    }
+
+    /// Limits all pods together, and weighs those of a class: as `look` finds it to be right, and in the order in which it is looked.
+    /// Nothing is made for it: it is for when a pod has come or gone.
+    pub fn limit_all(&self, look: impl FnOnce() -> TreeLimits) -> Result<(), CgroupError> {
+        if self.driver == CgroupDriver::Systemd {
+            return Ok(());
+        }
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let limits = look();
+        let all: PathBuf = self.root.split('/').filter(|name| !name.is_empty()).chain([PODS]).collect();
+        let is_unified = self.is_unified();
+        let hierarchies = if is_unified { vec![self.mount.clone()] } else { self.hierarchies()? };
+        for group in
+            hierarchies.into_iter().map(|hierarchy| hierarchy.join(&all)).filter(|group| group.exists())
+        {
+            let weigh = |group: &Path, shares: i64| match is_unified {
+                true => write(group, "cpu.weight", &weight(shares).to_string()),
+                false => write(group, "cpu.shares", &shares.to_string()),
+            };
+            weigh(&group.join("burstable"), limits.burstable_shares)?;
+            limits.cpu_shares.map_or(Ok(()), |shares| weigh(&group, shares))?;
+            let (file, unlimited) =
+                if is_unified { ("memory.max", "max") } else { ("memory.limit_in_bytes", "-1") };
+            write(&group, file, &limits.memory.map_or(unlimited.to_owned(), |memory| memory.to_string()))?;
+        }
+        Ok(())
     }
 
     /// Removes the pod's cgroup from every hierarchy, empty groups inside it included. Fails with "busy" while a
@@ -207,6 +240,11 @@ fn limit_pages(group: &Path, limits: &PodLimits) -> Result<(), CgroupError> {
         write(group, &file, &limit.to_string())?;
     }
     Ok(())
+}
+
+/// Both versions have the same file for it.
+fn limit_pids(group: &Path, limits: &PodLimits) -> Result<(), CgroupError> {
+    write(group, "pids.max", &limits.pids.map_or("max".to_owned(), |limit| limit.to_string()))
 }
 
 /// cgroup v2's weight (1..=10000) for v1's shares (2..=262144), linear as runc maps it.
@@ -274,124 +312,4 @@ fn kill_all(group: &Path) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    const UID: &str = "b4c19cf8-52c6-4358-b5cd-48b78fb0f58e";
-    const LIMITS: PodLimits = PodLimits {
-        cpu_shares: 512,
-        cpu_quota: Some((100_000, 50_000)),
-        memory: Some(64 << 20),
-        hugepages: BTreeMap::new(),
-    };
-
-    fn named(driver: CgroupDriver, root: &str, class: QosClass) -> String {
-        PodCgroups::new(driver, root, "/nowhere").parent(class, UID)
-    }
-
-    #[test]
-    fn names_are_kubelets() {
-        use CgroupDriver::{Cgroupfs, Systemd};
-        assert_eq!(named(Cgroupfs, "", QosClass::Guaranteed), format!("/kubepods/pod{UID}"));
-        assert_eq!(named(Cgroupfs, "/", QosClass::Burstable), format!("/kubepods/burstable/pod{UID}"));
-        assert_eq!(
-            named(Cgroupfs, "/edge", QosClass::BestEffort),
-            format!("/edge/kubepods/besteffort/pod{UID}")
-        );
-        let slice = "podb4c19cf8_52c6_4358_b5cd_48b78fb0f58e.slice";
-        assert_eq!(named(Systemd, "", QosClass::Guaranteed), format!("kubepods-{slice}"));
-        assert_eq!(named(Systemd, "", QosClass::BestEffort), format!("kubepods-besteffort-{slice}"));
-        assert_eq!(
-            named(Systemd, "/edge.slice", QosClass::Burstable),
-            format!("edge-kubepods-burstable-{slice}")
-        );
-    }
-
-    /// Control files do not appear by themselves in a plain directory, so a hierarchy is a directory with files.
-    fn files(dir: &Path, names: &[&str]) {
-        std::fs::create_dir_all(dir).unwrap();
-        for name in names {
-            std::fs::write(dir.join(name), "").unwrap();
-        }
-    }
-
-    #[test]
-    fn v1_limits_where_the_controller_is() {
-        let mount = tempfile::tempdir().unwrap();
-        files(&mount.path().join("cpu"), &["cpu.shares"]);
-        files(&mount.path().join("freezer"), &[]);
-        let pod = mount.path().join(format!("cpu/kubepods/burstable/pod{UID}"));
-        files(&pod, &["cpu.shares", "cpu.cfs_quota_us", "cpu.cfs_period_us"]);
-        let cgroups = PodCgroups::new(CgroupDriver::Cgroupfs, "", mount.path());
-        cgroups.create(QosClass::Burstable, UID, &LIMITS).unwrap();
-        cgroups.create(QosClass::Burstable, UID, &LIMITS).unwrap();
-        assert_eq!(std::fs::read_to_string(pod.join("cpu.shares")).unwrap(), "512");
-        assert_eq!(std::fs::read_to_string(pod.join("cpu.cfs_quota_us")).unwrap(), "50000");
-        assert!(!mount.path().join("freezer/kubepods").exists());
-    }
-
-    #[test]
-    fn v2_limits_in_one_tree() {
-        let mount = tempfile::tempdir().unwrap();
-        files(mount.path(), &["cgroup.controllers", "cgroup.subtree_control"]);
-        let pod = mount.path().join(format!("kubepods/pod{UID}"));
-        files(&pod, &["cpu.weight", "cpu.max", "memory.max"]);
-        PodCgroups::new(CgroupDriver::Cgroupfs, "", mount.path())
-            .create(QosClass::Guaranteed, UID, &LIMITS)
-            .unwrap();
-        assert_eq!(std::fs::read_to_string(pod.join("cpu.weight")).unwrap(), "20");
-        assert_eq!(std::fs::read_to_string(pod.join("cpu.max")).unwrap(), "50000 100000");
-        assert_eq!(std::fs::read_to_string(pod.join("memory.max")).unwrap(), "67108864");
-    }
-
-    /// "set the limit for each page size that is not asked for to 0": a pod must not take what another one has asked for.
-    #[test]
-    fn huge_pages_are_limited_where_the_controller_is() {
-        let mount = tempfile::tempdir().unwrap();
-        let limits = PodLimits { hugepages: [("2MB".to_owned(), 4 << 20)].into(), ..LIMITS };
-        files(&mount.path().join("hugetlb"), &["hugetlb.2MB.limit_in_bytes"]);
-        let v1 = mount.path().join(format!("hugetlb/kubepods/pod{UID}"));
-        files(
-            &v1,
-            &["hugetlb.2MB.limit_in_bytes", "hugetlb.1GB.limit_in_bytes", "hugetlb.2MB.usage_in_bytes"],
-        );
-        let create = |limits: &PodLimits| {
-            let cgroups = PodCgroups::new(CgroupDriver::Cgroupfs, "", mount.path());
-            cgroups.create(QosClass::Guaranteed, UID, limits).unwrap();
-        };
-        create(&limits);
-        let read = |group: &Path, file: &str| std::fs::read_to_string(group.join(file)).unwrap();
-        assert_eq!(read(&v1, "hugetlb.2MB.limit_in_bytes"), "4194304");
-        assert_eq!(read(&v1, "hugetlb.1GB.limit_in_bytes"), "0");
-        assert_eq!(read(&v1, "hugetlb.2MB.usage_in_bytes"), "");
-        files(mount.path(), &["cgroup.controllers"]);
-        let v2 = mount.path().join(format!("kubepods/pod{UID}"));
-        files(&v2, &["hugetlb.2MB.max", "hugetlb.2MB.rsvd.max", "hugetlb.1GB.max"]);
-        create(&limits);
-        assert_eq!(
-            (read(&v2, "hugetlb.2MB.max"), read(&v2, "hugetlb.1GB.max")),
-            ("4194304".into(), "0".into())
-        );
-        assert_eq!(read(&v2, "hugetlb.2MB.rsvd.max"), "");
-    }
-
-    #[test]
-    fn removal_takes_what_is_inside_and_spares_the_neighbours() {
-        let mount = tempfile::tempdir().unwrap();
-        let pods = mount.path().join("memory/kubepods/besteffort");
-        std::fs::create_dir_all(pods.join(format!("pod{UID}/a-container/nested"))).unwrap();
-        std::fs::create_dir_all(pods.join("podother")).unwrap();
-        let cgroups = PodCgroups::new(CgroupDriver::Cgroupfs, "", mount.path());
-        cgroups.remove(QosClass::BestEffort, UID).unwrap();
-        cgroups.remove(QosClass::BestEffort, UID).unwrap();
-        assert!(!pods.join(format!("pod{UID}")).exists());
-        assert!(pods.join("podother").exists());
-    }
-
-    #[test]
-    fn weights_span_the_range() {
-        assert_eq!((weight(2), weight(1024), weight(262_144)), (1, 39, 10_000));
-    }
-}
+mod tests;

@@ -61,6 +61,8 @@ pub struct PodLimits {
     pub memory: Option<i64>,
     /// Bytes of huge pages by size, `2MB`; of other sizes the pod may use none.
     pub hugepages: BTreeMap<String, i64>,
+    /// Processes and threads: the node's owner says how many (`podPidsLimit`), no pod does.
+    pub pids: Option<i64>,
 }
 
 /// The limits of the pod as a whole: sums, and a limit only where every container has one.
@@ -88,6 +90,7 @@ pub fn pod_limits(pod: &Pod, quota_period: Option<i64>) -> Result<PodLimits, Res
         cpu_quota: (quota > 0).then_some((period, quota)),
         memory: whole("memory", memory.complete()).map(Amount::value),
         hugepages: hugepages::pod_limits(pod.spec.as_ref().unwrap_or(&PodSpec::default())),
+        pids: None,
     })
 }
 
@@ -129,7 +132,8 @@ fn total(
     Ok(Total { sum: sum.sum.max(largest_init), ..sum })
 }
 
-fn shares(cpu: Option<Amount>) -> i64 {
+/// The weight of so much of the processors.
+pub(super) fn shares(cpu: Option<Amount>) -> i64 {
     let milli = cpu.unwrap_or_default().milli_value();
     (milli.saturating_mul(SHARES_PER_CORE) / 1000).clamp(MIN_SHARES, MAX_SHARES)
 }

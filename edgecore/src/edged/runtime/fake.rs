@@ -145,6 +145,11 @@ impl FakeRuntime {
         self.world().handlers = handlers.to_vec();
     }
 
+    /// From now on it says that it gives a container no other groups than it is told to.
+    pub fn with_strict_groups(&self) {
+        self.world().has_strict_groups = true;
+    }
+
     /// It answers again.
     pub fn up(&self) {
         self.world().down = false;

@@ -1,6 +1,6 @@
 //! Pods with users of their own (<https://kubernetes.io/docs/concepts/workloads/pods/user-namespaces/>), on a runtime that can.
 
-use k8s_cri::v1::{IdMapping, NamespaceMode, NamespaceOption};
+use k8s_cri::v1::{IdMapping, NamespaceMode, NamespaceOption, SupplementalGroupsPolicy};
 
 use super::*;
 use crate::edged::runtime::Handler;
@@ -106,6 +106,34 @@ async fn the_nodes_owner_says_of_which_ids() {
     edge.meta.apply(&own_users("second", json!({}))).await;
     let message = edge.meta.until_event("FailedCreatePodSandBox").await;
     assert!(message.contains("/etc/subuid"), "{message}");
+}
+
+/// <https://kubernetes.io/docs/tasks/configure-pod-container/security-context/#supplementalgroupspolicy>
+#[tokio::test(start_paused = true)]
+async fn a_pod_gets_no_groups_of_its_image_or_does_not_run() {
+    let strict = json!({"securityContext": {"supplementalGroups": [7], "supplementalGroupsPolicy": "Strict"},
+        "containers": [{"name": "app", "image": APP}]});
+    let node = Node::new();
+    let edge = node.start(&[]).await;
+    edge.meta.until("what it can", |book| book.node.as_ref()?.features.clone()).await;
+    edge.meta.apply(&pod("web", strict.clone())).await;
+    let failed = |status: &k8s_openapi::api::core::v1::PodStatus| status.phase.as_deref() == Some("Failed");
+    let status = edge.meta.until_status("web", "refused", failed).await;
+    assert_eq!(status.reason.as_deref(), Some("SupplementalGroupsPolicyNotSupported"));
+    assert_eq!(node.runtime.calls("RunPodSandbox"), 0);
+
+    let node = Node::new();
+    node.runtime.with_strict_groups();
+    let edge = node.start(&[]).await;
+    edge.meta.apply(&pod("web", strict)).await;
+    edge.meta.until_ready("web").await;
+    let sandbox = node.runtime.last_sandbox_config().linux.unwrap().security_context.unwrap();
+    let container = node.runtime.last_container_config().linux.unwrap().security_context.unwrap();
+    let is = SupplementalGroupsPolicy::Strict;
+    assert_eq!([sandbox.supplemental_groups_policy(), container.supplemental_groups_policy()], [is; 2]);
+    assert_eq!((sandbox.supplemental_groups, container.supplemental_groups), (vec![7], vec![7]));
+    let told = edge.meta.until("what it can", |book| book.node.as_ref()?.features.clone()).await;
+    assert_eq!(told.supplemental_groups_policy, Some(true));
 }
 
 /// <https://kubernetes.io/docs/concepts/storage/volumes/#recursive-read-only-mounts>

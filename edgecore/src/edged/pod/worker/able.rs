@@ -4,6 +4,7 @@ use k8s_cri::v1::{IdMapping, Mount};
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 
 use super::Worker;
+use crate::edged::admission::{NO_STRICT_GROUPS, wants_strict_groups};
 use crate::edged::runtime::Handler;
 use crate::edged::users::{user_namespace, wants_own_users};
 use crate::flow::MetaError;
@@ -53,6 +54,16 @@ impl Worker {
             )));
         }
         self.context.users.of(&self.key.uid).await.map(Some).map_err(Unable::Because)
+    }
+
+    /// Whether the pod gets no other groups than it asks for, where it asks for that.
+    pub(super) fn strict_groups(&self, spec: &PodSpec) -> Result<(), Unable> {
+        match self.context.node.borrow().has_strict_groups {
+            _ if !wants_strict_groups(spec) => Ok(()),
+            Some(true) => Ok(()),
+            Some(false) => Err(Unable::Because(NO_STRICT_GROUPS.1.to_owned())),
+            None => Err(Unable::Unknown),
+        }
     }
 
     /// As [`Worker::own_users`], of a pod that has a sandbox.

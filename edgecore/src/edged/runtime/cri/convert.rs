@@ -31,6 +31,7 @@ pub(super) fn runtime_status(answer: cri::StatusResponse) -> RuntimeStatus {
         runtime_problem: problem("RuntimeReady"),
         network_problem: problem("NetworkReady"),
         handlers: handlers.collect(),
+        has_strict_groups: answer.features.is_some_and(|features| features.supplemental_groups_policy),
     }
 }
 

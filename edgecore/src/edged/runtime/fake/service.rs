@@ -76,7 +76,9 @@ impl RuntimeService for FakeRuntime {
             }),
         });
         let runtime_handlers = handlers.collect();
-        Ok(Response::new(cri::StatusResponse { status, info, runtime_handlers, ..Default::default() }))
+        let supplemental_groups_policy = self.world().has_strict_groups;
+        let features = Some(cri::RuntimeFeatures { supplemental_groups_policy });
+        Ok(Response::new(cri::StatusResponse { status, info, runtime_handlers, features }))
     }
 
     async fn run_pod_sandbox(

@@ -45,6 +45,8 @@ pub(super) struct World {
     pub(super) down: bool,
     /// What it says of its handlers.
     pub(super) handlers: Vec<Handler>,
+    /// What it says of groups.
+    pub(super) has_strict_groups: bool,
     /// Calls meanwhile.
     pub(super) refused: usize,
     /// Why pods get no network.
@@ -117,6 +119,7 @@ impl World {
             delays: BTreeMap::new(),
             down: false,
             handlers: Vec::new(),
+            has_strict_groups: false,
             refused: 0,
             network_problem: None,
             answers: BTreeMap::new(),
