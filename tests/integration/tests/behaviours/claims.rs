@@ -44,6 +44,16 @@ pub(crate) fn rows() -> Vec<Row> {
             .event("FailedMount", "node affinity")
             .waits("ContainerCreating", "")
             .shows("{phase: Pending}"),
+        bound("a claim on a volume of a driver that the node does not have", pages::CSI, "csi: {driver: none.invalid, volumeHandle: v}", "")
+            .event("FailedMount", "CSI driver \"none.invalid\" is not registered on this node")
+            .waits("ContainerCreating", "")
+            .shows("{phase: Pending}"),
+        Row::new("a volume of a driver that the node does not have", pages::CSI)
+            .once("{args: [pause], volumeMounts: [{name: v, mountPath: /v}]}")
+            .with("{volumes: [{name: v, csi: {driver: none.invalid}}]}")
+            .event("FailedMount", "CSI driver \"none.invalid\" is not registered on this node")
+            .waits("ContainerCreating", "")
+            .shows("{phase: Pending}"),
         Row::new("a claim that is not there", pages::CLAIMS)
             .once("{args: [pause], volumeMounts: [{name: v, mountPath: /v}]}")
             .with(CLAIM)

@@ -58,6 +58,18 @@ fn classes() -> Vec<Row> {
             Ok(())
         }),
         row(
+            "what the runtime needs for itself has to fit, too: OutOfcpu",
+            pages::OVERHEAD,
+            &class("runc", ", overhead: {podFixed: {cpu: '1000'}}"),
+        )
+        .spec(
+            "{nodeName: edge-1, runtimeClassName: '@namespace',
+              containers: [{name: main, args: [pause], resources: {requests: {cpu: 10m}}}]}",
+        )
+        .is("{spec: {overhead: {cpu: '~1'}}}")
+        .shows("{phase: Failed, reason: OutOfcpu}")
+        .event("OutOfcpu", "cpu"),
+        row(
             "a class may say which nodes it is for",
             pages::RUNTIME_CLASSES,
             &class("runc", ", scheduling: {nodeSelector: {kubernetes.io/os: linux}}"),
@@ -80,7 +92,10 @@ fn of_crun(row: Row, runs: fn(Row) -> Row) -> Row {
     runs(row)
 }
 
-/// The program that containerd was told to run the pod's containers with; `None`: its usual one.
+/// Where programs like runc keep what they know of a container, unless containerd is told otherwise.
+const KEPT: &str = "/run/containerd/runc/k8s.io";
+
+/// The program that containerd was told to run the pod's containers with, and that did; `None`: its usual one.
 fn runs_with(scene: &Scene<'_>, program: Option<&str>) -> anyhow::Result<()> {
     let status = super::run::container_status(scene.pod, "main");
     let id = status.and_then(|status| status.container_id.clone()).unwrap_or_default();
@@ -93,6 +108,11 @@ fn runs_with(scene: &Scene<'_>, program: Option<&str>) -> anyhow::Result<()> {
         None => !options.contains("crun"),
     };
     anyhow::ensure!(fits, "{}", info["Runtime"]);
+    // Each has its own name for it.
+    let file = if program == Some("crun") { "status" } else { "state.json" };
+    let kept = Path::new(KEPT).join(id);
+    let found: Vec<_> = std::fs::read_dir(&kept)?.flatten().map(|entry| entry.file_name()).collect();
+    anyhow::ensure!(found.iter().any(|name| name == file), "{}: {found:?}", kept.display());
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use super::row::{Row, pages};
 use super::run::container_status;
 
 pub(crate) fn rows() -> Vec<Row> {
-    [init_containers(), sidecars(), stopping()].concat()
+    [init_containers(), sidecars(), stopping(), held()].concat()
 }
 
 fn init_containers() -> Vec<Row> {
@@ -185,6 +185,32 @@ fn stopping() -> Vec<Row> {
         Row::new("a finished pod can be deleted", pages::TERMINATION)
             .once("{args: [exit, '0']}")
             .shows("{phase: Succeeded}")
+            .delete(None)
+            .gone(),
+    ]
+}
+
+/// KubeEdge's own: an update waits until somebody at the edge agrees to it.
+fn held() -> Vec<Row> {
+    let annotation = |value: &str| format!("annotations: {{edge.kubeedge.io/hold-upgrade: '{value}'}}");
+    vec![
+        Row::new("a pod that is held waits until it is let go", pages::ANNOTATIONS)
+            .metadata(&format!("{{{}}}", annotation("true")))
+            .spec("{containers: [{name: main, args: [pause]}]}")
+            .shows("{phase: Pending, conditions: [{type: HeldUpgrade, status: 'True'}, {type: PodScheduled, status: 'True'}]}")
+            .holds("nothing of it is made", |scene| {
+                let name = scene.pod.metadata.namespace.clone().unwrap_or_default();
+                let output = scene.site.ctr()?.args(["containers", "ls"]).arg(format!("labels.\"io.kubernetes.pod.namespace\"=={name}")).output()?;
+                let lines = String::from_utf8(output.stdout)?.lines().count();
+                anyhow::ensure!(lines == 1, "{lines} lines, the first of which is the head");
+                Ok(())
+            })
+            .apply(&format!("{{kind: Pod, metadata: {{name: pod, {}}}}}", annotation("false")))
+            .shows("{phase: Running, conditions: [{type: HeldUpgrade, status: 'False'}, {type: Ready, status: 'True'}]}"),
+        Row::new("a pod that is held can be deleted", pages::ANNOTATIONS)
+            .metadata(&format!("{{{}}}", annotation("true")))
+            .spec("{containers: [{name: main, args: [pause]}]}")
+            .shows("{phase: Pending, conditions: [{type: HeldUpgrade, status: 'True'}]}")
             .delete(None)
             .gone(),
     ]

@@ -16,11 +16,13 @@ mod further_images;
 mod hooks;
 mod images;
 mod lifecycle;
+mod limits;
 mod matching;
 mod neighbour;
 mod network;
 mod outcomes;
 mod probes;
+mod promises;
 mod propagation;
 mod resources;
 mod restarts;
@@ -48,7 +50,7 @@ use self::run::Table;
 const TOGETHER: usize = 12;
 
 fn table() -> Vec<Row> {
-    let themes: [fn() -> Vec<Row>; 20] = [
+    let themes: [fn() -> Vec<Row>; 22] = [
         outcomes::rows,
         lifecycle::rows,
         restarts::rows,
@@ -69,6 +71,8 @@ fn table() -> Vec<Row> {
         classes::rows,
         static_pods::rows,
         debugging::rows,
+        promises::rows,
+        limits::rows,
     ];
     themes.into_iter().flat_map(|rows| rows()).collect()
 }

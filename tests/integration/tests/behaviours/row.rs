@@ -76,6 +76,13 @@ pub(crate) mod pages {
         STATIC_PODS = "tasks/configure-pod-container/static-pod/";
         CRITICAL = "tasks/administer-cluster/guaranteed-scheduling-critical-addon-pods/";
         EPHEMERAL = "concepts/workloads/pods/ephemeral-containers/";
+        USER_NAMESPACES = "concepts/workloads/pods/user-namespaces/";
+        GROUPS_POLICY = "tasks/configure-pod-container/security-context/#supplementalgroupspolicy";
+        RECURSIVE_READ_ONLY = "concepts/storage/volumes/#recursive-read-only-mounts";
+        EPHEMERAL_STORAGE = "concepts/configuration/manage-resources-containers/#local-ephemeral-storage";
+        HUGE_PAGES = "tasks/manage-hugepages/scheduling-hugepages/";
+        ANNOTATIONS = "concepts/overview/working-with-objects/annotations/";
+        CSI = "concepts/storage/volumes/#csi";
     }
 }
 
