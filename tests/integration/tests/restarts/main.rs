@@ -18,6 +18,10 @@
 //!
 //! Which those are containerd tells, in its log ([`ledger`]) and by the reason `Unknown` that the API shows: nothing else is
 //! excused.
+//!
+//! Not excused, though it is containerd's as well: when it is killed while it stops a container it may go on saying that this runs,
+//! long after its process has ended (<https://github.com/containerd/containerd/issues/12600>; and a shim may miss an end,
+//! <https://github.com/containerd/containerd/pull/10651>). A failure shows what the shims and the kernel say beside it.
 
 mod kinds;
 mod ledger;

@@ -166,6 +166,22 @@ impl Node {
         self.ctr(&["tasks", "ls"]).unwrap_or_else(|error| format!("{error:#}"))
     }
 
+    /// What containerd's shims say of the containers of these pods, and the kernel of their processes. The API shows what containerd's
+    /// CRI plugin says: where the three differ, that tells who has missed an end.
+    pub(crate) fn tasks_of(&self, uids: &[&str]) -> String {
+        let (Ok(containers), Ok(tasks)) = (self.containers(), self.ctr(&["tasks", "ls"])) else {
+            return "containerd does not say".to_owned();
+        };
+        let lines = tasks.lines().skip(1).filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let (id, pid) = (words.next()?, words.next()?);
+            let uid = containers.get(id).filter(|uid| uids.contains(&uid.as_str()))?;
+            let process = if Path::new("/proc").join(pid).exists() { "lives" } else { "is gone" };
+            Some(format!("{uid}: {line}, and its process {process}"))
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
     /// Pid of the first process by container id.
     fn tasks(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let text = self.ctr(&["tasks", "ls"])?;

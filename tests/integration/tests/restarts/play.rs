@@ -136,14 +136,15 @@ impl Stage {
         Ok(kept)
     }
 
-    /// What the daemons' logs have about the pods that the text names by their uids.
+    /// What the daemons' logs have about the pods that the text names by their uids, and what containerd has of them.
     pub(crate) fn logs_about(&self, text: &str) -> String {
         let is_uid = |word: &&str| word.len() == UID && word.matches('-').count() == 4;
         let uids: Vec<&str> =
             text.split(|c: char| !c.is_ascii_hexdigit() && c != '-').filter(is_uid).collect();
         let log = self.node.log();
         let lines: Vec<&str> = log.lines().filter(|line| uids.iter().any(|uid| line.contains(uid))).collect();
-        lines[lines.len().saturating_sub(LINES)..].join("\n")
+        let lines = lines[lines.len().saturating_sub(LINES)..].join("\n");
+        format!("{lines}\n--- tasks of these pods\n{}", self.node.tasks_of(&uids))
     }
 
     async fn play_points(&mut self, round: &Round, made: &mut Made) -> anyhow::Result<()> {
