@@ -249,9 +249,7 @@ where
             self.set_desired().await;
         }
         if self.health.is_connected() {
-            for due in self.schedule.due(Instant::now()) {
-                self.read_later(due);
-            }
+            self.look_ahead().await;
         }
         if self.state_at <= now {
             self.ask_health().await;

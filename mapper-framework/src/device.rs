@@ -84,6 +84,15 @@ impl Config {
     pub fn get(&self, key: &str) -> Option<&Json> {
         self.0.get(key)
     }
+
+    pub(crate) fn map(&self) -> &Map<String, Json> {
+        &self.0
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(map: Map<String, Json>) -> Self {
+        Self(map)
+    }
 }
 
 impl Device {
@@ -210,13 +219,13 @@ impl Property {
         let config = Config(visitor.map(|data| object(&data.data)).unwrap_or_default());
         let in_model = model.map(in_model).unwrap_or_default();
         let named = match model {
-            Some(model) => Some(model.r#type.as_str()),
+            Some(model) => Some(model.r#type.clone()),
             // Stock visitors say the type once more.
-            None => config.get("dataType").and_then(Json::as_str),
+            None => config.keys("visitors.configData").text(&["dataType"]),
         };
         let mut new = Self {
             in_model: ModelProperty { name: property.name.clone(), ..in_model },
-            data_type: named.and_then(DataType::named),
+            data_type: named.as_deref().and_then(DataType::named),
             is_writable: model.is_none_or(|model| model.access_mode != "ReadOnly"),
             config,
             desired: None,

@@ -59,6 +59,10 @@ pub trait Driver: Send + 'static {
     /// [`DriverError::Unreachable`] when the device is gone; anything else is about this property alone.
     fn read(&mut self, property: &Property) -> impl Future<Output = Result<Value, DriverError>> + Send;
 
+    /// Hears which properties are read next, one after the other: a driver that can read several at once does so at the first
+    /// of them. Other calls may come between, and a reading may be dropped (the device has changed, or was lost).
+    fn upcoming(&mut self, _properties: &[&Property]) {}
+
     /// Sets a property. The value has the type of the model and is in its range, and the property is not read-only.
     ///
     /// # Errors

@@ -62,7 +62,8 @@
 //! # }
 //! ```
 //!
-//! [`Conversion`] makes values of raw numbers: size, byte order, scale and offset.
+//! [`Conversion`] makes values of raw numbers: size, byte order, scale and offset. [`Keys`] reads what was written for other
+//! mappers: names in any case, numbers as texts, nested values, and everything that is wrong at once.
 //!
 //! # When a driver is called
 //!
@@ -70,6 +71,7 @@
 //! |---|---|
 //! | [`Driver::connect`] | first, and after the device was lost; with back-off up to a minute |
 //! | [`Driver::write`] | for each desired value once the device is connected, and when it changes, until it is taken; and for REST |
+//! | [`Driver::upcoming`] | before the readings of one moment, with all of them |
 //! | [`Driver::read`] | every `collectCycle` of a property that is reported, every `reportCycle` of one that is pushed; after each write; and for REST |
 //! | [`Driver::health`] | every `stateReport.reportCycle`; where the Device does not say, every `device.state_cycle` |
 //! | [`Driver::call`] | for methods, which come by REST |
@@ -93,6 +95,7 @@ mod edge;
 mod fleet;
 pub mod generator;
 mod health;
+mod keys;
 mod metrics;
 mod outbox;
 #[cfg(feature = "mqtt")]
@@ -109,6 +112,7 @@ pub use self::convert::{ByteOrder, Conversion, ConvertError, Number, Raw, decode
 pub use self::device::{Config, Device, Key, Method, Property};
 pub use self::driver::{Driver, DriverError};
 pub use self::health::State;
+pub use self::keys::Keys;
 pub use self::run::{Mapper, main};
 pub use self::simulate::devices;
 pub use self::value::{DataType, Value, ValueError};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value as Json;
+use tokio::time::Instant;
 
 use super::{Actor, Command, limited};
 use crate::device::{Device, Property, no_property};
@@ -87,6 +88,23 @@ where
         let property = self.device.properties().iter().position(|property| property.name() == name);
         let Some(property) = property.filter(|_| self.health.is_connected()) else { return };
         self.read_later(Due { property, collect: true, push: false });
+    }
+
+    /// What is due now is read next, and the driver hears of all of it before.
+    pub(super) async fn look_ahead(&mut self) {
+        let device = Arc::clone(&self.device);
+        let due = self.schedule.due(Instant::now());
+        let properties: Vec<_> = due.iter().filter_map(|due| device.properties().get(due.property)).collect();
+        if let Some(driver) = self.driver.as_mut().filter(|_| !properties.is_empty()) {
+            let told = async {
+                driver.upcoming(&properties);
+                Ok(())
+            };
+            if let Err(error) = limited(self.outlets.limits.timeout, told).await {
+                return self.lose(&error);
+            }
+        }
+        due.into_iter().for_each(|due| self.read_later(due));
     }
 
     /// Each property is read once for everything that it is due for.

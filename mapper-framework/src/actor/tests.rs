@@ -47,6 +47,7 @@ struct Thing {
     panics: bool,
     t: i64,
     calls: Vec<String>,
+    upcoming: Vec<Vec<String>>,
     closed: u32,
 }
 
@@ -77,6 +78,12 @@ impl Driver for Shared {
         // As every device it takes a moment.
         tokio::time::sleep(Duration::from_millis(10)).await;
         self.thing.lock().unwrap().connect.clone().map_or(Ok(()), Err)
+    }
+
+    fn upcoming(&mut self, properties: &[&Property]) {
+        let names = properties.iter().map(|property| property.name().to_owned()).collect();
+        self.set(|thing| thing.upcoming.push(names));
+        assert!(!self.thing.lock().unwrap().panics, "asked to");
     }
 
     async fn read(&mut self, property: &Property) -> Result<Value, DriverError> {
@@ -203,6 +210,17 @@ async fn desired_is_set_first_and_properties_are_read_in_their_cycles() {
     assert_eq!(calls[..4], ["make", "connect", "write t 5", "read t"]);
     assert_eq!(bench.shared.count("write t 5"), 1);
     assert_eq!(bench.reported().await, ("5".into(), Some("5".into())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_hears_what_is_read_together() {
+    let mut bench = bench(&Shared::default());
+    bench.state(State::Ok).await;
+    bench.calls("read slow", 2).await;
+    let upcoming = bench.shared.thing.lock().unwrap().upcoming.clone();
+    assert_eq!(upcoming.first().unwrap(), &["t", "slow"]);
+    assert_eq!(upcoming.iter().filter(|names| names.len() == 2).count(), 2);
+    assert_eq!(upcoming.iter().filter(|names| *names == &["t"]).count(), 9);
 }
 
 #[tokio::test(start_paused = true)]
