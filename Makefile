@@ -1,6 +1,6 @@
 # Each verb is one call of the real tool. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help deps build app check test demo demo-down demo-status bench bench-channel bench-devices bench-authorization soak restarts crowd fuzz
+.PHONY: help deps simulators build app check test demo demo-down demo-status bench bench-channel bench-devices bench-authorization soak restarts crowd fuzz
 
 CARGO ?= cargo
 # Where cargo builds to; `make demo` keeps its state below it.
@@ -31,7 +31,10 @@ check: deps ## formatting and clippy, warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
-test: deps app ## everything the tests need, then all tests
+simulators:
+	@build/simulators.sh
+
+test: deps simulators app ## everything the tests need, then all tests
 	$(CARGO) build --workspace --locked --bins
 	$(CARGO) test --workspace --locked
 ifdef KUBEBUILDER_ASSETS

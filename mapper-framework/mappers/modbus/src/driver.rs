@@ -1,0 +1,233 @@
+//! One Modbus device.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use mapper_framework::{Config, Device, Driver, DriverError, Property, Value};
+use tokio::time::Instant;
+use tokio_modbus::{ExceptionCode, Request, Response};
+
+use crate::config::Reached;
+use crate::cycle::Cycle;
+use crate::lines::{Answer, Lines, Shared};
+use crate::refusal::{self, Asked};
+use crate::registers::{Content, Span, Table};
+use crate::visitor::Visitor;
+
+/// Most visitors that are remembered: a device has fewer properties, and more only come up where it is changed again and again.
+const MOST_VISITORS: usize = 1000;
+
+/// See the crate's documentation.
+#[derive(Debug)]
+pub struct Modbus {
+    reached: Reached,
+    lines: Lines,
+    line: Option<Arc<Shared>>,
+    /// What is asked for to see whether the device is there.
+    probe: Option<Span>,
+    /// By property: what its visitor said, and what that means.
+    visitors: HashMap<String, (Config, Result<Visitor, DriverError>)>,
+    cycle: Cycle,
+    /// The device does not know the functions that set a single register.
+    only_multiple: bool,
+}
+
+impl Modbus {
+    /// The device as its manifest says, on lines that it shares with others.
+    ///
+    /// # Errors
+    /// When `protocol.configData` makes no sense: everything that is wrong with it and with the visitors of the properties. A
+    /// visitor alone that makes no sense is a matter of its property.
+    pub fn new(device: &Device, lines: &Lines) -> Result<Self, DriverError> {
+        let (reached, mut unread) = Reached::read(device.config());
+        let mut problems = Vec::new();
+        let mut probe = None;
+        for property in device.properties() {
+            let (visitor, more) = Visitor::read(property);
+            unread.extend(more);
+            match visitor {
+                Ok(visitor) => probe = probe.or(Some(visitor.span)),
+                Err(more) => problems.extend(more),
+            }
+        }
+        if !unread.is_empty() {
+            tracing::warn!("these keys mean nothing: {}", unread.join(", "));
+        }
+        let reached = reached.map_err(|mut all| {
+            all.append(&mut problems);
+            DriverError::Config(all.join("; "))
+        })?;
+        problems.iter().for_each(|problem| tracing::warn!("{problem}"));
+        Ok(Self {
+            reached,
+            lines: lines.clone(),
+            line: None,
+            probe,
+            visitors: HashMap::new(),
+            cycle: Cycle::default(),
+            only_multiple: false,
+        })
+    }
+
+    /// What the visitor of a property says, read again only when it has changed.
+    fn visitor(&mut self, property: &Property) -> Result<Visitor, DriverError> {
+        if let Some((config, visitor)) = self.visitors.get(property.name())
+            && config == property.config()
+        {
+            return visitor.clone();
+        }
+        if self.visitors.len() >= MOST_VISITORS {
+            self.visitors.clear();
+        }
+        let visitor = Visitor::read(property).0.map_err(|problems| DriverError::Config(problems.join("; ")));
+        let known = (property.config().clone(), visitor.clone());
+        self.visitors.insert(property.name().to_owned(), known);
+        visitor
+    }
+
+    async fn ask(&self, asked: Asked<'_>, request: &Request<'static>) -> Result<Answer, DriverError> {
+        let line = self.line.as_ref().ok_or_else(|| DriverError::unreachable("it is not connected"))?;
+        let answer = line.ask(self.reached.slave, request, self.reached.timeout).await;
+        answer.map_err(|failure| asked.failed(&failure))
+    }
+
+    /// Reads a span in one request.
+    async fn fetch(&self, span: Span) -> Result<Content, DriverError> {
+        let asked = Asked { what: "reading", span, reached: &self.reached };
+        let Span { table, start, count } = span;
+        let request = match table {
+            Table::Coil => Request::ReadCoils(start, count),
+            Table::DiscreteInput => Request::ReadDiscreteInputs(start, count),
+            Table::Holding => Request::ReadHoldingRegisters(start, count),
+            Table::Input => Request::ReadInputRegisters(start, count),
+        };
+        let answer = self.ask(asked, &request).await?.map_err(|code| asked.refused(code))?;
+        let mut content = match answer {
+            Response::ReadCoils(bits) | Response::ReadDiscreteInputs(bits) => Content::Bits(bits),
+            Response::ReadHoldingRegisters(words) | Response::ReadInputRegisters(words) => {
+                Content::Words(words)
+            }
+            _ => return Err(asked.odd(0)),
+        };
+        // Bits come in whole bytes.
+        if let Content::Bits(bits) = &mut content {
+            bits.truncate(usize::from(count));
+        }
+        if content.len() == usize::from(count) { Ok(content) } else { Err(asked.odd(content.len())) }
+    }
+
+    /// Reads what a property needs, and what others need that are read next.
+    async fn content(&mut self, name: &str, span: Span) -> Result<Content, DriverError> {
+        let request = match self.cycle.take(name, span, Instant::now()) {
+            Ok(content) => return Ok(content),
+            Err(request) => request,
+        };
+        match self.fetch(request).await {
+            Ok(content) => {
+                let own = content.part(request, span);
+                self.cycle.hold(request, content, Instant::now());
+                own.ok_or_else(|| DriverError::unreachable("it answers with other registers"))
+            }
+            Err(error) if error.is_lost() || request == span => Err(error),
+            Err(error) => {
+                tracing::info!("{error}; the properties in it are read one by one");
+                self.cycle.split(request, span);
+                self.fetch(span).await
+            }
+        }
+    }
+
+    async fn set(&mut self, span: Span, content: Content) -> Result<(), DriverError> {
+        let asked = Asked { what: "writing", span, reached: &self.reached };
+        let single = single(span, &content).filter(|_| !self.only_multiple);
+        if let Some(request) = single {
+            match self.ask(asked, &request).await? {
+                Ok(_) => return Ok(()),
+                // Some know only the functions for several (Modbus Application Protocol 1.1b3 obliges nobody to have both).
+                Err(ExceptionCode::IllegalFunction) => {}
+                Err(code) => return Err(asked.refused(code)),
+            }
+        }
+        let request = match content {
+            Content::Bits(bits) => Request::WriteMultipleCoils(span.start, Cow::Owned(bits)),
+            Content::Words(words) => Request::WriteMultipleRegisters(span.start, Cow::Owned(words)),
+        };
+        self.ask(asked, &request).await?.map_err(|code| asked.refused(code))?;
+        self.only_multiple |= span.count == 1;
+        Ok(())
+    }
+}
+
+fn single(span: Span, content: &Content) -> Option<Request<'static>> {
+    match content {
+        Content::Bits(bits) => match bits.as_slice() {
+            [bit] => Some(Request::WriteSingleCoil(span.start, *bit)),
+            _ => None,
+        },
+        Content::Words(words) => match words.as_slice() {
+            [word] => Some(Request::WriteSingleRegister(span.start, *word)),
+            _ => None,
+        },
+    }
+}
+
+impl Driver for Modbus {
+    async fn connect(&mut self) -> Result<(), DriverError> {
+        self.cycle = Cycle::default();
+        let line = match self.line.take() {
+            Some(line) => line,
+            None => self.lines.get(&self.reached.line)?,
+        };
+        let opened = line.open(self.reached.timeout).await;
+        self.line = Some(line);
+        opened.map_err(|failure| refusal::closed(&self.reached.line, &failure))?;
+        // That a port can be opened says nothing of the device.
+        match self.probe {
+            Some(span) => match self.fetch(span).await {
+                Err(error) if error.is_lost() => Err(error),
+                _ => Ok(()),
+            },
+            None => Ok(()),
+        }
+    }
+
+    fn upcoming(&mut self, properties: &[&Property]) {
+        let mut waiting = BTreeMap::new();
+        for property in properties {
+            if let Ok(visitor) = self.visitor(property) {
+                waiting.insert(property.name().to_owned(), visitor.span);
+            }
+        }
+        self.cycle.begin(waiting, self.reached.limits);
+    }
+
+    async fn read(&mut self, property: &Property) -> Result<Value, DriverError> {
+        let visitor = self.visitor(property)?;
+        let content = self.content(property.name(), visitor.span).await?;
+        visitor.value(&content)
+    }
+
+    async fn write(&mut self, property: &Property, value: &Value) -> Result<(), DriverError> {
+        let visitor = self.visitor(property)?;
+        let span = visitor.span;
+        if !span.table.is_writable() {
+            return Err(DriverError::Unsupported(format!(
+                "{span} cannot be written: only coils and holding registers can"
+            )));
+        }
+        if span.count > span.table.most_written() {
+            let most = span.table.most_written();
+            return Err(DriverError::Unsupported(format!(
+                "{span} is too much to write at once: {most} can be"
+            )));
+        }
+        let content = visitor.content(value)?;
+        self.cycle.forget();
+        self.set(span, content).await
+    }
+
+    async fn disconnect(&mut self) {
+        self.line = None;
+    }
+}
