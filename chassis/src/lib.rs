@@ -10,6 +10,8 @@ pub mod channel;
 pub mod clock;
 pub mod config;
 pub mod files;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 pub mod host;
 pub mod http1;
 pub mod link;

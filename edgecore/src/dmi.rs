@@ -7,22 +7,19 @@ mod authority;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chassis::accept;
+use chassis::grpc::{self, Limits};
 use chassis::module::Module;
 use chassis::shutdown::Shutdown;
 use http::{Request as HttpRequest, Response as HttpResponse};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use proto::dmi;
 use tokio::net::{UnixListener, UnixStream};
+use tonic::Status;
 use tonic::body::Body;
-use tonic::{Request, Response, Status};
-use tonic_prost::ProstCodec;
 use tracing::Instrument as _;
 
 use self::authority::Lenient;
@@ -30,14 +27,11 @@ use crate::flow::{DriverClient, DriverError, DriverRequest, Speaker};
 
 /// Who may write to it may speak for every device: root and its group.
 const SOCKET_MODE: u32 = 0o660;
-/// Drivers connect once, stock ones for each report. Past this, new connections wait.
-const CONNECTIONS: usize = 64;
-/// Calls of one connection at a time.
-const STREAMS: u32 = 32;
+/// Drivers connect once, stock ones for each report. A driver whose devices have said nothing for an hour loses nothing when it
+/// has to register again.
+const LIMITS: Limits = Limits { connections: 64, calls: 32, idle: Duration::from_secs(3600) };
 /// Largest call: every property of the largest device at its longest, some.
 const MAX_CALL: usize = 16 << 20;
-/// A connection that says nothing is asked whether it is still there.
-const PING_EVERY: Duration = Duration::from_secs(60);
 
 /// The module, with its socket open, or to be opened as soon as that can be.
 #[derive(Debug)]
@@ -75,7 +69,7 @@ impl Module for DmiServer {
         let serve = |stream| {
             serve(stream, drivers.clone(), shutdown.clone()).instrument(tracing::info_span!("driver"))
         };
-        accept::serve(listener, CONNECTIONS, &shutdown, serve).await;
+        accept::serve(listener, LIMITS.connections, &shutdown, serve).await;
         drop(std::fs::remove_file(&path));
         Ok(())
     }
@@ -85,24 +79,8 @@ async fn serve(stream: UnixStream, drivers: DriverClient, shutdown: Shutdown) {
     let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
     // 0 is a process that this one cannot see.
     let speaker = pid.filter(|pid| *pid > 0).and_then(Speaker::of);
-    let service = service_fn(move |request| {
-        let drivers = drivers.clone();
-        async move { Ok::<_, Infallible>(dispatch(drivers, speaker, request).await) }
-    });
-    let mut server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-    server.timer(TokioTimer::new()).max_concurrent_streams(STREAMS).keep_alive_interval(PING_EVERY);
-    let connection = server.serve_connection(TokioIo::new(Lenient::new(stream)), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = shutdown.requested() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!("a driver's connection broke: {error}");
-    }
+    let respond = move |request| dispatch(drivers.clone(), speaker, request);
+    grpc::connection(Lenient::new(stream), LIMITS, &shutdown, respond).await;
 }
 
 async fn dispatch(
@@ -110,7 +88,7 @@ async fn dispatch(
     speaker: Option<Speaker>,
     request: HttpRequest<Incoming>,
 ) -> HttpResponse<Body> {
-    let path = request.uri().path();
+    let path = request.uri().path().to_owned();
     match path.strip_prefix('/').and_then(|path| path.strip_prefix(dmi::MANAGER)) {
         Some("/MapperRegister") => {
             answer(request, |call| async move {
@@ -132,7 +110,7 @@ async fn dispatch(
             })
             .await
         }
-        _ => Status::unimplemented(format!("there is no {path}")).into_http(),
+        _ => grpc::unknown(&path),
     }
 }
 
@@ -143,18 +121,7 @@ where
     A: prost::Message + Default + Send + 'static,
     F: Future<Output = Result<A, DriverError>> + Send,
 {
-    let mut act = Some(act);
-    let service = tower::service_fn(move |call: Request<Q>| {
-        let acted = act.take().map(|act| act(call.into_inner()));
-        async move {
-            match acted {
-                Some(acted) => acted.await.map(Response::new).map_err(Status::from),
-                None => Err(Status::internal("asked twice")),
-            }
-        }
-    });
-    let codec = ProstCodec::<A, Q>::default();
-    tonic::server::Grpc::new(codec).max_decoding_message_size(MAX_CALL).unary(service, request).await
+    grpc::answer(request, MAX_CALL, act).await
 }
 
 impl From<DriverError> for Status {

@@ -11,23 +11,18 @@ use std::convert::Infallible;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chassis::backoff::{Backoff, BackoffPolicy};
+use chassis::grpc::{self, Limits};
 use chassis::rng::Rng;
-use futures::future::BoxFuture;
+use chassis::shutdown::Shutdown;
+use hyper::body::Incoming;
 use k8s_openapi::api::core::v1::Pod;
 use proto::placement::is_sidecar;
 use tokio::net::UnixListener;
-use tokio_stream::wrappers::UnixListenerStream;
+use tonic::Status;
 use tonic::body::Body;
-use tonic::codegen::http;
-use tonic::server::{Grpc, NamedService};
-use tonic::transport::Server;
-use tonic::{Request, Response, Status};
-use tonic_prost::ProstCodec;
-use tower::service_fn;
 
 use self::api::{
     ALLOCATABLE, AllocatableResourcesResponse, ContainerDevices, ContainerResources, GET,
@@ -43,8 +38,8 @@ const SOCKET: &str = "kubelet.sock";
 const FOLDER_MODE: u32 = 0o750;
 /// A question is two names.
 const MAX_REQUEST_BYTES: usize = 64 << 10;
-/// Questions at a time over one connection.
-const AT_A_TIME: usize = 8;
+/// A node has a few agents; they ask every minute or so.
+const LIMITS: Limits = Limits { connections: 32, calls: 8, idle: Duration::from_secs(600) };
 /// While the socket cannot be made: a disk that is full or not there yet.
 const AGAIN: BackoffPolicy =
     BackoffPolicy { initial: Duration::from_secs(1), max: Duration::from_secs(60), factor: 2.0, jitter: 0.2 };
@@ -74,18 +69,19 @@ impl PodResourcesServer {
 
     /// Runs until it is dropped.
     pub async fn run(self) -> Infallible {
+        let listener = self.listen().await;
+        // Nobody asks for its end: it is dropped.
+        let (_trigger, shutdown) = Shutdown::new();
+        let desk = self.desk;
+        grpc::serve(listener, LIMITS, &shutdown, move |request| desk.clone().answer(request)).await;
+        std::future::pending().await
+    }
+
+    async fn listen(&self) -> UnixListener {
         let mut again = Backoff::new(AGAIN, self.rng.clone());
         loop {
             match open(&self.folder) {
-                Ok(listener) => {
-                    again.reset();
-                    let served = Server::builder()
-                        .concurrency_limit_per_connection(AT_A_TIME)
-                        .add_service(self.desk.clone())
-                        .serve_with_incoming(UnixListenerStream::new(listener))
-                        .await;
-                    tracing::warn!(?served, "nobody is told any more which pod has which device");
-                }
+                Ok(listener) => return listener,
                 Err(error) => {
                     tracing::warn!(folder = %self.folder.display(), %error, "nobody can ask which pod has which device");
                 }
@@ -144,35 +140,23 @@ impl Desk {
         }
     }
 
-    async fn answer(self, request: http::Request<Body>) -> http::Response<Body> {
+    async fn answer(self, request: http::Request<Incoming>) -> http::Response<Body> {
         match request.uri().path() {
             LIST => {
-                let list = service_fn(move |_: Request<Empty>| {
-                    std::future::ready(Ok::<_, Status>(Response::new(self.list())))
-                });
-                grpc(ProstCodec::<ListPodResourcesResponse, Empty>::default()).unary(list, request).await
+                let list = |_: Empty| async move { Ok::<_, Status>(self.list()) };
+                grpc::answer(request, MAX_REQUEST_BYTES, list).await
             }
             ALLOCATABLE => {
-                let allocatable = service_fn(move |_: Request<Empty>| {
-                    std::future::ready(Ok::<_, Status>(Response::new(self.allocatable())))
-                });
-                let codec = ProstCodec::<AllocatableResourcesResponse, Empty>::default();
-                grpc(codec).unary(allocatable, request).await
+                let allocatable = |_: Empty| async move { Ok::<_, Status>(self.allocatable()) };
+                grpc::answer(request, MAX_REQUEST_BYTES, allocatable).await
             }
             GET => {
-                let get = service_fn(move |asked: Request<GetPodResourcesRequest>| {
-                    std::future::ready(self.get(asked.get_ref()).map(Response::new))
-                });
-                let codec = ProstCodec::<GetPodResourcesResponse, GetPodResourcesRequest>::default();
-                grpc(codec).unary(get, request).await
+                let get = |asked: GetPodResourcesRequest| async move { self.get(&asked) };
+                grpc::answer(request, MAX_REQUEST_BYTES, get).await
             }
-            other => Status::unimplemented(format!("unknown method {other}")).into_http(),
+            other => grpc::unknown(other),
         }
     }
-}
-
-fn grpc<C: tonic::codec::Codec>(codec: C) -> Grpc<C> {
-    Grpc::new(codec).max_decoding_message_size(MAX_REQUEST_BYTES)
 }
 
 /// One that takes something of the node.
@@ -186,24 +170,5 @@ fn shown(device: Placed) -> ContainerDevices {
         resource_name: device.resource,
         device_ids: vec![device.id],
         topology: device.topology,
-    }
-}
-
-impl NamedService for Desk {
-    const NAME: &'static str = "v1.PodResourcesLister";
-}
-
-impl tower::Service<http::Request<Body>> for Desk {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let desk = self.clone();
-        Box::pin(async move { Ok(desk.answer(request).await) })
     }
 }

@@ -3,22 +3,19 @@
 //! It reads and answers calls, and hands what they say to the fleet. A device that is registered twice is updated, and what is
 //! not there needs no removal: EdgeCore says what should be, as often as it likes.
 
-use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chassis::accept;
+use chassis::grpc::{self, Limits};
 use chassis::module::Module;
 use chassis::shutdown::Shutdown;
 use http::{Request as HttpRequest, Response as HttpResponse};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use proto::dmi;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
+use tonic::Status;
 use tonic::body::Body;
-use tonic::{Request, Response, Status};
-use tonic_prost::ProstCodec;
 
 use crate::book::Said;
 use crate::device::key;
@@ -27,13 +24,9 @@ use crate::fleet::FleetClient;
 /// Who may write to it may speak for every device: root and its group.
 const SOCKET_MODE: u32 = 0o660;
 /// EdgeCore has one connection; stock dials for each call.
-const CONNECTIONS: usize = 16;
-/// Calls of one connection at a time.
-const STREAMS: u32 = 32;
+pub(super) const LIMITS: Limits = Limits { connections: 16, calls: 32, idle: Duration::from_secs(3600) };
 /// Largest call: a device with all its properties and their configuration.
 const MAX_CALL: usize = 16 << 20;
-/// A connection that says nothing is asked whether it is still there.
-const PING_EVERY: Duration = Duration::from_secs(60);
 
 /// The module, with its socket open.
 #[derive(Debug)]
@@ -59,35 +52,14 @@ impl Module for MapperServer {
 
     async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
         let Self { listener, path, fleet } = self;
-        let serve = |stream| serve(stream, fleet.clone(), shutdown.clone());
-        accept::serve(listener, CONNECTIONS, &shutdown, serve).await;
+        grpc::serve(listener, LIMITS, &shutdown, move |request| dispatch(fleet.clone(), request)).await;
         drop(std::fs::remove_file(&path));
         Ok(())
     }
 }
 
-async fn serve(stream: UnixStream, fleet: FleetClient, shutdown: Shutdown) {
-    let service = service_fn(move |request| {
-        let fleet = fleet.clone();
-        async move { Ok::<_, Infallible>(dispatch(fleet, request).await) }
-    });
-    let mut server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-    server.timer(TokioTimer::new()).max_concurrent_streams(STREAMS).keep_alive_interval(PING_EVERY);
-    let connection = server.serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = shutdown.requested() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!("EdgeCore's connection broke: {error}");
-    }
-}
-
-async fn dispatch(fleet: FleetClient, request: HttpRequest<Incoming>) -> HttpResponse<Body> {
+/// Does what EdgeCore calls.
+pub(super) async fn dispatch(fleet: FleetClient, request: HttpRequest<Incoming>) -> HttpResponse<Body> {
     let path = request.uri().path().to_owned();
     match path.strip_prefix('/').and_then(|path| path.strip_prefix(dmi::MAPPER)) {
         Some("/RegisterDevice") => {
@@ -123,7 +95,7 @@ async fn dispatch(fleet: FleetClient, request: HttpRequest<Incoming>) -> HttpRes
             .await
         }
         Some(method) => models(fleet, method, request).await,
-        None => Status::unimplemented(format!("there is no {path}")).into_http(),
+        None => grpc::unknown(&path),
     }
 }
 
@@ -154,7 +126,7 @@ async fn models(fleet: FleetClient, method: &str, request: HttpRequest<Incoming>
             })
             .await
         }
-        other => Status::unimplemented(format!("there is no {other}")).into_http(),
+        other => grpc::unknown(other),
     }
 }
 
@@ -173,16 +145,5 @@ where
     A: prost::Message + Default + Send + 'static,
     F: Future<Output = Result<A, Status>> + Send,
 {
-    let mut act = Some(act);
-    let service = tower::service_fn(move |call: Request<Q>| {
-        let acted = act.take().map(|act| act(call.into_inner()));
-        async move {
-            match acted {
-                Some(acted) => acted.await.map(Response::new),
-                None => Err(Status::internal("asked twice")),
-            }
-        }
-    });
-    let codec = ProstCodec::<A, Q>::default();
-    tonic::server::Grpc::new(codec).max_decoding_message_size(MAX_CALL).unary(service, request).await
+    grpc::answer(request, MAX_CALL, act).await
 }

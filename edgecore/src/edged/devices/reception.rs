@@ -4,20 +4,16 @@ use std::convert::Infallible;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
 use std::path::{Component, Path, PathBuf};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chassis::backoff::{Backoff, BackoffPolicy};
+use chassis::grpc::{self, Limits};
 use chassis::rng::Rng;
-use futures::future::BoxFuture;
+use chassis::shutdown::Shutdown;
+use hyper::body::Incoming;
 use tokio::net::UnixListener;
-use tokio_stream::wrappers::UnixListenerStream;
+use tonic::Status;
 use tonic::body::Body;
-use tonic::codegen::http;
-use tonic::server::{Grpc, NamedService, UnaryService};
-use tonic::transport::Server;
-use tonic::{Request, Response, Status};
-use tonic_prost::ProstCodec;
 
 use super::Devices;
 use super::api::{Empty, REGISTER, RegisterRequest};
@@ -28,8 +24,8 @@ const SOCKET: &str = "kubelet.sock";
 const FOLDER_MODE: u32 = 0o750;
 /// A registration is three names.
 const MAX_REQUEST_BYTES: usize = 64 << 10;
-/// Registrations at a time over one connection: a plugin says its name once.
-const AT_A_TIME: usize = 8;
+/// A node has a few plugins, and each says its name once.
+const LIMITS: Limits = Limits { connections: 32, calls: 8, idle: Duration::from_secs(60) };
 /// While the socket cannot be made: a disk that is full or not there yet.
 const AGAIN: BackoffPolicy =
     BackoffPolicy { initial: Duration::from_secs(1), max: Duration::from_secs(60), factor: 2.0, jitter: 0.2 };
@@ -58,19 +54,21 @@ impl Reception {
     }
 
     async fn serve(&self) -> Infallible {
+        let listener = self.listen().await;
+        // Nobody asks for its end: it is dropped.
+        let (_trigger, shutdown) = Shutdown::new();
+        let devices = self.devices.clone();
+        let respond = move |request| respond(devices.clone(), request);
+        grpc::serve(listener, LIMITS, &shutdown, respond).await;
+        std::future::pending().await
+    }
+
+    async fn listen(&self) -> UnixListener {
         let mut again = Backoff::new(AGAIN, self.rng.clone());
+        let folder = &self.devices.shared.folder;
         loop {
-            let folder = &self.devices.shared.folder;
             match open(folder) {
-                Ok(listener) => {
-                    again.reset();
-                    let served = Server::builder()
-                        .concurrency_limit_per_connection(AT_A_TIME)
-                        .add_service(Registration { devices: self.devices.clone() })
-                        .serve_with_incoming(UnixListenerStream::new(listener))
-                        .await;
-                    tracing::warn!(?served, "device plugins cannot register any more");
-                }
+                Ok(listener) => return listener,
                 Err(error) => {
                     tracing::warn!(folder = %folder.display(), %error, "device plugins cannot register");
                 }
@@ -93,25 +91,25 @@ fn open(folder: &Path) -> io::Result<UnixListener> {
 }
 
 /// The service `v1beta1.Registration`.
-#[derive(Debug, Clone)]
-struct Registration {
-    devices: Devices,
+async fn respond(devices: Devices, request: http::Request<Incoming>) -> http::Response<Body> {
+    match request.uri().path() {
+        REGISTER => {
+            grpc::answer(request, MAX_REQUEST_BYTES, |asked: RegisterRequest| register(devices, asked)).await
+        }
+        other => grpc::unknown(other),
+    }
 }
 
-impl Registration {
-    async fn register(self, request: RegisterRequest) -> Result<Response<Empty>, Status> {
-        let RegisterRequest { version, endpoint, resource_name, options: _ } = request;
-        tracing::debug!(version, endpoint, resource = resource_name, "device plugin registers");
-        let socket = beside(&self.devices.shared.folder, &endpoint)
-            .ok_or_else(|| Status::invalid_argument(format!("the endpoint {endpoint:?} is no file name")))?;
-        match self.devices.take_in(&version, &resource_name, socket, None).await {
-            Ok(()) => Ok(Response::new(Empty {})),
-            Err(error) => {
-                tracing::warn!(resource = resource_name, %error, "device plugin is not taken in");
-                Err(Status::unknown(error.to_string()))
-            }
-        }
-    }
+async fn register(devices: Devices, request: RegisterRequest) -> Result<Empty, Status> {
+    let RegisterRequest { version, endpoint, resource_name, options: _ } = request;
+    tracing::debug!(version, endpoint, resource = resource_name, "device plugin registers");
+    let socket = beside(&devices.shared.folder, &endpoint)
+        .ok_or_else(|| Status::invalid_argument(format!("the endpoint {endpoint:?} is no file name")))?;
+    devices.take_in(&version, &resource_name, socket, None).await.map_err(|error| {
+        tracing::warn!(resource = resource_name, %error, "device plugin is not taken in");
+        Status::unknown(error.to_string())
+    })?;
+    Ok(Empty {})
 }
 
 /// A plugin's socket is beside ours, whatever it says.
@@ -120,42 +118,6 @@ fn beside(folder: &Path, endpoint: &str) -> Option<PathBuf> {
     match (parts.next(), parts.next()) {
         (Some(Component::Normal(name)), None) if !endpoint.contains('\0') => Some(folder.join(name)),
         _ => None,
-    }
-}
-
-impl NamedService for Registration {
-    const NAME: &'static str = "v1beta1.Registration";
-}
-
-impl UnaryService<RegisterRequest> for Registration {
-    type Response = Empty;
-    type Future = BoxFuture<'static, Result<Response<Empty>, Status>>;
-
-    fn call(&mut self, request: Request<RegisterRequest>) -> Self::Future {
-        Box::pin(self.clone().register(request.into_inner()))
-    }
-}
-
-impl tower::Service<http::Request<Body>> for Registration {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let service = self.clone();
-        Box::pin(async move {
-            if request.uri().path() != REGISTER {
-                let path = request.uri().path().to_owned();
-                return Ok(Status::unimplemented(format!("unknown method {path}")).into_http());
-            }
-            let codec = ProstCodec::<Empty, RegisterRequest>::default();
-            let mut grpc = Grpc::new(codec).max_decoding_message_size(MAX_REQUEST_BYTES);
-            Ok(grpc.unary(service, request).await)
-        })
     }
 }
 
