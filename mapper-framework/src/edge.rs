@@ -13,6 +13,7 @@ pub(crate) mod server;
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use chassis::task;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use proto::dmi;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tonic::body::Body;
 use tonic::codegen::http::uri::PathAndQuery;
@@ -51,11 +53,29 @@ const RETRY: BackoffPolicy = BackoffPolicy {
 /// Stock EdgeCore takes one call a second for all mappers, after the first hundred, and refuses the others.
 const BREATH: Duration = Duration::from_secs(1);
 
+/// The way to EdgeCore.
+pub(crate) trait Dial: std::fmt::Debug + Send + Sync + 'static {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// A new connection.
+    fn dial(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+/// Its socket, by its path.
+impl Dial for PathBuf {
+    type Stream = UnixStream;
+
+    fn dial(&self) -> impl Future<Output = io::Result<UnixStream>> + Send {
+        UnixStream::connect(self)
+    }
+}
+
 /// The module that registers and reports.
 #[derive(Debug)]
-pub(crate) struct Edge {
-    /// EdgeCore's socket.
-    pub(crate) socket: PathBuf,
+pub(crate) struct Edge<D = PathBuf> {
+    /// Where EdgeCore is.
+    pub(crate) socket: D,
     /// What this mapper says of itself.
     pub(crate) info: dmi::MapperInfo,
     pub(crate) fleet: FleetClient,
@@ -75,7 +95,7 @@ struct Caller {
     sender: SendRequest<Body>,
 }
 
-impl Module for Edge {
+impl<D: Dial> Module for Edge<D> {
     const NAME: &'static str = "edge";
 
     async fn run(mut self, shutdown: Shutdown) -> anyhow::Result<()> {
@@ -90,7 +110,7 @@ impl Module for Edge {
                 outbox.put_back(key, news);
             }
             if last != why {
-                tracing::warn!(socket = %self.socket.display(), "EdgeCore is not there: {why}");
+                tracing::warn!(socket = ?self.socket, "EdgeCore is not there: {why}");
                 last = why;
             }
             tokio::select! {
@@ -101,10 +121,10 @@ impl Module for Edge {
     }
 }
 
-impl Edge {
+impl<D: Dial> Edge<D> {
     /// One life of EdgeCore. Gives why it is over.
     async fn session(&mut self, backoff: &mut Backoff) -> anyhow::Error {
-        let (caller, connection) = match Caller::dial(&self.socket).await {
+        let (caller, connection) = match Caller::connect(&self.socket).await {
             Ok(dialled) => dialled,
             Err(error) => return error,
         };
@@ -193,10 +213,10 @@ fn twin(name: &str, reading: &Reading) -> dmi::Twin {
 impl Caller {
     /// The connection is a future of its own: it ends when EdgeCore does. There are no pings: a Unix socket says by itself when
     /// its peer is gone, and a stock EdgeCore hangs up on whoever pings it.
-    async fn dial(
-        socket: &std::path::Path,
-    ) -> anyhow::Result<(Self, impl Future<Output = Result<(), hyper::Error>> + Send + use<>)> {
-        let stream = UnixStream::connect(socket).await?;
+    async fn connect<D: Dial>(
+        way: &D,
+    ) -> anyhow::Result<(Self, impl Future<Output = Result<(), hyper::Error>> + Send + use<D>)> {
+        let stream = way.dial().await?;
         let handshake = http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(stream));
         let (sender, connection) = tokio::time::timeout(CALL_TIMEOUT, handshake).await??;
         Ok((Self { sender }, connection))

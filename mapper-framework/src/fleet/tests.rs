@@ -28,6 +28,14 @@ pub(crate) struct Lab {
 pub(crate) struct Memory {
     pub(crate) values: Arc<Mutex<BTreeMap<(String, String), Value>>>,
     pub(crate) open: Arc<Mutex<BTreeMap<String, u32>>>,
+    /// Counts what happened to devices: connected, written, disconnected.
+    pub(crate) events: watch::Sender<u64>,
+}
+
+impl Memory {
+    fn note(&self) {
+        self.events.send_modify(|events| *events += 1);
+    }
 }
 
 pub(crate) struct Cell {
@@ -41,6 +49,7 @@ impl Driver for Cell {
         let count = open.entry(self.name.clone()).or_default();
         *count += 1;
         assert_eq!(*count, 1, "one connection at a time");
+        self.memory.note();
         Ok(())
     }
 
@@ -53,13 +62,15 @@ impl Driver for Cell {
     async fn write(&mut self, property: &Property, value: &Value) -> Result<(), DriverError> {
         let key = (self.name.clone(), property.name().to_owned());
         self.memory.values.lock().unwrap().insert(key, value.clone());
+        self.memory.note();
         Ok(())
     }
 
     async fn disconnect(&mut self) {
-        // It takes its time.
+        // It takes its time, which is paused in every test that has a fleet.
         tokio::time::sleep(Duration::from_millis(500)).await;
         self.memory.open.lock().unwrap().remove(&self.name);
+        self.memory.note();
     }
 }
 
@@ -88,18 +99,28 @@ impl Lab {
 
     /// The value of a property, as soon as it is this one.
     pub(crate) async fn reads(&self, name: &str, value: &Value) {
+        self.until("the value", async || {
+            let Some(found) = self.fleet.find(key(name)).await else { return false };
+            let read = found.ask(|to| Command::Read("t".into(), to)).await;
+            read.is_ok_and(|taken| taken.value == *value)
+        })
+        .await;
+    }
+
+    /// All devices are gone.
+    pub(crate) async fn is_empty(&self) {
+        self.until("no device is left", async || self.fleet.list().await.is_empty()).await;
+    }
+
+    /// Looks again whenever something happened to a device.
+    async fn until(&self, what: &str, is_it: impl AsyncFn() -> bool) {
+        let mut events = self.memory.events.subscribe();
         let wait = async {
-            loop {
-                if let Some(found) = self.fleet.find(key(name)).await
-                    && let Ok(taken) = found.ask(|to| Command::Read("t".into(), to)).await
-                    && taken.value == *value
-                {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
+            while !is_it().await {
+                events.changed().await.unwrap();
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), wait).await.expect("the value comes");
+        tokio::time::timeout(Duration::from_secs(60), wait).await.expect(what);
     }
 }
 
