@@ -32,7 +32,8 @@ use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::rest::{Api, Rest};
 use crate::simulate::Simulation;
-use crate::sinks::{Opener, Pusher, Secrets};
+use crate::sinks::{Means, Opener, Pusher, Secrets};
+use crate::tls::Trust;
 
 /// Time to disconnect devices when told to stop; less than the 30 s after which Kubernetes kills.
 const GRACE: Duration = Duration::from_secs(10);
@@ -64,7 +65,9 @@ where
     let Environment { clock, rng, log, secrets, openers, simulated } = environment;
     let (registry, readiness, outbox) = (SharedRegistry::new(), Readiness::new(), Outbox::default());
     let metrics = registry.register(Metrics::new);
-    let (pushes, pusher) = Pusher::new(openers, secrets, metrics.clone(), rng.clone());
+    let trust = trust(config)?;
+    let means = Means { secrets, trust: trust.clone() };
+    let (pushes, pusher) = Pusher::new(openers, means, metrics.clone(), rng.clone());
     let outlets = Outlets {
         outbox: outbox.clone(),
         pushes,
@@ -104,10 +107,20 @@ where
         }
     }
     if config.report.via == Via::Mqtt {
-        over_mqtt(&mut supervisor, config, (client, is_simulated), outbox, metrics, (clock, rng))?;
+        let fleet = (client, is_simulated);
+        over_mqtt(&mut supervisor, config, fleet, (outbox, trust), metrics, (clock, rng))?;
     }
     supervisor.start(fleet).start(pusher);
     Ok(supervisor)
+}
+
+/// Whom the mapper trusts where it speaks TLS.
+fn trust(config: &Config) -> anyhow::Result<Trust> {
+    let file = &config.tls.ca_file;
+    if file.as_os_str().is_empty() {
+        return Ok(Trust::default());
+    }
+    Trust::file(file).context("tls.ca_file")
 }
 
 #[cfg(feature = "mqtt")]
@@ -115,14 +128,24 @@ fn over_mqtt(
     supervisor: &mut Supervisor,
     config: &Config,
     (fleet, is_told_here): (FleetClient, bool),
-    outbox: Outbox,
+    (outbox, trust): (Outbox, Trust),
     metrics: Metrics,
     (clock, rng): (Clock, Rng),
 ) -> anyhow::Result<()> {
     let (address, name) = (config.report.mqtt_address.clone(), config.common.name.clone());
-    crate::broker::options(&address, &name).map_err(anyhow::Error::msg).context("report.mqtt_address")?;
-    let reporter =
-        crate::report::MqttReporter { address, name, outbox, fleet, is_told_here, metrics, clock, rng };
+    let options = crate::broker::options(&address, &name, &trust);
+    options.map_err(anyhow::Error::msg).context("report.mqtt_address")?;
+    let reporter = crate::report::MqttReporter {
+        address,
+        name,
+        trust,
+        outbox,
+        fleet,
+        is_told_here,
+        metrics,
+        clock,
+        rng,
+    };
     supervisor.start(reporter);
     Ok(())
 }
@@ -132,7 +155,7 @@ fn over_mqtt(
     _: &mut Supervisor,
     _: &Config,
     _: (FleetClient, bool),
-    _: Outbox,
+    _: (Outbox, Trust),
     _: Metrics,
     _: (Clock, Rng),
 ) -> anyhow::Result<()> {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use rumqttc::{Event, EventLoop, Incoming, MqttOptions};
+use rumqttc::{Event, EventLoop, Incoming, MqttOptions, TlsConfiguration, Transport};
+
+use crate::address::{Address, Schemes};
+use crate::tls::Trust;
 
 /// Between two signs of life. A dead link is noticed within one and a half of them.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -11,25 +14,19 @@ const INFLIGHT: u16 = 32;
 /// Largest message that is taken: a twin with all its values (`proto`'s limits) and room to spare.
 const MAX_PACKET: usize = 1 << 20;
 
-/// For the broker at `address`: `tcp://host:port`, `mqtt://host:port` or `host:port`; the port is 1883 where none is given.
-pub(crate) fn options(address: &str, client: &str) -> Result<MqttOptions, String> {
-    let rest = match address.split_once("://") {
-        Some(("tcp" | "mqtt", rest)) => rest,
-        Some((scheme, _)) => return Err(format!("{address}: {scheme} is not built in, use tcp or mqtt")),
-        None => address,
-    };
-    let rest = rest.trim_end_matches('/');
-    let (host, port) = match rest.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() => {
-            (host, port.parse().map_err(|_| format!("{address}: {port:?} is no port"))?)
-        }
-        _ => (rest, 1883),
-    };
-    if host.is_empty() {
-        return Err(format!("{address:?} names no broker"));
-    }
-    let mut options = MqttOptions::new(client, host.trim_matches(['[', ']']), port);
+/// As stock's client library names brokers.
+const SCHEMES: Schemes =
+    Schemes { plain: &["tcp", "mqtt"], tls: &["ssl", "tls", "mqtts", "tcps"], port: 1883, tls_port: 8883 };
+
+/// For the broker at `address`: `tcp://host:port`, `host:port`, `ssl://host:port` and their like.
+pub(crate) fn options(address: &str, client: &str, trust: &Trust) -> Result<MqttOptions, String> {
+    let Address { host, port, is_tls } = SCHEMES.read(address)?;
+    let mut options = MqttOptions::new(client, host, port);
     options.set_keep_alive(KEEP_ALIVE).set_inflight(INFLIGHT).set_max_packet_size(MAX_PACKET, MAX_PACKET);
+    if is_tls {
+        let config = TlsConfiguration::Rustls(trust.client()?);
+        options.set_transport(Transport::tls_with_config(config));
+    }
     Ok(options)
 }
 
@@ -61,12 +58,13 @@ mod tests {
 
     #[test]
     fn brokers_are_named_as_in_stock() {
-        let at = |address: &str| options(address, "c").map(|options| options.broker_address());
+        let at =
+            |address: &str| options(address, "c", &Trust::default()).map(|options| options.broker_address());
         assert_eq!(at("tcp://127.0.0.1:1884"), Ok(("127.0.0.1".into(), 1884)));
         assert_eq!(at("mqtt://broker/"), Ok(("broker".into(), 1883)));
         assert_eq!(at("broker:1885"), Ok(("broker".into(), 1885)));
         assert_eq!(at("tcp://[::1]:1883"), Ok(("::1".into(), 1883)));
-        for wrong in ["", "tcp://", "ssl://broker", "broker:port", "tcp://broker:99999"] {
+        for wrong in ["", "tcp://", "http://broker", "broker:port", "tcp://broker:99999"] {
             assert!(at(wrong).is_err(), "{wrong}");
         }
     }

@@ -17,7 +17,9 @@
 //!   state_cycle: 60000   # milliseconds between reports of the state of devices without stateReport; 0: none
 //! report:
 //!   via: dmi             # or mqtt: values and states go to a broker, on stock's topics
-//!   mqtt_address: tcp://127.0.0.1:1883
+//!   mqtt_address: tcp://127.0.0.1:1883   # or ssl://host:8883
+//! tls:
+//!   ca_file: ''          # PEM: who is trusted where TLS is spoken (report, pushMethod); empty: whom the system trusts
 //! logging:
 //!   level: info
 //!   format: text         # or json
@@ -45,6 +47,8 @@ pub struct Config {
     pub device: DeviceKeys,
     /// How values and states are reported.
     pub report: Report,
+    /// Whom this mapper trusts.
+    pub tls: Tls,
     /// What is logged.
     pub logging: Logging,
 }
@@ -107,6 +111,14 @@ pub enum Via {
     Dmi,
     /// A broker.
     Mqtt,
+}
+
+/// `tls`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// A file with the certificates of authorities that are trusted, as PEM; empty for those that the system trusts.
+    pub ca_file: PathBuf,
 }
 
 /// `logging`

@@ -81,6 +81,8 @@
 //! the table of `rest.rs`: reads, writes by PUT or POST, methods with a result.
 
 mod actor;
+#[cfg(feature = "tls")]
+mod address;
 mod anomaly;
 mod app;
 mod args;
@@ -105,6 +107,7 @@ mod run;
 mod schedule;
 mod simulate;
 pub mod sinks;
+mod tls;
 mod value;
 
 pub use self::anomaly::{Anomaly, Thresholds};

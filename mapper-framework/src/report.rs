@@ -19,6 +19,7 @@ use crate::broker;
 use crate::fleet::FleetClient;
 use crate::metrics::Metrics;
 use crate::outbox::{News, Outbox, Reading};
+use crate::tls::Trust;
 
 /// Messages between this module and the broker; what does not fit waits in the outbox, newest wins.
 const ON_THE_WAY: usize = 16;
@@ -32,6 +33,7 @@ const DELTAS: &str = "$hw/events/device/+/+/twin/update/delta";
 pub(crate) struct MqttReporter {
     pub(crate) address: String,
     pub(crate) name: String,
+    pub(crate) trust: Trust,
     pub(crate) outbox: Outbox,
     pub(crate) fleet: FleetClient,
     /// Whether desired values come over MQTT, because there is nobody else who says them.
@@ -45,7 +47,8 @@ impl Module for MqttReporter {
     const NAME: &'static str = "mqtt";
 
     async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
-        let options = broker::options(&self.address, &format!("{}-{}", self.name, self.rng.alphanumeric(5)));
+        let id = format!("{}-{}", self.name, self.rng.alphanumeric(5));
+        let options = broker::options(&self.address, &id, &self.trust);
         let (client, events) = AsyncClient::new(options.map_err(anyhow::Error::msg)?, ON_THE_WAY);
         let (heard, mut deltas) = mpsc::channel(HEARD);
         let (up, mut is_up) = mpsc::channel(1);

@@ -5,10 +5,17 @@
 //! |---|---|---|
 //! | `http` | `http` | POST, form `<property>=<value>&time=<time>` (stock's) |
 //! | `mqtt` | `mqtt` | text `time is <time>  <topic>: <value>` (stock's) |
+//! | `dbMethod.redis` | `redis` | a sorted set for each device, members as JSON, scores in milliseconds (stock's). Environment: `PASSWORD` |
+//! | `dbMethod.mysql` | `mysql` | a table for each property (stock's); MariaDB, too. Environment: `PASSWORD` |
 //! | `dbMethod.influxdb2` | `influxdb2` | line protocol; numbers as numbers (stock: as texts). Environment: `TOKEN` |
 //! | `dbMethod.TDEngine` | `tdengine` | SQL over REST, stock's tables. Environment: `USERNAME`, `PASSWORD` |
 //! | `otel` | `otel` | OTLP/HTTP, a gauge for each property |
-//! | `dbMethod.redis`, `dbMethod.mysql` | none yet | a mapper can bring a sink of its own: [`crate::Mapper::sink`] |
+//!
+//! For anything else a mapper can bring a sink of its own: [`crate::Mapper::sink`].
+//!
+//! TLS is spoken where an address says so: `https://` (http, influxdb2, tdengine, otel), `ssl://`, `tls://`, `mqtts://` (mqtt),
+//! `rediss://`, `tls://` (redis), `mysqls://`, `tls://` (mysql). Certificates and names are always verified, against the authorities
+//! of the system or of the file in `tls.ca_file` ([`crate::config`]).
 //!
 //! A target that cannot be reached is tried again, less and less often; meanwhile its queue keeps the newest [`QUEUE`] values. What
 //! a target refuses is counted and dropped: it would refuse it again.
@@ -19,9 +26,13 @@ mod http;
 mod influxdb2;
 #[cfg(feature = "mqtt")]
 mod mqtt;
+#[cfg(feature = "mysql")]
+mod mysql;
 #[cfg(feature = "otel")]
 mod otel;
 mod queue;
+#[cfg(feature = "redis")]
+mod redis;
 mod target;
 #[cfg(feature = "tdengine")]
 mod tdengine;
@@ -46,6 +57,7 @@ use tokio::sync::mpsc;
 use self::queue::Queue;
 pub use self::target::Target;
 use crate::metrics::Metrics;
+use crate::tls::Trust;
 use crate::value::{DataType, Value};
 
 /// Values that one target may be behind. At one a second these are ten minutes.
@@ -105,6 +117,14 @@ pub enum SinkError {
     /// The target does not want these values, now or later.
     #[error("refuses: {0}")]
     Refused(String),
+    /// The target has taken these values but for some, which it does not want, now or later.
+    #[error("refuses {refused} of them: {why}")]
+    Partly {
+        /// How many.
+        refused: usize,
+        /// Why, for the last of them.
+        why: String,
+    },
     /// This mapper was built without it.
     #[error("this mapper was built without the feature {0:?}")]
     NotBuilt(&'static str),
@@ -127,6 +147,13 @@ impl std::fmt::Debug for Secrets {
     }
 }
 
+/// What sinks are made with.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Means {
+    pub(crate) secrets: Secrets,
+    pub(crate) trust: Trust,
+}
+
 /// Makes the sink of a target; `None` for a target that is none of its own.
 pub type Opener = dyn Fn(&Target, &Secrets) -> Option<Result<Box<dyn Sink>, SinkError>> + Send + Sync;
 
@@ -141,7 +168,7 @@ pub(crate) struct Pushes {
 pub(crate) struct Pusher {
     inbox: mpsc::Receiver<Push>,
     openers: Vec<Box<Opener>>,
-    secrets: Secrets,
+    means: Means,
     metrics: Metrics,
     rng: Rng,
 }
@@ -162,23 +189,18 @@ impl Pushes {
 
 impl Pusher {
     /// `openers` are asked before the built-in ones.
-    pub(crate) fn new(
-        openers: Vec<Box<Opener>>,
-        secrets: Secrets,
-        metrics: Metrics,
-        rng: Rng,
-    ) -> (Pushes, Self) {
+    pub(crate) fn new(openers: Vec<Box<Opener>>, means: Means, metrics: Metrics, rng: Rng) -> (Pushes, Self) {
         let (to, inbox) = mpsc::channel(INBOX);
         let pushes = Pushes { to, metrics: metrics.clone() };
-        (pushes, Self { inbox, openers, secrets, metrics, rng })
+        (pushes, Self { inbox, openers, means, metrics, rng })
     }
 
     fn worker(&self, target: &Target) -> Worker {
         let kind = target.kind();
         let queue = Queue::new(QUEUE);
-        let own = self.openers.iter().find_map(|open| open(target, &self.secrets));
+        let own = self.openers.iter().find_map(|open| open(target, &self.means.secrets));
         let span = tracing::info_span!("sink", kind, target = target.address());
-        match own.unwrap_or_else(|| open(target, &self.secrets)) {
+        match own.unwrap_or_else(|| open(target, &self.means, &self.rng)) {
             Ok(sink) => {
                 let work = work(kind, sink, queue.clone(), self.metrics.clone(), self.rng.clone());
                 Worker { queue, _task: task::spawn(span, work) }
@@ -252,9 +274,14 @@ async fn work(kind: &'static str, mut sink: Box<dyn Sink>, queue: Queue, metrics
                 tokio::time::sleep(backoff.next_delay()).await;
             }
             Err(error) => {
+                let refused = match &error {
+                    SinkError::Partly { refused, .. } => (*refused).min(batch.len()),
+                    _ => batch.len(),
+                };
                 metrics.push_failed(kind);
-                tracing::warn!("{} values are dropped: the target {error}", batch.len());
-                for _ in batch {
+                metrics.pushed(kind, (batch.len() - refused) as u64);
+                tracing::warn!("{refused} values are dropped: the target {error}");
+                for _ in 0..refused {
                     metrics.push_dropped(kind);
                 }
             }
@@ -262,25 +289,45 @@ async fn work(kind: &'static str, mut sink: Box<dyn Sink>, queue: Queue, metrics
     }
 }
 
+/// What came of a batch of which some values, or all, were refused.
+#[cfg(any(feature = "http", feature = "mysql", feature = "redis"))]
+fn partly(refused: usize, of: usize, why: Option<String>) -> Result<(), SinkError> {
+    match why {
+        None => Ok(()),
+        Some(why) if refused == of => Err(SinkError::Refused(why)),
+        Some(why) => Err(SinkError::Partly { refused, why }),
+    }
+}
+
 /// The built-in sink of a target.
-fn open(target: &Target, secrets: &Secrets) -> Result<Box<dyn Sink>, SinkError> {
-    // Which of them use the secrets is a matter of features.
-    let _ = secrets;
-    match target {
+fn open(target: &Target, means: &Means, rng: &Rng) -> Result<Box<dyn Sink>, SinkError> {
+    let Means { secrets, trust } = means;
+    // Which of them are used is a matter of features.
+    let _ = (secrets, trust, rng);
+    Ok(match target {
         #[cfg(feature = "http")]
-        Target::Http { .. } => Ok(Box::new(http::Http::new())),
+        Target::Http { address } => Box::new(http::Http::new(address, trust)?),
         #[cfg(feature = "mqtt")]
-        Target::Mqtt { address } => Ok(Box::new(mqtt::Mqtt::new(address)?)),
+        Target::Mqtt { address } => Box::new(mqtt::Mqtt::new(address, trust, rng)?),
         #[cfg(feature = "influxdb2")]
         Target::Influxdb2 { url, org, bucket } => {
-            Ok(Box::new(influxdb2::Influxdb2::new(url, org, bucket, &secrets.token)))
+            Box::new(influxdb2::Influxdb2::new(url, (org, bucket), &secrets.token, trust)?)
+        }
+        #[cfg(feature = "redis")]
+        Target::Redis { address, database } => {
+            Box::new(redis::Redis::new(address, *database, &secrets.password, trust)?)
         }
         #[cfg(feature = "tdengine")]
         Target::TdEngine { address, database } => {
-            Ok(Box::new(tdengine::TdEngine::new(address, database, secrets)))
+            Box::new(tdengine::TdEngine::new(address, database, secrets, trust)?)
+        }
+        #[cfg(feature = "mysql")]
+        Target::MySql { address, database, user } => {
+            Box::new(mysql::MySql::new(address, database, (user, &secrets.password), trust)?)
         }
         #[cfg(feature = "otel")]
-        Target::Otel { url } => Ok(Box::new(otel::Otel::new(url))),
-        other => Err(SinkError::NotBuilt(other.kind())),
-    }
+        Target::Otel { url } => Box::new(otel::Otel::new(url, trust)?),
+        #[allow(unreachable_patterns, reason = "with all features there is no other")]
+        other => return Err(SinkError::NotBuilt(other.kind())),
+    })
 }

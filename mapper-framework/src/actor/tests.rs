@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::driver::Driver;
-use crate::sinks::{Pusher, Secrets};
+use crate::sinks::{Means, Pusher};
 
 const MANIFESTS: &str = "
 kind: DeviceModel
@@ -139,7 +139,7 @@ fn bench(shared: &Shared) -> Bench {
     let registry = SharedRegistry::new();
     let metrics = registry.register(Metrics::new);
     let rng = Rng::seeded(1);
-    let (pushes, _) = Pusher::new(vec![], Secrets::default(), metrics.clone(), rng.clone());
+    let (pushes, _) = Pusher::new(vec![], Means::default(), metrics.clone(), rng.clone());
     let outbox = Outbox::default();
     let limits = Limits { timeout: Duration::from_secs(2), state_cycle: Some(Duration::from_secs(60)) };
     let clock = Clock::fixed("2026-01-02T03:04:05Z".parse().unwrap());

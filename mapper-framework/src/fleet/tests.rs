@@ -10,7 +10,7 @@ use crate::actor::Limits;
 use crate::device::Property;
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
-use crate::sinks::{Pusher, Secrets};
+use crate::sinks::{Means, Pusher};
 use crate::value::Value;
 
 /// A fleet of devices in memory: what is written is read.
@@ -79,7 +79,7 @@ impl Lab {
         let registry = SharedRegistry::new();
         let metrics = registry.register(Metrics::new);
         let rng = Rng::seeded(1);
-        let (pushes, _) = Pusher::new(vec![], Secrets::default(), metrics.clone(), rng.clone());
+        let (pushes, _) = Pusher::new(vec![], Means::default(), metrics.clone(), rng.clone());
         let (outbox, memory) = (Outbox::default(), Memory::default());
         let outlets = Outlets {
             outbox: outbox.clone(),

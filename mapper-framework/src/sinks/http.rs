@@ -5,7 +5,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use super::web::{Post, Web};
-use super::{Push, Sample, Sink, SinkError, Target};
+use super::{Push, Sample, Sink, SinkError, Target, partly};
+use crate::tls::Trust;
 
 /// Where the property does not say how long a request may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -18,8 +19,8 @@ pub(super) struct Http {
 }
 
 impl Http {
-    pub(super) fn new() -> Self {
-        Self { web: Web::new() }
+    pub(super) fn new(address: &str, trust: &Trust) -> Result<Self, SinkError> {
+        Ok(Self { web: Web::new(address, trust)? })
     }
 
     async fn push_one(&self, push: &Push) -> Result<(), SinkError> {
@@ -46,15 +47,15 @@ impl Http {
 impl Sink for Http {
     fn push<'a>(&'a mut self, batch: &'a [Push]) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(async move {
-            let mut refused = None;
+            let (mut refused, mut why) = (0, None);
             for push in batch {
                 match self.push_one(push).await {
                     Ok(()) => {}
-                    Err(error @ SinkError::Unreachable(_)) => return Err(error),
-                    Err(error) => refused = Some(error),
+                    Err(SinkError::Refused(reason)) => (refused, why) = (refused + 1, Some(reason)),
+                    Err(error) => return Err(error),
                 }
             }
-            refused.map_or(Ok(()), Err)
+            partly(refused, batch.len(), why)
         })
     }
 }

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 
 use super::web::{Post, Web};
 use super::{Push, Sink, SinkError};
+use crate::tls::Trust;
 use crate::value::Value;
 
 /// See the module's documentation.
@@ -18,14 +19,19 @@ pub(super) struct Influxdb2 {
 }
 
 impl Influxdb2 {
-    pub(super) fn new(url: &str, org: &str, bucket: &str, token: &str) -> Self {
+    pub(super) fn new(
+        url: &str,
+        (org, bucket): (&str, &str),
+        token: &str,
+        trust: &Trust,
+    ) -> Result<Self, SinkError> {
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("org", org)
             .append_pair("bucket", bucket)
             .append_pair("precision", "ms")
             .finish();
         let url = format!("{}/api/v2/write?{query}", url.trim_end_matches('/'));
-        Self { web: Web::new(), url, token: token.to_owned() }
+        Ok(Self { web: Web::new(&url, trust)?, url, token: token.to_owned() })
     }
 }
 

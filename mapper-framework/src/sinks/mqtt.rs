@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use chassis::rng::Rng;
 use chassis::task::{self, AbortOnDrop};
 use futures::future::BoxFuture;
 use rumqttc::{AsyncClient, QoS};
 
 use super::{Push, Sample, Sink, SinkError};
 use crate::broker;
+use crate::tls::Trust;
 
 /// Messages between a worker and the broker.
 const ON_THE_WAY: usize = 64;
@@ -19,8 +21,11 @@ pub(super) struct Mqtt {
 }
 
 impl Mqtt {
-    pub(super) fn new(address: &str) -> Result<Self, SinkError> {
-        let options = broker::options(address, "mapper-push").map_err(SinkError::Refused)?;
+    pub(super) fn new(address: &str, trust: &Trust, rng: &Rng) -> Result<Self, SinkError> {
+        // A broker lets go of a client when another one of the same name comes: each mapper has a name of its own. It has
+        // at most 23 characters, which every broker takes (MQTT 3.1.1, 3.1.3.1).
+        let name = format!("mapper-push-{}", rng.alphanumeric(8));
+        let options = broker::options(address, &name, trust).map_err(SinkError::Refused)?;
         let (client, events) = AsyncClient::new(options, ON_THE_WAY);
         let polling =
             task::spawn(tracing::Span::current(), broker::poll(events, Duration::from_secs(5), |_| {}));

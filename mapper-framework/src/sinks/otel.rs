@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::web::{Post, Web};
 use super::{Push, Sink, SinkError};
+use crate::tls::Trust;
 use crate::value::Value;
 
 /// See the module's documentation.
@@ -18,9 +19,9 @@ pub(super) struct Otel {
 }
 
 impl Otel {
-    pub(super) fn new(url: &str) -> Self {
+    pub(super) fn new(url: &str, trust: &Trust) -> Result<Self, SinkError> {
         let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-        Self { web: Web::new(), url: full }
+        Ok(Self { web: Web::new(&full, trust)?, url: full })
     }
 }
 

@@ -116,7 +116,7 @@ impl Target {
 }
 
 /// The time as stock writes it for sinks: `2026-01-02 03:04:05`, UTC.
-#[cfg(any(feature = "http", feature = "mqtt"))]
+#[cfg(any(feature = "http", feature = "mqtt", feature = "mysql"))]
 pub(crate) fn time(milliseconds: i64) -> String {
     let time = jiff::Timestamp::from_millisecond(milliseconds).unwrap_or_default();
     time.strftime("%Y-%m-%d %H:%M:%S").to_string()

@@ -8,10 +8,12 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::future::BoxFuture;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::web::{Post, Web};
 use super::{Push, Secrets, Sink, SinkError};
+use crate::tls::Trust;
 
 /// See the module's documentation.
 pub(super) struct TdEngine {
@@ -31,15 +33,21 @@ struct Answer {
 }
 
 impl TdEngine {
-    pub(super) fn new(address: &str, database: &str, secrets: &Secrets) -> Self {
+    pub(super) fn new(
+        address: &str,
+        database: &str,
+        secrets: &Secrets,
+        trust: &Trust,
+    ) -> Result<Self, SinkError> {
         let host = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
         let login = STANDARD.encode(format!("{}:{}", secrets.username, secrets.password));
-        Self {
-            web: Web::new(),
+        let database = utf8_percent_encode(database, NON_ALPHANUMERIC);
+        Ok(Self {
+            web: Web::new(&host, trust)?,
             url: format!("{}/rest/sql/{database}", host.trim_end_matches('/')),
             authorization: format!("Basic {login}"),
             made: HashSet::new(),
-        }
+        })
     }
 
     async fn execute(&self, statement: String) -> Result<(), SinkError> {
@@ -71,7 +79,12 @@ impl Sink for TdEngine {
                 }
             }
             let rows: String = batch.iter().map(row).collect();
-            self.execute(format!("INSERT INTO {rows}")).await
+            let taken = self.execute(format!("INSERT INTO {rows}")).await;
+            if taken.is_err() {
+                // Somebody may have dropped a table: the next batch makes them anew.
+                self.made.clear();
+            }
+            taken
         })
     }
 }

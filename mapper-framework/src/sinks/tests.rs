@@ -1,3 +1,8 @@
+#[cfg(all(feature = "mysql", feature = "redis"))]
+mod real;
+#[cfg(feature = "tls")]
+mod secure;
+
 use std::sync::Mutex;
 
 use chassis::rng::Rng;
@@ -80,7 +85,7 @@ async fn a_target_that_is_away_gets_everything_later_and_what_it_refuses_is_drop
     let own = script.clone();
     let opener: Box<Opener> = Box::new(move |_, _| Some(Ok(Box::new(own.clone()))));
     let metrics = Metrics::default();
-    let (pushes, pusher) = Pusher::new(vec![opener], Secrets::default(), metrics, Rng::seeded(1));
+    let (pushes, pusher) = Pusher::new(vec![opener], Means::default(), metrics, Rng::seeded(1));
     let (_trigger, shutdown) = Shutdown::new();
     let running = task::spawn(tracing::Span::none(), pusher.run(shutdown));
     pushes.push(push(1, to_http("h", 1)));
@@ -99,7 +104,7 @@ async fn what_was_not_built_in_is_dropped_and_counted() {
     let registry = chassis::metrics::SharedRegistry::new();
     let metrics = registry.register(Metrics::new);
     let opener: Box<Opener> = Box::new(|_, _| Some(Err(SinkError::NotBuilt("http"))));
-    let (pushes, pusher) = Pusher::new(vec![opener], Secrets::default(), metrics, Rng::seeded(1));
+    let (pushes, pusher) = Pusher::new(vec![opener], Means::default(), metrics, Rng::seeded(1));
     let (_trigger, shutdown) = Shutdown::new();
     let running = task::spawn(tracing::Span::none(), pusher.run(shutdown));
     pushes.push(push(1, to_http("h", 1)));
@@ -173,7 +178,7 @@ async fn values_reach_a_real_http_server() {
             hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await,
         );
     });
-    let mut sink = http::Http::new();
+    let mut sink = http::Http::new("http://127.0.0.1", &Trust::default()).unwrap();
     sink.push(&[push(21, to_http("127.0.0.1", port.into())), push(22, to_http("127.0.0.1", port.into()))])
         .await
         .unwrap();

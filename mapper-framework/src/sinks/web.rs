@@ -1,25 +1,28 @@
-//! One request by HTTP.
+//! One request by HTTP, or HTTPS.
 
 use std::time::Duration;
 
 use http::{Method, Request, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::SinkError;
+use crate::tls::Trust;
 
 /// Of an answer, this much is read: enough to say why something was refused.
 const MAX_ANSWER: usize = 16 * 1024;
 /// Connections that are kept for the next value.
 const IDLE: usize = 1;
 
-/// An HTTP client that keeps its connection.
+/// An HTTP client that keeps its connection. Where its server speaks no TLS, nothing of TLS is set up.
 #[derive(Debug, Clone)]
-pub(super) struct Web {
-    client: Client<HttpConnector, Full<Bytes>>,
+pub(super) enum Web {
+    Plain(Client<HttpConnector, Full<Bytes>>),
+    Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
 }
 
 /// What is posted.
@@ -33,7 +36,11 @@ pub(super) struct Post<'a> {
 }
 
 impl Web {
-    pub(super) fn new() -> Self {
+    /// For the server at `address`, whose scheme says whether TLS is spoken.
+    ///
+    /// # Errors
+    /// When there is nobody to trust.
+    pub(super) fn new(address: &str, trust: &Trust) -> Result<Self, SinkError> {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(Duration::from_secs(10)));
         let mut builder = Client::builder(TokioExecutor::new());
@@ -41,7 +48,20 @@ impl Web {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(60))
             .pool_max_idle_per_host(IDLE);
-        Self { client: builder.build(connector) }
+        if !address.starts_with("https://") {
+            return Ok(Self::Plain(builder.build(connector)));
+        }
+        connector.enforce_http(false);
+        let config = trust.client().map_err(SinkError::Refused)?;
+        let https = HttpsConnectorBuilder::new().with_tls_config((*config).clone()).https_only();
+        Ok(Self::Tls(builder.build(https.enable_http1().wrap_connector(connector))))
+    }
+
+    fn scheme(&self) -> &'static str {
+        match self {
+            Self::Plain(_) => "http",
+            Self::Tls(_) => "https",
+        }
     }
 
     /// Posts, and gives what is answered.
@@ -50,8 +70,8 @@ impl Web {
         let away = |error: String| SinkError::Unreachable(error);
         let uri: Uri =
             post.url.parse().map_err(|error| refused(format!("{:?} is no URL: {error}", post.url)))?;
-        if uri.scheme_str() != Some("http") {
-            return Err(refused(format!("{uri}: only http is built in")));
+        if uri.scheme_str() != Some(self.scheme()) {
+            return Err(refused(format!("{uri} is no address with http:// or https://")));
         }
         let mut request =
             Request::builder().method(Method::POST).uri(uri).header(header::CONTENT_TYPE, post.content_type);
@@ -61,7 +81,11 @@ impl Web {
         let request =
             request.body(Full::new(post.body.into())).map_err(|error| refused(error.to_string()))?;
         let asked = async {
-            let answer = self.client.request(request).await.map_err(|error| away(chain(&error)))?;
+            let answer = match self {
+                Self::Plain(client) => client.request(request).await,
+                Self::Tls(client) => client.request(request).await,
+            };
+            let answer = answer.map_err(|error| away(chain(&error)))?;
             let status = answer.status();
             let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
             let body = body.map(|body| body.to_bytes()).unwrap_or_default();
