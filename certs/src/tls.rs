@@ -16,7 +16,7 @@ use crate::key::PrivateKey;
 mod foreign;
 mod unverified;
 
-pub use self::foreign::foreign_client_config;
+pub use self::foreign::{foreign_client_config, foreign_server_config};
 
 /// Why a configuration cannot be built.
 #[derive(Debug, Error)]
