@@ -24,13 +24,16 @@ impl Authority {
         Trust::pem(self.pem.as_bytes()).unwrap()
     }
 
-    /// Its own certificate.
-    pub(crate) fn pem(&self) -> &str {
-        &self.pem
+    /// `ca.crt`, `server.crt` and `server.key` of a server of that name.
+    pub(crate) fn write(&self, dir: &Path, name: &str) {
+        let (certificate, key) = self.issue(name);
+        for (file, text) in [("ca.crt", &self.pem), ("server.crt", &certificate), ("server.key", &key)] {
+            std::fs::write(dir.join(file), text).unwrap();
+        }
     }
 
     /// A certificate for a name or an address, and its key, as PEM.
-    pub(crate) fn issue(&self, name: &str) -> (String, String) {
+    fn issue(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();

@@ -1,7 +1,6 @@
 //! Against real servers, started here: `redis-server` and MariaDB (Debian: `redis-server`, `mariadb-server`), plain and over TLS.
 //! They are no part of `make deps`, for they are large: `cargo test -p mapper-framework --lib -- --ignored real_servers`.
 
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -223,14 +222,4 @@ async fn real_servers_mariadb() {
     println!("{stranger}");
     assert!(matches!(stranger, SinkError::Unreachable(_)));
     let _ = server.tls_port;
-}
-
-impl Authority {
-    /// `ca.crt`, `server.crt` and `server.key` of a server of that name.
-    fn write(&self, dir: &Path, name: &str) {
-        let (certificate, key) = self.issue(name);
-        for (file, text) in [("ca.crt", self.pem()), ("server.crt", &certificate), ("server.key", &key)] {
-            std::fs::write(dir.join(file), text).unwrap();
-        }
-    }
 }
