@@ -7,10 +7,13 @@
 mod commands;
 mod desired;
 mod link;
+mod reading;
+mod streams;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,14 +27,15 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use self::streams::Streams;
 use crate::anomaly::Watch;
-use crate::device::{Device, Property};
+use crate::device::Device;
 use crate::driver::{Driver, DriverError, limited};
 use crate::health::{Health, State};
 use crate::metrics::Metrics;
 use crate::outbox::{News, Outbox, Reading};
 use crate::schedule::{Due, Schedule};
-use crate::sinks::{Push, Pushes, Sample};
+use crate::sinks::Pushes;
 use crate::value::Value;
 
 /// Between attempts at a device that cannot be reached, and at a desired value that cannot be set.
@@ -83,13 +87,15 @@ pub(crate) struct Outlets {
     pub(crate) limits: Limits,
 }
 
-/// How patient the mapper is; from its configuration.
-#[derive(Debug, Clone, Copy)]
+/// How patient the mapper is, and where it may write; from its configuration.
+#[derive(Debug, Clone)]
 pub(crate) struct Limits {
     /// For one call of a driver.
     pub(crate) timeout: Duration,
     /// Between reports of the state of a device that does not say itself how often; none where it is not to be reported.
     pub(crate) state_cycle: Option<Duration>,
+    /// Streams are kept below it.
+    pub(crate) stream_root: PathBuf,
 }
 
 /// The wires of one device.
@@ -118,6 +124,7 @@ pub(crate) struct Actor<D, M> {
     /// Properties whose desired values are not set yet.
     unset: BTreeSet<String>,
     set: Retry,
+    streams: Streams,
     state_at: Instant,
     said: Option<State>,
 }
@@ -170,6 +177,7 @@ where
             connect: Retry::now(&outlets.rng),
             unset: BTreeSet::new(),
             set: Retry::now(&outlets.rng),
+            streams: Streams::new(&outlets.rng),
             state_at: Instant::now(),
             said: None,
             outlets,
@@ -181,6 +189,7 @@ where
         self.complain();
         while self.turn().await {}
         self.flush();
+        self.streams.stop();
         if let Some(driver) = &mut self.driver {
             let closed = limited(self.outlets.limits.timeout, driver.disconnect().map(Ok)).await;
             if let Err(error) = closed {
@@ -225,6 +234,7 @@ where
                 self.follow().await;
             }
             Some(command) = self.wires.commands.recv() => self.obey(command).await,
+            Some((name, ended)) = self.streams.ended() => self.stream_ended(&name, ended),
             () = until(Some(next)) => self.tick().await,
         }
         true
@@ -233,7 +243,7 @@ where
     fn next(&self) -> Instant {
         let work = if self.health.is_connected() {
             let set = (!self.unset.is_empty()).then_some(self.set.at);
-            self.schedule.next().into_iter().chain(set).min()
+            self.schedule.next().into_iter().chain(set).chain(self.streams.next()).min()
         } else {
             Some(self.connect.at)
         };
@@ -249,6 +259,9 @@ where
             self.set_desired().await;
         }
         if self.health.is_connected() {
+            self.open_streams().await;
+        }
+        if self.health.is_connected() {
             self.look_ahead().await;
         }
         if self.state_at <= now {
@@ -262,90 +275,6 @@ where
     /// How often the state is reported, if it is.
     fn state_cycle(&self) -> Option<Duration> {
         self.device.state_cycle().or(self.outlets.limits.state_cycle)
-    }
-
-    // === reading ===
-
-    async fn take(&mut self, due: Due) {
-        let device = Arc::clone(&self.device);
-        let Some(property) = device.properties().get(due.property) else { return };
-        let Ok(taken) = self.read(property).await else { return };
-        if due.push
-            && let Some(method) = property.push()
-        {
-            let sample = Sample {
-                namespace: device.namespace().to_owned(),
-                device: device.name().to_owned(),
-                property: property.name().to_owned(),
-                data_type: property.data_type(),
-                value: taken.value.clone(),
-                at: taken.at,
-                anomaly: taken.anomaly.clone(),
-            };
-            self.outlets.pushes.push(Push { method: Arc::clone(method), sample });
-        }
-    }
-
-    /// Reads a property; what was read is also reported, if the property is.
-    async fn read(&mut self, property: &Property) -> Result<Taken, DriverError> {
-        let limit = self.outlets.limits.timeout;
-        let read = match self.driver.as_mut().filter(|_| self.health.is_connected()) {
-            Some(driver) => limited(limit, driver.read(property)).await,
-            None => return Err(self.not_connected()),
-        };
-        let read = read.and_then(|value| property.checked(value));
-        self.outlets.metrics.read(&read);
-        let value = self.judge(property, "cannot be read", read)?;
-        let anomaly = self.watch(property, &value);
-        let taken = Taken { value, at: self.outlets.clock.now_ms(), anomaly };
-        if property.is_reported() {
-            let reading = self.reading(property, taken.value.to_string(), taken.at);
-            self.batch.insert(property.name().to_owned(), reading);
-        }
-        self.wires.shown.send_modify(|shown| {
-            shown.values.insert(property.name().to_owned(), taken.clone());
-        });
-        Ok(taken)
-    }
-
-    /// What came of a call is what is known of the device.
-    fn judge<T>(
-        &mut self,
-        property: &Property,
-        what: &str,
-        result: Result<T, DriverError>,
-    ) -> Result<T, DriverError> {
-        match &result {
-            Ok(_) => {
-                self.connect.backoff.reset();
-                self.health.worked(property.name());
-                self.clear_error();
-            }
-            Err(error) if error.is_lost() => self.lose(error),
-            Err(error) => {
-                self.health.failed(property.name());
-                self.note_error(&format!("{} {what}", property.name()), error);
-            }
-        }
-        self.say_state();
-        result
-    }
-
-    fn watch(&mut self, property: &Property, value: &Value) -> Option<String> {
-        let (thresholds, number) = (property.thresholds()?, value.as_f64()?);
-        let watch = self.watches.entry(property.name().to_owned()).or_default();
-        let change = watch.take(thresholds, number);
-        let active = watch.active().map(ToString::to_string);
-        if let Some(anomaly) = change {
-            tracing::warn!(property = property.name(), "{anomaly}");
-            if anomaly.is_wrong() {
-                self.outlets.metrics.anomalies.inc();
-            }
-            if let Some(driver) = &mut self.driver {
-                driver.anomaly(property, &anomaly);
-            }
-        }
-        active
     }
 
     // === what is told ===

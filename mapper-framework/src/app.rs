@@ -74,7 +74,11 @@ where
         metrics: metrics.clone(),
         clock: clock.clone(),
         rng: rng.clone(),
-        limits: Limits { timeout: config.timeout(), state_cycle: config.state_cycle() },
+        limits: Limits {
+            timeout: config.timeout(),
+            state_cycle: config.state_cycle(),
+            stream_root: config.stream.root.clone(),
+        },
     };
     let (client, fleet) = Fleet::new(make, outlets);
     let admin = AdminState { readiness: readiness.clone(), registry, log, debug: DebugSources::default() };

@@ -18,6 +18,8 @@
 //! report:
 //!   via: dmi             # or mqtt: values and states go to a broker, on stock's topics
 //!   mqtt_address: tcp://127.0.0.1:1883   # or ssl://host:8883
+//! stream:
+//!   root: /var/lib/kubeedge/streams      # outputDir of a property is below it; / lets Devices say any folder
 //! tls:
 //!   ca_file: ''          # PEM: who is trusted where TLS is spoken (report, pushMethod); empty: whom the system trusts
 //! logging:
@@ -47,6 +49,8 @@ pub struct Config {
     pub device: DeviceKeys,
     /// How values and states are reported.
     pub report: Report,
+    /// Where streams are kept.
+    pub stream: Stream,
     /// Whom this mapper trusts.
     pub tls: Tls,
     /// What is logged.
@@ -113,6 +117,14 @@ pub enum Via {
     Mqtt,
 }
 
+/// `stream`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Stream {
+    /// The folder that Devices may name folders below.
+    pub root: PathBuf,
+}
+
 /// `tls`
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -171,6 +183,12 @@ impl Default for Report {
     }
 }
 
+impl Default for Stream {
+    fn default() -> Self {
+        Self { root: "/var/lib/kubeedge/streams".into() }
+    }
+}
+
 impl Default for Logging {
     fn default() -> Self {
         Self { level: "info".to_owned(), format: LogFormat::Text }
@@ -226,6 +244,9 @@ impl Config {
             if !socket.is_absolute() || socket.as_os_str().len() > 107 {
                 problems.push((path.to_owned(), "must be an absolute path of at most 107 bytes".to_owned()));
             }
+        }
+        if !self.stream.root.is_absolute() {
+            problems.push(("stream.root".to_owned(), "must be an absolute path".to_owned()));
         }
         if self.device.timeout == 0 {
             problems.push(("device.timeout".to_owned(), "must not be 0".to_owned()));

@@ -10,6 +10,7 @@ use crate::anomaly::Anomaly;
 use crate::convert::ConvertError;
 use crate::device::{Method, Property};
 use crate::health::State;
+use crate::stream::Frames;
 use crate::value::{Value, ValueError};
 
 /// Speaks with one device. The framework makes one driver for each device and calls it from one task: nothing is called while
@@ -92,6 +93,19 @@ pub trait Driver: Send + 'static {
             }
             Ok(None)
         }
+    }
+
+    /// Opens a property of type STREAM, once the device is connected; what it gives is recorded ([`crate::stream`]). A driver that does
+    /// not do this is read instead.
+    ///
+    /// # Errors
+    /// As [`Driver::read`]; it is tried again, less and less often.
+    fn open_stream(
+        &mut self,
+        property: &Property,
+    ) -> impl Future<Output = Result<Frames, DriverError>> + Send {
+        let refused = DriverError::Unsupported(format!("{} is no stream of this driver", property.name()));
+        async { Err(refused) }
     }
 
     /// How the device is, while it is connected and its properties can be read. Called once per reporting of the state.

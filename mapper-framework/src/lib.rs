@@ -74,6 +74,7 @@
 //! | [`Driver::upcoming`] | before the readings of one moment, with all of them |
 //! | [`Driver::read`] | every `collectCycle` of a property that is reported, every `reportCycle` of one that is pushed; after each write; and for REST |
 //! | [`Driver::health`] | every `stateReport.reportCycle`; where the Device does not say, every `device.state_cycle` |
+//! | [`Driver::open_stream`] | for each property of type STREAM once the device is connected, and after the stream ended: see [`stream`] |
 //! | [`Driver::call`] | for methods, which come by REST |
 //! | [`Driver::disconnect`] | when the device is gone, is reached in another way, or the mapper ends |
 //!
@@ -107,6 +108,7 @@ mod run;
 mod schedule;
 mod simulate;
 pub mod sinks;
+pub mod stream;
 mod tls;
 mod value;
 
@@ -118,4 +120,5 @@ pub use self::health::State;
 pub use self::keys::Keys;
 pub use self::run::{Mapper, main};
 pub use self::simulate::devices;
+pub use self::stream::{Frame, Frames};
 pub use self::value::{DataType, Value, ValueError};

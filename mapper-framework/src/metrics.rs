@@ -43,6 +43,7 @@ pub(crate) struct Metrics {
     devices: Family<ByState, Gauge>,
     connects: Family<ByOutcome, Counter>,
     pub(crate) anomalies: Counter,
+    pub(crate) recorded: Counter,
     pub(crate) registrations: Counter,
     pub(crate) reports: Counter,
     pub(crate) reports_refused: Counter,
@@ -60,6 +61,7 @@ impl Metrics {
         registry.register("mapper_connects", "Attempts to connect a device", all.connects.clone());
         registry.register("mapper_devices", "Devices by state", all.devices.clone());
         registry.register("mapper_anomalies", "Values that left their bounds", all.anomalies.clone());
+        registry.register("mapper_recorded_files", "Files that streams were kept in", all.recorded.clone());
         registry.register("mapper_registrations", "Registrations with EdgeCore", all.registrations.clone());
         registry.register("mapper_reports", "Reports that EdgeCore took", all.reports.clone());
         let refused = all.reports_refused.clone();

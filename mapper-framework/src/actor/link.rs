@@ -26,6 +26,7 @@ where
                 self.schedule = Schedule::new(self.device.properties(), Instant::now());
                 // What it should be it may have forgotten meanwhile.
                 self.want_all();
+                self.want_streams();
                 self.clear_error();
             }
             Err(error) => {
@@ -58,6 +59,7 @@ where
             self.driver = None;
         }
         self.note_error("the connection is lost", error);
+        self.streams.stop();
         self.pending.clear();
         self.flush();
         self.connect.later();
@@ -73,6 +75,7 @@ where
         self.flush();
         if !self.device.is_reached_as(&old) {
             tracing::info!("it is reached in another way now");
+            self.streams.stop();
             if let Some(driver) = &mut self.driver {
                 drop(limited(self.outlets.limits.timeout, driver.disconnect().map(Ok)).await);
             }
@@ -87,6 +90,7 @@ where
         self.wires.shown.send_modify(|shown| shown.values.retain(|name, _| is_there(name)));
         self.schedule = Schedule::new(self.device.properties(), Instant::now());
         self.want_changed(&old);
+        self.follow_streams(&old);
         self.state_at = Instant::now();
     }
 

@@ -1,3 +1,5 @@
+mod streams;
+
 use std::sync::Mutex;
 
 use chassis::metrics::SharedRegistry;
@@ -5,8 +7,10 @@ use chassis::task::{self, AbortOnDrop};
 use tokio::sync::Notify;
 
 use super::*;
+use crate::device::Property;
 use crate::driver::Driver;
 use crate::sinks::{Means, Pusher};
+use crate::stream::Frames;
 
 const MANIFESTS: &str = "
 kind: DeviceModel
@@ -49,6 +53,8 @@ struct Thing {
     calls: Vec<String>,
     upcoming: Vec<Vec<String>>,
     closed: u32,
+    /// What streams give, opening by opening.
+    streams: VecDeque<Frames>,
 }
 
 #[derive(Clone, Default)]
@@ -120,6 +126,12 @@ impl Driver for Shared {
         Ok(arguments[0].1.as_f64().map(|number| Value::Double(number * 2.0)))
     }
 
+    async fn open_stream(&mut self, property: &Property) -> Result<Frames, DriverError> {
+        self.note(format!("open {}", property.name()));
+        let frames = self.thing.lock().unwrap().streams.pop_front();
+        frames.ok_or_else(|| DriverError::Unsupported("no more streams".into()))
+    }
+
     async fn disconnect(&mut self) {
         self.set(|thing| thing.closed += 1);
     }
@@ -136,15 +148,20 @@ struct Bench {
 }
 
 fn bench(shared: &Shared) -> Bench {
+    bench_of(shared, device(), "/nonexistent".into())
+}
+
+fn bench_of(shared: &Shared, device: Device, stream_root: PathBuf) -> Bench {
     let registry = SharedRegistry::new();
     let metrics = registry.register(Metrics::new);
     let rng = Rng::seeded(1);
     let (pushes, _) = Pusher::new(vec![], Means::default(), metrics.clone(), rng.clone());
     let outbox = Outbox::default();
-    let limits = Limits { timeout: Duration::from_secs(2), state_cycle: Some(Duration::from_secs(60)) };
+    let limits =
+        Limits { timeout: Duration::from_secs(2), state_cycle: Some(Duration::from_secs(60)), stream_root };
     let clock = Clock::fixed("2026-01-02T03:04:05Z".parse().unwrap());
     let outlets = Outlets { outbox: outbox.clone(), pushes, metrics, clock, rng, limits };
-    let (device, follow) = watch::channel(Arc::new(device()));
+    let (device, follow) = watch::channel(Arc::new(device));
     let (commands, wanted) = mpsc::channel(4);
     let (show, shown) = watch::channel(Shown::new());
     let driver = shared.clone();

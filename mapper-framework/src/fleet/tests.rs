@@ -87,7 +87,11 @@ impl Lab {
             metrics: metrics.clone(),
             clock: Clock::fixed("2026-01-02T03:04:05Z".parse().unwrap()),
             rng,
-            limits: Limits { timeout: Duration::from_secs(2), state_cycle: None },
+            limits: Limits {
+                timeout: Duration::from_secs(2),
+                state_cycle: None,
+                stream_root: "/nonexistent".into(),
+            },
         };
         let cells = memory.clone();
         let make = move |device: &Device| Ok(Cell { name: device.name().to_owned(), memory: cells.clone() });

@@ -7,6 +7,7 @@
 //! | `thermometer` | swings around a mean | `mean` (20), `swing` (2), `period` (seconds, 60), `follow` | is refused |
 //! | `counter` | one more (`step`) at each reading | `step` (1) | counts on from there |
 //! | `switch` | on or off | | is that |
+//! | `camera` | a stream: pictures of a ball that rolls by, as PPM | `width` (160), `height` (120), `fps` (5) | is refused |
 //! | `memory` (the default) | what was set last | `initial` | is that |
 //!
 //! A thermometer whose `follow` names another property swings around its value: it is warm where a set point says so.
@@ -16,12 +17,13 @@
 //!
 //! The method `reset` sets counters to what it is given, or to 0, and returns what they had counted all together.
 
+mod camera;
 mod source;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mapper_framework::{DataType, Device, Driver, DriverError, Method, Property, Value};
+use mapper_framework::{DataType, Device, Driver, DriverError, Frames, Method, Property, Value};
 use serde::Deserialize;
 use tokio::time::Instant;
 
@@ -77,6 +79,8 @@ impl Virtual {
                 Value::Double(if is_whole { degrees.round() } else { degrees })
             }
             Kind::Counter => self.counted(name, source.step),
+            // What is kept of it is its value; here nothing is.
+            Kind::Camera => Value::String(String::new()),
             Kind::Switch => self.memory.get(name).cloned().unwrap_or(Value::Boolean(false)),
             Kind::Memory => {
                 let known = self.memory.get(name).cloned();
@@ -106,12 +110,20 @@ impl Driver for Virtual {
 
     async fn write(&mut self, property: &Property, value: &Value) -> Result<(), DriverError> {
         let source: Source = property.config().read()?;
-        if source.source == Kind::Thermometer {
+        if matches!(source.source, Kind::Thermometer | Kind::Camera) {
             return Err(DriverError::Unsupported(format!("{} is measured", property.name())));
         }
         tracing::info!(property = property.name(), %value, "set");
         self.memory.insert(property.name().to_owned(), value.clone());
         Ok(())
+    }
+
+    async fn open_stream(&mut self, property: &Property) -> Result<Frames, DriverError> {
+        let source: Source = property.config().read()?;
+        if source.source != Kind::Camera {
+            return Err(DriverError::Unsupported(format!("{} is no camera", property.name())));
+        }
+        source.camera.frames()
     }
 
     async fn call(

@@ -6,6 +6,8 @@ use std::time::Duration;
 use mapper_framework::{DataType, Value};
 use serde::Deserialize;
 
+use crate::camera::Camera;
+
 /// See the table at the top of the crate.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -17,12 +19,15 @@ pub(crate) struct Source {
     pub(crate) follow: Option<String>,
     pub(crate) step: i64,
     pub(crate) initial: Option<serde_json::Value>,
+    #[serde(flatten)]
+    pub(crate) camera: Camera,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
     Thermometer,
+    Camera,
     Counter,
     Switch,
     #[default]
@@ -39,6 +44,7 @@ impl Default for Source {
             follow: None,
             step: 1,
             initial: None,
+            camera: Camera::default(),
         }
     }
 }
