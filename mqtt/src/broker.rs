@@ -4,93 +4,94 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use chassis::accept;
 use chassis::module::Module;
+use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
 use chassis::task::until;
-use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
 
 use crate::connection::{self, Hub};
+use crate::door::Gate;
+use crate::local::{self, Inbox, Local};
 use crate::metrics::Metrics;
-use crate::settings::Settings;
+use crate::settings::{Settings, Tls};
 
 /// Connections beyond the number of clients, which are let in far enough to be told that there is no room. Further ones wait.
 const SPARE: usize = 16;
 /// Time for a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// The broker, with its sockets open.
+/// The broker.
 ///
 /// What it keeps (sessions, retained messages) is in memory, as in stock's: when EdgeCore starts again, clients that kept their
 /// session are told that there is none (`session present` is 0), and publishers retain again.
 #[derive(Debug)]
 pub struct Broker {
-    listener: TcpListener,
-    tls: Option<(TcpListener, Arc<ServerConfig>)>,
+    plain: Gate,
+    tls: Option<(Gate, Tls)>,
     hub: Arc<Hub>,
+    rng: Rng,
 }
 
 impl Broker {
-    /// Opens the sockets.
-    ///
-    /// # Errors
-    /// When an address cannot be listened on.
-    pub async fn bind(settings: Settings, metrics: Metrics) -> anyhow::Result<Self> {
-        let Settings { address, tls, limits } = settings;
-        let listener = listen(&address).await?;
+    /// Opens the sockets. One that cannot be had now is opened later, and said in the log and in `mqtt_listening` meanwhile.
+    pub async fn open(settings: Settings, metrics: Metrics, rng: Rng) -> Self {
+        let Settings { plain, tls, limits } = settings;
+        let plain = Gate::open("plain", plain, metrics.clone()).await;
         let tls = match tls {
-            Some((address, config)) => Some((listen(&address).await?, config)),
+            Some((door, tls)) => Some((Gate::open("tls", door, metrics.clone()).await, tls)),
             None => None,
         };
-        Ok(Self { listener, tls, hub: Arc::new(Hub::new(limits, metrics)) })
+        Self { plain, tls, hub: Arc::new(Hub::new(limits, metrics)), rng }
     }
 
-    /// Where it listens for plain TCP.
-    ///
-    /// # Errors
-    /// When the system does not say.
-    pub fn local_addr(&self) -> anyhow::Result<SocketAddr> {
-        Ok(self.listener.local_addr()?)
+    /// A way in without a socket.
+    #[must_use]
+    pub fn local(&self) -> (Local, Inbox) {
+        local::connect(&self.hub)
     }
 
-    /// Where it listens for TLS, if it does.
-    ///
-    /// # Errors
-    /// When the system does not say.
-    pub fn tls_addr(&self) -> anyhow::Result<Option<SocketAddr>> {
-        Ok(self.tls.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?)
+    /// Where it listens for plain TCP, if it does by now.
+    #[must_use]
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.plain.address()
     }
-}
 
-async fn listen(address: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("listen on {address} for MQTT"))
+    /// Where it listens for TLS, if it does by now.
+    #[must_use]
+    pub fn tls_addr(&self) -> Option<SocketAddr> {
+        self.tls.as_ref().and_then(|(gate, _)| gate.address())
+    }
 }
 
 impl Module for Broker {
     const NAME: &'static str = "mqtt";
 
     async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
-        let Self { listener, tls, hub } = self;
+        let Self { plain, tls, hub, rng } = self;
         let most = hub.limits.clients + SPARE;
-        let plain = accept::serve(listener, most, &shutdown, |stream| {
-            let span = span(&stream);
-            plain(stream, Arc::clone(&hub), shutdown.clone()).instrument(span)
-        });
-        let secured = async {
-            let Some((listener, config)) = tls else { return };
-            let acceptor = TlsAcceptor::from(config);
+        let by_tcp = async {
+            let Some(listener) = plain.opened(rng.clone(), &shutdown).await else { return };
             accept::serve(listener, most, &shutdown, |stream| {
                 let span = span(&stream);
-                secured(acceptor.clone(), stream, Arc::clone(&hub), shutdown.clone()).instrument(span)
+                by_tcp(stream, Arc::clone(&hub), shutdown.clone()).instrument(span)
             })
             .await;
         };
-        tokio::join!(plain, secured, forget(&hub, &shutdown));
+        let by_tls = async {
+            let Some((gate, tls)) = tls else { return };
+            let Some(listener) = gate.opened(rng.clone(), &shutdown).await else { return };
+            accept::serve(listener, most, &shutdown, |stream| {
+                let span = span(&stream);
+                by_tls(tls.clone(), stream, Arc::clone(&hub), shutdown.clone()).instrument(span)
+            })
+            .await;
+        };
+        tokio::join!(by_tcp, by_tls, forget(&hub, &shutdown));
         Ok(())
     }
 }
@@ -100,13 +101,20 @@ fn span(stream: &TcpStream) -> tracing::Span {
     tracing::info_span!("client", peer)
 }
 
-async fn plain(stream: TcpStream, hub: Arc<Hub>, shutdown: Shutdown) {
+async fn by_tcp(stream: TcpStream, hub: Arc<Hub>, shutdown: Shutdown) {
     stream.set_nodelay(true).ok();
     connection::serve(stream, &hub, &shutdown).await;
 }
 
-async fn secured(acceptor: TlsAcceptor, stream: TcpStream, hub: Arc<Hub>, shutdown: Shutdown) {
+async fn by_tls(tls: Tls, stream: TcpStream, hub: Arc<Hub>, shutdown: Shutdown) {
     stream.set_nodelay(true).ok();
+    let acceptor = match tls.config() {
+        Ok(config) => TlsAcceptor::from(config),
+        Err(error) => {
+            hub.metrics.ended("tls");
+            return tracing::error!("an MQTT client was turned away: {error:#}");
+        }
+    };
     let shaken = tokio::select! {
         shaken = timeout(HANDSHAKE, acceptor.accept(stream)) => shaken,
         () = shutdown.requested() => return,

@@ -3,7 +3,10 @@
 //! It never waits for another one. What is to be sent to its client waits in the session, within bounds, until the socket takes it;
 //! and while the client does not take its answers, nothing more is read of it.
 
-use std::fmt;
+mod end;
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,9 +19,11 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
+use self::end::End;
 use crate::core::{Attached, Connected, Core, Departure, Outcome};
 use crate::frame::{self, Violation};
 use crate::metrics::Metrics;
+use crate::owed::Standing;
 use crate::settings::Limits;
 
 /// Bytes that are read at a time.
@@ -26,12 +31,12 @@ const CHUNK: usize = 4 << 10;
 /// Packets of one client that are worked off before others have their turn.
 const BATCH: usize = 32;
 /// A client is sent more when less than this waits for its socket.
-const LITTLE: usize = 16 << 10;
+pub(crate) const LITTLE: usize = 16 << 10;
 /// A client is read no more while so much waits for its socket.
 const MUCH: usize = 64 << 10;
 /// A client that has said more than others have caught up with is not read for so long, or until one has. Those that take nothing at
 /// all hold up nobody.
-const PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const PAUSE: Duration = Duration::from_millis(50);
 /// Before a client has said `CONNECT`, no packet is larger: the longest name, will, user and password.
 const FIRST: usize = 5 * ((64 << 10) + 2) + 16;
 
@@ -43,25 +48,6 @@ pub(crate) struct Hub {
     pub(crate) metrics: Metrics,
     /// A client has gone, and its session will be forgotten some time.
     pub(crate) left: Notify,
-}
-
-/// Why a connection has ended.
-#[derive(Debug)]
-enum End {
-    /// The client has taken its leave.
-    Left,
-    /// The client has closed it without a word.
-    Closed,
-    Broken(io::Error),
-    Wrong(Violation),
-    /// The client has not said anything for one and a half times as long as it promised.
-    Silent,
-    /// It has not said `CONNECT` in time.
-    Late,
-    Refused(ConnectReturnCode),
-    /// Another connection has its name.
-    Taken,
-    Shutdown,
 }
 
 /// A place in the broker, which is given back when the connection ends in whatever way.
@@ -84,6 +70,8 @@ struct Connection<'a, S> {
     keep_alive: Option<Duration>,
     /// Until when nothing is read, so that others catch up.
     paused: Option<Instant>,
+    /// Nothing is read before some of what the client said is kept.
+    is_owed: bool,
 }
 
 impl Hub {
@@ -164,6 +152,7 @@ async fn seated<S: AsyncRead + AsyncWrite + Send>(
         is_unflushed: false,
         keep_alive,
         paused: None,
+        is_owed: false,
     };
     let end = connection.run(shutdown).await;
     // A broker that ends has no news of its clients.
@@ -211,7 +200,7 @@ async fn answer<S: AsyncWrite>(
 fn note(hub: &Hub, client: &str, end: &End) {
     hub.metrics.ended(end.label());
     match end {
-        End::Wrong(_) | End::Refused(_) | End::Late => {
+        End::Wrong(_) | End::Refused(_) | End::Late | End::Unkept => {
             tracing::warn!(client, "an MQTT client's connection was ended: {end}");
         }
         End::Silent | End::Taken => tracing::info!(client, "an MQTT client's connection was ended: {end}"),
@@ -226,6 +215,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
         let mut heard = Instant::now();
         let eased = self.hub.core().eased();
         loop {
+            let was_owed = self.is_owed;
             let has_more = match self.turn() {
                 Ok(has_more) => has_more,
                 Err(end) => {
@@ -233,9 +223,15 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
                     return end;
                 }
             };
-            let can_read = self.output.len() < MUCH && !has_more && self.paused.is_none();
+            if was_owed {
+                heard = Instant::now();
+            }
+            let is_held = self.paused.is_some() || self.is_owed;
+            let can_hear = self.output.len() < MUCH && !is_held;
+            let can_read = can_hear && !has_more;
             let has_output = !self.output.is_empty() || self.is_unflushed;
-            let silent = self.keep_alive.map(|time| heard + time);
+            // Who is not read is not silent.
+            let silent = self.keep_alive.filter(|_| !self.is_owed).map(|time| heard + time);
             if can_read {
                 self.make_room();
             }
@@ -252,7 +248,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
                 },
                 wrote = write(&mut self.writer, &mut self.output), if has_output => wrote,
                 // Others have their turn first.
-                () = tokio::task::yield_now(), if has_more && self.output.len() < MUCH && self.paused.is_none() => continue,
+                () = tokio::task::yield_now(), if can_hear && has_more => continue,
                 () = until(self.paused) => {
                     self.paused = None;
                     continue;
@@ -275,7 +271,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
         let mut packets = Vec::new();
         let mut has_more = !self.input.is_empty();
         let mut failed = Ok(());
-        if self.output.len() < MUCH && self.paused.is_none() {
+        if self.output.len() < MUCH && self.paused.is_none() && !self.is_owed {
             while packets.len() < BATCH && has_more {
                 match frame::read(&mut self.input, self.hub.limits.packet_bytes) {
                     Ok(Some(packet)) => packets.push(packet),
@@ -320,6 +316,10 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<'_, S> {
         if self.output.len() < LITTLE {
             core.pull(now, self.attached, LITTLE, answers).map_err(|_| End::Taken)?;
         }
+        match core.standing(self.attached).map_err(|_| End::Taken)? {
+            Standing::Broken => return Err(End::Unkept),
+            standing => self.is_owed = standing == Standing::Waits,
+        }
         Ok(())
     }
 
@@ -350,35 +350,4 @@ async fn write<S: AsyncWrite>(writer: &mut WriteHalf<S>, output: &mut BytesMut) 
         *output = BytesMut::new();
     }
     Ok(true)
-}
-
-impl End {
-    fn label(&self) -> &'static str {
-        match self {
-            Self::Left => "left",
-            Self::Closed | Self::Broken(_) => "closed",
-            Self::Wrong(violation) => violation.label(),
-            Self::Silent => "keep_alive",
-            Self::Late => "no_connect",
-            Self::Refused(_) => "refused",
-            Self::Taken => "taken_over",
-            Self::Shutdown => "shutdown",
-        }
-    }
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Left => f.write_str("it has said so"),
-            Self::Closed => f.write_str("it has closed the connection"),
-            Self::Broken(error) => write!(f, "the connection broke: {error}"),
-            Self::Wrong(violation) => write!(f, "it sent {violation}"),
-            Self::Silent => f.write_str("it was silent for longer than its keep-alive allows"),
-            Self::Late => f.write_str("it did not say CONNECT in time"),
-            Self::Refused(code) => write!(f, "it was refused: {code:?}"),
-            Self::Taken => f.write_str("another connection came with its client id"),
-            Self::Shutdown => f.write_str("the broker ends"),
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! The broker without sockets: sessions, subscriptions, what is kept, and who is to have what. No I/O; the time is told.
 
 mod books;
+mod keepers;
 mod packets;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 pub(crate) use self::packets::Outcome;
 use crate::message::{Message, lower};
 use crate::metrics::{Drop as Dropped, Metrics};
+use crate::owed::{Origin, Owed};
 use crate::retained::Retained;
 use crate::session::{Delivery, Session, SessionId};
 use crate::settings::Limits;
@@ -61,14 +63,18 @@ struct Link {
     /// Tells its connection that there is something to do.
     wake: Arc<Notify>,
     will: Option<Arc<Message>>,
-    /// When the client has last taken something.
+    /// When the client has last taken something, or something has begun to wait for it.
     moved: Instant,
+    /// Answers to what it has published.
+    owed: Owed,
 }
 
 #[derive(Debug)]
 struct Member {
     client: Arc<str>,
     is_clean: bool,
+    /// Whether it is inside this process, and who publishes something for it is answered when it has acknowledged that.
+    is_keeper: bool,
     state: Session,
     link: Option<Link>,
     /// When it is forgotten, if the client is away.
@@ -147,17 +153,38 @@ impl Core {
         if self.clients >= self.limits.clients || (known.is_none() && !self.make_room()) {
             return Connected::No(ConnectReturnCode::ServiceUnavailable);
         }
-        let session = known.unwrap_or_else(|| self.begin(client, connect.clean_session));
-        let epoch = self.number();
+        let session = known.unwrap_or_else(|| self.begin(client, connect.clean_session, false));
         let will = connect.last_will.map(|will| Arc::new(Message::from(will)));
-        if let Some(member) = self.members.get_mut(&session) {
-            member.expires.take().map(|at| self.away.remove(&(at, session)));
-            member.link = Some(Link { epoch, wake: Arc::clone(wake), will, moved: now });
-            member.state.resume();
-        }
+        let attached = self.attach(now, session, will, wake);
         self.clients += 1;
         self.show();
-        Connected::Yes { attached: Attached { session, epoch }, present: known.is_some() }
+        Connected::Yes { attached, present: known.is_some() }
+    }
+
+    /// Somebody inside this process comes, who is no client and to whom no limit of clients applies.
+    pub(crate) fn connect_keeper(&mut self, now: Instant, wake: &Arc<Notify>) -> Attached {
+        let name = format!("\0{}", self.number());
+        let session = self.begin(name.into(), true, true);
+        let attached = self.attach(now, session, None, wake);
+        self.show();
+        attached
+    }
+
+    fn attach(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        will: Option<Arc<Message>>,
+        wake: &Arc<Notify>,
+    ) -> Attached {
+        let epoch = self.number();
+        if let Some(member) = self.members.get_mut(&session) {
+            member.expires.take().map(|at| self.away.remove(&(at, session)));
+            let wake = Arc::clone(wake);
+            member.link = Some(Link { epoch, wake, will, moved: now, owed: Owed::default() });
+            member.state.resume();
+        }
+        Attached { session, epoch }
     }
 
     /// A connection has lost its client.
@@ -167,7 +194,7 @@ impl Core {
         }
     }
 
-    /// Appends what the client can be sent now, to about `room` bytes.
+    /// Appends the answers to the client that are due, and what it can be sent now, to about `room` bytes.
     ///
     /// # Errors
     /// When the session is another connection's now.
@@ -178,6 +205,7 @@ impl Core {
         room: usize,
         packets: &mut Vec<Packet>,
     ) -> Result<(), Taken> {
+        self.owed(attached)?.take(packets);
         let start = packets.len();
         let limits = Arc::clone(&self.limits);
         self.change(attached, |session| session.pull(room, &limits, packets))?;
@@ -229,10 +257,11 @@ impl Core {
         Ok(changed)
     }
 
-    fn begin(&mut self, client: Arc<str>, is_clean: bool) -> SessionId {
+    fn begin(&mut self, client: Arc<str>, is_clean: bool, is_keeper: bool) -> SessionId {
         let session = SessionId(self.number());
         self.ids.insert(Arc::clone(&client), session);
-        let member = Member { client, is_clean, state: Session::new(), link: None, expires: None };
+        let state = Session::new();
+        let member = Member { client, is_clean, is_keeper, state, link: None, expires: None };
         self.members.insert(session, member);
         session
     }
@@ -260,7 +289,7 @@ impl Core {
     fn detach(&mut self, now: Instant, session: SessionId, how: Departure) {
         let Some(member) = self.members.get_mut(&session) else { return };
         let Some(link) = member.link.take() else { return };
-        self.clients -= 1;
+        self.clients -= usize::from(!member.is_keeper);
         if member.is_clean {
             self.forget(session);
         } else {
@@ -272,7 +301,7 @@ impl Core {
             self.away.insert((expires, session));
         }
         if let Some(will) = link.will.filter(|_| how == Departure::Unsaid) {
-            self.publish(now, &will, None);
+            self.publish(now, &will, None, None);
         }
         self.show();
     }
@@ -286,20 +315,32 @@ impl Core {
         for filter in member.state.subscriptions.keys() {
             self.tree.remove(filter, session);
         }
+        member.state.into_origins().for_each(|origin| self.unkept(&origin));
         self.show();
     }
 
-    /// Keeps a message if it says so, and lets it wait for everyone who is to have it. `of` has published it, if a client has.
-    fn publish(&mut self, now: Instant, message: &Arc<Message>, of: Option<SessionId>) {
+    /// Keeps a message if it says so, and lets it wait for everyone who is to have it. `of` has published it, if a client has, and with
+    /// an `origin` it is answered when all keepers among them have the message. Returns how many these are.
+    fn publish(
+        &mut self,
+        now: Instant,
+        message: &Arc<Message>,
+        of: Option<SessionId>,
+        origin: Option<&Origin>,
+    ) -> usize {
         if message.retain && self.retained.keep(message).is_err() {
             self.metrics.dropped(Dropped::Retained, 1);
             tracing::warn!(topic = message.topic, "there is no room to retain a message");
         }
         let mut found = Vec::new();
         self.tree.find(&message.topic, &mut found);
+        let mut keepers = 0;
         for (session, granted) in found {
-            let delivery =
-                Delivery { message: Arc::clone(message), qos: lower(message.qos, granted), retain: false };
+            let qos = lower(message.qos, granted);
+            let is_keeper = || self.members.get(&session).is_some_and(|member| member.is_keeper);
+            let origin = origin.filter(|_| qos != QoS::AtMostOnce && is_keeper()).cloned();
+            keepers += usize::from(origin.is_some());
+            let delivery = Delivery { message: Arc::clone(message), qos, retain: false, origin };
             let is_behind = self.deliver(now, session, delivery);
             self.is_pressed |= is_behind && of.is_some_and(|of| of != session);
         }
@@ -307,6 +348,7 @@ impl Core {
             self.shed();
         }
         self.show_bytes();
+        keepers
     }
 
     /// Returns whether the client is behind, and takes what it is sent all the same.
@@ -316,16 +358,23 @@ impl Core {
             return false;
         }
         let before = member.state.weight();
-        let dropped = member.state.push(delivery, &self.limits);
+        let was_idle = member.state.waiting() == 0;
+        let gone = member.state.push(delivery, &self.limits);
         self.bytes = self.bytes - before + member.state.weight();
-        if let Some(link) = &member.link {
+        let mut is_behind = false;
+        if let Some(link) = &mut member.link {
+            if was_idle {
+                link.moved = now;
+            }
             link.wake.notify_one();
+            let is_moving = now.saturating_duration_since(link.moved) < PATIENCE;
+            is_behind = is_moving && member.state.is_crowded(&self.limits);
         }
-        if dropped > 0 {
-            self.metrics.dropped(Dropped::Queue, dropped);
+        if gone.count > 0 {
+            self.metrics.dropped(Dropped::Queue, gone.count);
         }
-        let is_moving = |link: &Link| now.saturating_duration_since(link.moved) < PATIENCE;
-        member.state.is_crowded(&self.limits) && member.link.as_ref().is_some_and(is_moving)
+        gone.unkept.iter().for_each(|origin| self.unkept(origin));
+        is_behind
     }
 
     /// Whether somebody is behind with what was published since this was asked last.

@@ -15,6 +15,7 @@ pub struct Metrics {
     pub(crate) retained: Gauge,
     pub(crate) retained_bytes: Gauge,
     pub(crate) queued_bytes: Gauge,
+    listening: Family<WhichDoor, Gauge>,
     pub(crate) received: Counter,
     pub(crate) sent: Counter,
     dropped: Family<Reason, Counter>,
@@ -24,6 +25,11 @@ pub struct Metrics {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WhichDoor {
+    door: &'static str,
 }
 
 /// Why something was dropped.
@@ -56,6 +62,11 @@ impl Metrics {
             registry.register(name, help, gauge.clone());
         }
         registry.register(
+            "mqtt_listening",
+            "1 where clients can come in, by door (plain, tls), and 0 where its address cannot be had",
+            metrics.listening.clone(),
+        );
+        registry.register(
             "mqtt_received_messages",
             "Messages that clients published",
             metrics.received.clone(),
@@ -83,6 +94,10 @@ impl Metrics {
             Drop::Session => "session",
         };
         self.dropped.get_or_create(&Reason { reason }).inc_by(count as u64);
+    }
+
+    pub(crate) fn listening(&self, door: &'static str, is_open: bool) {
+        self.listening.get_or_create(&WhichDoor { door }).set(i64::from(is_open));
     }
 
     #[cfg(test)]

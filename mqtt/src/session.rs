@@ -14,6 +14,7 @@ use rumqttc::mqttbytes::v4::{Packet, PubRel, Publish};
 use self::queue::Queue;
 use crate::frame::Violation;
 use crate::message::Message;
+use crate::owed::Origin;
 use crate::settings::Limits;
 
 /// Names a session within the broker.
@@ -27,6 +28,24 @@ pub(crate) struct Delivery {
     pub(crate) qos: QoS,
     /// Whether it is said as one that was kept.
     pub(crate) retain: bool,
+    /// Who is answered when the client has it; only where the client is a keeper.
+    pub(crate) origin: Option<Origin>,
+}
+
+/// What had to go because too much waited.
+#[derive(Debug, Default)]
+pub(crate) struct Gone {
+    /// How many.
+    pub(crate) count: usize,
+    /// Those of them that somebody waits for an answer to.
+    pub(crate) unkept: Vec<Origin>,
+}
+
+impl Gone {
+    pub(crate) fn add(&mut self, delivery: Delivery) {
+        self.count += 1;
+        self.unkept.extend(delivery.origin);
+    }
 }
 
 /// How far a message of QoS 1 or 2 is.
@@ -89,14 +108,32 @@ impl Session {
         self.queue.is_crowded(limits)
     }
 
-    /// Lets a message wait for the client. Returns how many had to go for it.
-    pub(crate) fn push(&mut self, delivery: Delivery, limits: &Limits) -> usize {
+    /// Lets a message wait for the client. Returns what had to go for it.
+    pub(crate) fn push(&mut self, delivery: Delivery, limits: &Limits) -> Gone {
         self.queue.push(delivery, limits)
     }
 
-    /// Drops what has waited longest. Returns whether anything was there.
-    pub(crate) fn drop_oldest(&mut self) -> bool {
+    /// Takes out what has waited longest, if anything is there.
+    pub(crate) fn drop_oldest(&mut self) -> Option<Delivery> {
         self.queue.drop_oldest()
+    }
+
+    /// Where a message that is under way has come from.
+    pub(crate) fn origin(&self, id: u16) -> Option<&Origin> {
+        let inflight = self.inflight.iter().find(|inflight| inflight.id == id)?;
+        match &inflight.stage {
+            Stage::Sent(delivery) => delivery.origin.as_ref(),
+            Stage::Released => None,
+        }
+    }
+
+    /// Where all come from that wait or are under way.
+    pub(crate) fn into_origins(self) -> impl Iterator<Item = Origin> {
+        let under_way = self.inflight.into_iter().filter_map(|inflight| match inflight.stage {
+            Stage::Sent(delivery) => delivery.origin,
+            Stage::Released => None,
+        });
+        under_way.chain(self.queue.into_origins())
     }
 
     /// Kept messages are to be sent. Returns how many of them are too many.
@@ -155,7 +192,7 @@ impl Session {
             let (message, qos) = (message.upgrade(), *qos);
             self.retained.pop_front();
             if let Some(message) = message {
-                return Some(Delivery { message, qos, retain: true });
+                return Some(Delivery { message, qos, retain: true, origin: None });
             }
         }
         self.queue.pop(may_start)
@@ -179,9 +216,12 @@ impl Session {
         }
     }
 
-    /// `PUBACK`: the client has a message of QoS 1. One for anything else is of another time, or of nothing.
-    pub(crate) fn acknowledged(&mut self, id: u16) {
-        self.finish(id, |stage| matches!(stage, Stage::Sent(delivery) if delivery.qos == QoS::AtLeastOnce));
+    /// `PUBACK`: the client has a message of QoS 1. One for anything else is of another time, or of nothing. Returns where the message
+    /// came from, if somebody waits for that.
+    pub(crate) fn acknowledged(&mut self, id: u16) -> Option<Origin> {
+        let is_expected =
+            |stage: &Stage| matches!(stage, Stage::Sent(delivery) if delivery.qos == QoS::AtLeastOnce);
+        self.finish(id, is_expected)?.origin
     }
 
     /// `PUBREC`: the client has a message of QoS 2, and is told that it may forget the id, also if we have.
@@ -217,12 +257,14 @@ impl Session {
         self.queue.check(limits);
     }
 
-    fn finish(&mut self, id: u16, is_expected: impl Fn(&Stage) -> bool) {
-        let place = self.inflight.iter().position(|one| one.id == id && is_expected(&one.stage));
-        let finished = place.and_then(|place| self.inflight.remove(place));
-        if let Some(Inflight { stage: Stage::Sent(delivery), .. }) = finished {
-            self.inflight_bytes -= delivery.message.weight();
-        }
+    /// Returns the message, if it was not finished before.
+    fn finish(&mut self, id: u16, is_expected: impl Fn(&Stage) -> bool) -> Option<Delivery> {
+        let place = self.inflight.iter().position(|one| one.id == id && is_expected(&one.stage))?;
+        let Some(Inflight { stage: Stage::Sent(delivery), .. }) = self.inflight.remove(place) else {
+            return None;
+        };
+        self.inflight_bytes -= delivery.message.weight();
+        Some(delivery)
     }
 
     /// A message of QoS 2 of the client. Returns whether it is a new one.
@@ -243,7 +285,7 @@ impl Session {
 }
 
 fn publish(delivery: &Delivery, pkid: u16, dup: bool) -> Packet {
-    let Delivery { message, qos, retain } = delivery;
+    let Delivery { message, qos, retain, .. } = delivery;
     let (topic, payload) = (message.topic.clone(), message.payload.clone());
     Packet::Publish(Publish { dup, qos: *qos, retain: *retain, topic, pkid, payload })
 }

@@ -1,5 +1,6 @@
 //! What a broker is told when it starts.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +9,48 @@ use rustls::ServerConfig;
 /// Where a broker listens, and its limits.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// `host:port` for plain TCP. Whoever can connect may publish and subscribe to everything, as with stock's broker: keep it on the
-    /// loopback address, and let others come by TLS.
-    pub address: String,
-    /// `host:port` for TLS, and its configuration, which also says whether clients need certificates.
-    pub tls: Option<(String, Arc<ServerConfig>)>,
+    /// For plain TCP. Whoever can connect may publish and subscribe to everything, as with stock's broker: keep it on the loopback
+    /// address, and let others come by TLS.
+    pub plain: Door,
+    /// For TLS, and what is shown there.
+    pub tls: Option<(Door, Tls)>,
     /// Limits.
     pub limits: Limits,
+}
+
+/// Where clients come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Door {
+    /// `host:port`
+    pub address: String,
+    /// What the setting is called that says so: who reads that the address cannot be had reads what to change.
+    pub setting: &'static str,
+}
+
+/// Gives the configuration for a TLS handshake, which also says whether clients need certificates. It is asked for each one, so that
+/// certificates can be renewed, and those that are missing can come later.
+#[derive(Clone)]
+pub struct Tls(Arc<dyn Fn() -> anyhow::Result<Arc<ServerConfig>> + Send + Sync>);
+
+impl Tls {
+    /// What `config` gives. It must not wait for long.
+    pub fn new(config: impl Fn() -> anyhow::Result<Arc<ServerConfig>> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(config))
+    }
+
+    /// The configuration as it is now.
+    ///
+    /// # Errors
+    /// When there is none, and why.
+    pub fn config(&self) -> anyhow::Result<Arc<ServerConfig>> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").finish_non_exhaustive()
+    }
 }
 
 /// What is bounded. All of it is in memory.
@@ -40,6 +76,11 @@ pub struct Limits {
     pub inflight_bytes: usize,
     /// Messages of QoS 2 that a client has sent and not released. One more ends its connection.
     pub unreleased: usize,
+    /// Messages of a client that [`crate::Local`] has yet to acknowledge, so that they are not answered. With more, the client is read
+    /// no further.
+    pub unanswered: usize,
+    /// Bytes of these.
+    pub unanswered_bytes: usize,
     /// Largest packet of a client, bytes. A larger one ends its connection.
     pub packet_bytes: usize,
     /// Messages that are retained. A new one that does not fit is delivered but not retained.
@@ -70,6 +111,9 @@ impl Default for Limits {
             inflight: 100,
             inflight_bytes: MIB,
             unreleased: 8192,
+            // As many as a client may be sent; most clients have fewer under way (mosquitto's 20).
+            unanswered: 100,
+            unanswered_bytes: MIB,
             // A payload of 1 MiB with the longest topic.
             packet_bytes: MIB + 64 * KIB,
             retained: 10_000,

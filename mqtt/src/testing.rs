@@ -1,16 +1,19 @@
 //! For fuzz targets: the decoder and the state machine without sockets.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use rumqttc::mqttbytes::v4::Packet;
+use rumqttc::mqttbytes::QoS;
+use rumqttc::mqttbytes::v4::{Packet, PubAck, Subscribe};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::core::{Attached, Connected, Core, Departure, Outcome};
 use crate::frame;
 use crate::metrics::Metrics;
+use crate::owed::Standing;
 use crate::settings::Limits;
 
 /// Clients at a time.
@@ -20,7 +23,7 @@ const CLIENTS: usize = 3;
 fn limits() -> Limits {
     Limits {
         clients: 2,
-        sessions: 3,
+        sessions: 4,
         session_expiry: Duration::from_secs(60),
         queue: 3,
         queue_acknowledged: 4,
@@ -29,6 +32,8 @@ fn limits() -> Limits {
         inflight: 2,
         inflight_bytes: 400,
         unreleased: 3,
+        unanswered: 3,
+        unanswered_bytes: 300,
         packet_bytes: 512,
         retained: 3,
         retained_bytes: 900,
@@ -39,13 +44,18 @@ fn limits() -> Limits {
 }
 
 /// Three clients that say whatever `script` has: a byte says whose turn it is and what happens (it says as many bytes as the
-/// next one tells, it is cut off, time passes), and the bytes follow.
+/// next one tells, it is cut off, time passes, the keeper acknowledges something), and the bytes follow.
 ///
 /// # Panics
 /// When what the broker counts is not what is there, or a limit is exceeded.
 pub fn exercise(script: &[u8]) {
     let mut core = Core::new(limits(), Metrics::default());
     let mut now = Instant::now();
+    let keeper = core.connect_keeper(now, &Arc::new(Notify::new()));
+    let mut subscribe = Subscribe::new("a/#", QoS::AtLeastOnce);
+    subscribe.pkid = 1;
+    core.hear(now, keeper, Packet::Subscribe(subscribe), &mut Vec::new());
+    let mut kept = VecDeque::new();
     let mut clients: [(Option<Attached>, BytesMut); CLIENTS] = Default::default();
     let mut rest = script.iter().copied();
     while let (Some(choice), Some(count)) = (rest.next(), rest.next()) {
@@ -59,6 +69,18 @@ pub fn exercise(script: &[u8]) {
                 input.clear();
                 if let Some(attached) = attached.take() {
                     core.leave(now, attached, Departure::Unsaid);
+                }
+            }
+            2 if count < 4 => {
+                let mut packets = Vec::new();
+                core.pull(now, keeper, 300, &mut packets).expect("nobody takes its place");
+                kept.extend(packets.iter().filter_map(|packet| match packet {
+                    Packet::Publish(publish) => Some(publish.pkid),
+                    _ => None,
+                }));
+                // One that need not be acknowledged has no id, and that is none.
+                if let Some(id) = kept.remove(count.into()) {
+                    core.hear(now, keeper, Packet::PubAck(PubAck::new(id)), &mut Vec::new());
                 }
             }
             _ => {
@@ -79,6 +101,13 @@ pub fn exercise(script: &[u8]) {
 fn hear(core: &mut Core, now: Instant, attached: &mut Option<Attached>, input: &mut BytesMut) -> bool {
     let mut answers = Vec::new();
     loop {
+        if let Some(seat) = *attached {
+            match core.standing(seat) {
+                Ok(Standing::Fine) => {}
+                Ok(Standing::Waits) => break,
+                Ok(Standing::Broken) | Err(_) => return false,
+            }
+        }
         let packet = match frame::read(input, limits().packet_bytes) {
             Ok(Some(packet)) => packet,
             Ok(None) => break,

@@ -2,6 +2,7 @@
 
 use super::Core;
 use crate::metrics::Drop as Dropped;
+use crate::session::Gone;
 
 /// Once there is too much, so much of it stays: looking for whoever has most is not done for every message.
 const STAYS: (usize, usize) = (7, 8);
@@ -13,21 +14,20 @@ impl Core {
         while self.bytes > stays {
             let most = self.members.values_mut().max_by_key(|member| member.state.waiting());
             let Some(member) = most else { return };
-            let mut dropped = 0;
+            let mut gone = Gone::default();
             let goal = member.state.waiting() / 2;
             while self.bytes > stays && member.state.waiting() > goal {
                 let before = member.state.weight();
-                if !member.state.drop_oldest() {
-                    break;
-                }
+                let Some(oldest) = member.state.drop_oldest() else { break };
                 self.bytes = self.bytes - before + member.state.weight();
-                dropped += 1;
+                gone.add(oldest);
             }
-            if dropped == 0 {
+            if gone.count == 0 {
                 // What is under way cannot be dropped, and is bounded for each client.
                 return;
             }
-            self.metrics.dropped(Dropped::Total, dropped);
+            self.metrics.dropped(Dropped::Total, gone.count);
+            gone.unkept.iter().for_each(|origin| self.unkept(origin));
         }
     }
 
@@ -50,7 +50,10 @@ impl Core {
             self.subscriptions,
             members().map(|member| member.state.subscriptions.len()).sum::<usize>()
         );
-        assert_eq!(self.clients, members().filter(|member| member.link.is_some()).count());
+        assert_eq!(
+            self.clients,
+            members().filter(|member| member.link.is_some() && !member.is_keeper).count()
+        );
         assert_eq!(self.away.len(), members().filter(|member| member.expires.is_some()).count());
         assert!(members().all(|member| member.link.is_some() != member.expires.is_some()));
         assert_eq!(self.ids.len(), self.members.len());

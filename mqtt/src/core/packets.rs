@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{
-    Packet, PubAck, PubComp, PubRec, PubRel, Publish, SubAck, Subscribe, SubscribeFilter,
-    SubscribeReasonCode, UnsubAck, Unsubscribe,
+    Packet, PubComp, PubRel, Publish, SubAck, Subscribe, SubscribeFilter, SubscribeReasonCode, UnsubAck,
+    Unsubscribe,
 };
 
 use tokio::time::Instant;
@@ -60,7 +60,10 @@ impl Core {
         self.member(attached)?;
         match packet {
             Packet::Publish(publish) => self.published(now, attached, publish, answers)?,
-            Packet::PubAck(ack) => self.change(attached, |session| session.acknowledged(ack.pkid))?,
+            Packet::PubAck(ack) => {
+                let origin = self.change(attached, |session| session.acknowledged(ack.pkid))?;
+                origin.iter().for_each(|origin| self.kept(origin));
+            }
             Packet::PubRec(ack) => {
                 self.change(attached, |session| session.received(ack.pkid))?;
                 answers.push(Packet::PubRel(PubRel::new(ack.pkid)));
@@ -97,17 +100,22 @@ impl Core {
             }
             _ => true,
         };
+        let origin = match qos {
+            QoS::AtMostOnce => None,
+            _ => Some(self.origin_of(attached, id, publish.dup)?),
+        };
+        let message = Arc::new(Message::from(publish));
+        let mut keepers = 0;
         if is_new {
-            let is_kept = publish.retain;
-            self.publish(now, &Arc::new(Message::from(publish)), Some(attached.session));
-            if is_kept {
+            keepers = self.publish(now, &message, Some(attached.session), origin.as_ref());
+            if message.retain {
                 self.show();
             }
         }
-        match qos {
-            QoS::AtMostOnce => {}
-            QoS::AtLeastOnce => answers.push(Packet::PubAck(PubAck::new(id))),
-            QoS::ExactlyOnce => answers.push(Packet::PubRec(PubRec::new(id))),
+        if origin.is_some() {
+            let owed = self.owed(attached)?;
+            owed.push(id, qos, message.weight(), keepers);
+            owed.take(answers);
         }
         Ok(())
     }

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use rumqttc::mqttbytes::QoS;
 
-use super::Delivery;
+use super::{Delivery, Gone};
+use crate::owed::Origin;
 use crate::settings::Limits;
 
 /// What need not be acknowledged and what must be wait apart, so that the one does not push the other out. Each is numbered, and
@@ -29,8 +30,8 @@ impl Queue {
             || self.bytes > limits.queue_bytes / 2
     }
 
-    /// Appends a message. Returns how many of the oldest had to go.
-    pub(super) fn push(&mut self, delivery: Delivery, limits: &Limits) -> usize {
+    /// Appends a message. Returns which of the oldest had to go.
+    pub(super) fn push(&mut self, delivery: Delivery, limits: &Limits) -> Gone {
         self.bytes += delivery.message.weight();
         self.pushed += 1;
         let (queue, most) = match delivery.qos {
@@ -38,16 +39,18 @@ impl Queue {
             _ => (&mut self.acknowledged, limits.queue_acknowledged),
         };
         queue.push_back((self.pushed, delivery));
-        let mut dropped = 0;
+        let mut gone = Gone::default();
         while queue.len() > most {
             let Some((_, old)) = queue.pop_front() else { break };
             self.bytes -= old.message.weight();
-            dropped += 1;
+            gone.add(old);
         }
-        while self.bytes > limits.queue_bytes && self.drop_oldest() {
-            dropped += 1;
+        while self.bytes > limits.queue_bytes
+            && let Some(old) = self.drop_oldest()
+        {
+            gone.add(old);
         }
-        dropped
+        gone
     }
 
     /// The oldest, or of those that need no acknowledgement if `may_start` is false.
@@ -65,12 +68,15 @@ impl Queue {
         Some(delivery)
     }
 
-    /// Drops the oldest of those that may be lost, or else of the others. Returns whether there was one.
-    pub(super) fn drop_oldest(&mut self) -> bool {
-        let oldest = self.unacknowledged.pop_front().or_else(|| self.acknowledged.pop_front());
-        let Some((_, oldest)) = oldest else { return false };
+    /// Takes out the oldest of those that may be lost, or else of the others.
+    pub(super) fn drop_oldest(&mut self) -> Option<Delivery> {
+        let (_, oldest) = self.unacknowledged.pop_front().or_else(|| self.acknowledged.pop_front())?;
         self.bytes -= oldest.message.weight();
-        true
+        Some(oldest)
+    }
+
+    pub(super) fn into_origins(self) -> impl Iterator<Item = Origin> {
+        self.acknowledged.into_iter().filter_map(|(_, delivery)| delivery.origin)
     }
 
     /// Drops those that may be lost.

@@ -9,6 +9,7 @@ fn delivery(qos: QoS, size: usize) -> Delivery {
         message: Arc::new(Message { topic: "t".to_owned(), payload, qos, retain: false }),
         qos,
         retain: false,
+        origin: None,
     }
 }
 

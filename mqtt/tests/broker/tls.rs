@@ -6,7 +6,7 @@ use std::sync::Arc;
 use certs::tls::{ClientAuth, TlsIdentity, server_config};
 use certs::{Ca, SanList};
 use jiff::{SignedDuration, Timestamp};
-use mqtt::Limits;
+use mqtt::{Limits, Tls};
 use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, QoS, TlsConfiguration, Transport};
 
 use crate::mosquitto::{publish, subscribe};
@@ -58,7 +58,8 @@ impl Pki {
     async fn broker(&self, clients: ClientAuth) -> Running {
         certs::tls::install_provider();
         let config = server_config(self.ca.cert_der(), &self.server, clients).unwrap();
-        Running::start_with(Limits::default(), Some(Arc::new(config))).await
+        let config = Arc::new(config);
+        Running::start_with(Limits::default(), Some(Tls::new(move || Ok(Arc::clone(&config))))).await
     }
 }
 
@@ -101,5 +102,27 @@ async fn rumqttc_comes_by_tls_without_a_certificate_where_none_is_needed() {
         }
     });
     assert_eq!(heard.await, "hello");
+    broker.stop().await;
+}
+
+/// What is missing now may be there for the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_may_come_and_change_while_the_broker_runs() {
+    certs::tls::install_provider();
+    let (first, second) = (Pki::new(), Pki::new());
+    let of = |pki: &Pki| server_config(pki.ca.cert_der(), &pki.server, ClientAuth::Required).unwrap();
+    let shown = Arc::new(tokio::sync::watch::Sender::new(None));
+    let show = Arc::clone(&shown);
+    let tls = Tls::new(move || show.borrow().clone().ok_or_else(|| anyhow::anyhow!("there is none yet")));
+    let broker = Running::start_with(Limits::default(), Some(tls)).await;
+    let port = broker.tls.unwrap().port();
+    let says =
+        async |pki: &Pki| publish(port, &pki.arguments(true), &["-t", "a", "-q", "1", "-m", "x"], None).await;
+    assert!(!says(&first).await);
+    broker.until("mqtt_ended_connections_total{reason=\"tls\"}", |count| count == 1).await;
+    shown.send_replace(Some(Arc::new(of(&first))));
+    assert!(says(&first).await && !says(&second).await);
+    shown.send_replace(Some(Arc::new(of(&second))));
+    assert!(says(&second).await && !says(&first).await);
     broker.stop().await;
 }
