@@ -1,10 +1,36 @@
 //! The command line. Flags of stock keadm keep their names and defaults (spec edge-keadm-mapper 7).
 
+mod common;
+mod ctl;
+mod debug;
 mod join;
+mod notes;
+mod other;
+mod stock;
+mod upgrade;
 
 use std::path::PathBuf;
 
+pub use common::{Acting, EdgeConfig, Format, OtherSets, Output, Reading, Scripts};
+pub use ctl::{
+    Confirm, Ctl, CtlAction, Describe, Edit, Exec, Get, Held, ListFormat, Logs, Restart, Thing,
+    UnholdUpgrade, Which,
+};
+pub use debug::{
+    Check, Collect, Debug, DebugAction, Diagnose, DiagnoseNode, DiagnosePod, DiagnoseWhat, Install, Kind,
+    StoreGet, Subject,
+};
 pub use join::{CgroupDriver, HubProtocol, Join};
+pub use notes::Note;
+pub use other::{
+    Batch, BatchAction, Completion, Config, ConfigAction, GenConfig, ImageList, ImagePull, Images,
+    ImagesAction, Man, Part, Version, WhichImages,
+};
+pub use stock::as_stock;
+pub use upgrade::{
+    Backup, BackupEdge, BackupWhat, ConfigUpdate, Rollback, RollbackEdge, RollbackWhat, Upgrade, UpgradeEdge,
+    UpgradeWhat,
+};
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
@@ -20,8 +46,22 @@ pub struct Args {
 /// What keadm can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Copy what makes this machine a node to a safe place.
+    Backup(Backup),
     /// Shut a node out for good, or list who is.
     Ban(Ban),
+    /// Do the same on many machines, over ssh.
+    Batch(Batch),
+    /// Print what a shell needs to complete keadm's command lines.
+    Completion(Completion),
+    /// What an installation consists of.
+    Config(Config),
+    /// Change the configuration of EdgeCore on this machine.
+    ConfigUpdate(Box<ConfigUpdate>),
+    /// Pods and devices of this node, with or without the cloud.
+    Ctl(Ctl),
+    /// Find out what is wrong with a node.
+    Debug(Debug),
     /// A control plane, a CloudCore and an edge node with two pods, on this machine alone.
     Demo(Demo),
     /// Print the token that edge nodes join with.
@@ -30,12 +70,21 @@ pub enum Command {
     Init(Init),
     /// Make this machine an edge node.
     Join(Box<Join>),
+    /// Write the manual pages.
+    #[command(hide = true)]
+    Man(Man),
     /// Projects for device drivers.
     Mapper(Mapper),
     /// Undo `init` or `join` on this machine.
     Reset(Reset),
+    /// Go back to a back-up.
+    Rollback(Rollback),
     /// Let a banned node in again.
     Unban(Unban),
+    /// A new version on this machine, and the old one again when it does not work.
+    Upgrade(Upgrade),
+    /// Say which version this is.
+    Version(Version),
 }
 
 /// Which cluster.
@@ -68,6 +117,9 @@ pub struct Ban {
     /// Which cluster.
     #[command(flatten)]
     pub cluster: KubeConfig,
+    /// Common flags.
+    #[command(flatten)]
+    pub acting: Acting,
 }
 
 /// `keadm unban`
@@ -81,6 +133,9 @@ pub struct Unban {
     /// Which cluster.
     #[command(flatten)]
     pub cluster: KubeConfig,
+    /// Common flags.
+    #[command(flatten)]
+    pub acting: Acting,
 }
 
 /// `keadm gettoken`
@@ -89,6 +144,9 @@ pub struct GetToken {
     /// Which cluster.
     #[command(flatten)]
     pub cluster: KubeConfig,
+    /// Common flags.
+    #[command(flatten)]
+    pub reading: Reading,
 }
 
 /// `keadm init`
@@ -163,6 +221,12 @@ pub struct Reset {
     /// Script that is run last.
     #[arg(long, value_name = "FILE")]
     pub post_run: Option<PathBuf>,
+    /// Kubeconfig of the cluster: nothing in a cluster is touched from a machine.
+    #[arg(long, value_name = "FILE", help_heading = common::ACCEPTED)]
+    pub kube_config: Option<PathBuf>,
+    /// Format.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// What a machine is.

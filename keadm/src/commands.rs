@@ -1,18 +1,31 @@
 //! One file for each command.
 
 mod ban;
+mod batch;
+pub(crate) mod completion;
+mod config_update;
+mod ctl;
+mod debug;
 mod demo;
+mod edge;
 mod gettoken;
+mod images;
 mod init;
 mod join;
 mod mapper;
 mod reset;
+mod rollback;
+#[cfg(test)]
+mod testing;
+mod upgrade;
+mod version;
 
+use std::io::{BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, BackupWhat, Command, ConfigAction, RollbackWhat, UpgradeWhat};
 use crate::hint::WithHint as _;
 use crate::host::{Daemon, Host, Recording, System};
 use crate::printer::Printer;
@@ -33,19 +46,47 @@ const EDGECORE_YAML: &str = "/etc/kubeedge/config/edgecore.yaml";
 /// # Errors
 /// Why it did not work; [`crate::hint::of`] gives what to do about it.
 pub fn run(args: Args, printer: &Printer) -> anyhow::Result<()> {
+    for note in args.notes() {
+        printer.note(format_args!("{} has no effect: {}", note.flag, note.why));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         match args.command {
+            Command::Backup(backup) => match backup.what {
+                BackupWhat::Edge(edge) => rollback::back_up(&edge, printer),
+            },
             Command::Ban(ban) => ban::ban(ban, printer).await,
+            Command::Batch(batch) => batch::run(batch, printer).await,
+            Command::Completion(completion) => {
+                completion::completion(&completion, printer);
+                Ok(())
+            }
+            Command::Config(config) => match config.action {
+                ConfigAction::Images(images) => images::run(images, printer).await,
+            },
+            Command::ConfigUpdate(update) => config_update::run(*update, printer).await,
+            Command::Ctl(ctl) => ctl::run(ctl.action, printer).await,
+            Command::Debug(debug) => debug::run(debug.action, printer).await,
             Command::Unban(unban) => ban::unban(unban, printer).await,
             Command::Demo(demo) => demo::run(demo, printer).await,
             Command::Gettoken(gettoken) => gettoken::run(gettoken, printer).await,
             Command::Init(init) => init::run(init, printer).await,
             Command::Join(join) => join::run(*join, printer).await,
+            Command::Man(man) => completion::man(&man, printer),
             Command::Mapper(mapper) => mapper::run(mapper, printer),
             Command::Reset(reset) => reset::run(reset, printer).await,
+            Command::Rollback(rollback) => match rollback.what {
+                RollbackWhat::Edge(edge) => rollback::run(edge, printer).await,
+            },
+            Command::Upgrade(upgrade) => match upgrade.what {
+                UpgradeWhat::Edge(edge) => upgrade::run(*edge, printer).await,
+            },
+            Command::Version(_) => version::run(printer),
         }
-    })
+    });
+    // A read of stdin that is under way ends only with the next key.
+    runtime.shutdown_background();
+    done
 }
 
 /// This machine, or one on which nothing is changed.
@@ -84,6 +125,19 @@ fn check_daemon(host: &dyn Host, daemon: &Daemon, undo: &str) -> anyhow::Result<
         });
     }
     Ok(())
+}
+
+/// Whether who is at the terminal agrees.
+#[expect(
+    clippy::print_stderr,
+    reason = "a question belongs where the user types the answer, and no document may hold it"
+)]
+fn asked_on_the_terminal(what: &str) -> anyhow::Result<bool> {
+    eprint!("[{what}] Are you sure you want to proceed? [y/N]: ");
+    std::io::stderr().flush().context("ask")?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).context("read the answer")?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
 /// Runs a user's script as stock does: with bash, to its end.

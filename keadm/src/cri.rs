@@ -4,8 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use k8s_cri::v1::image_service_client::ImageServiceClient;
 use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
-use k8s_cri::v1::{ListPodSandboxRequest, RemovePodSandboxRequest, StopPodSandboxRequest};
+use k8s_cri::v1::{
+    ContainerFilter, ContainerState, ContainerStateValue, ImageSpec, ListContainersRequest,
+    ListPodSandboxRequest, PullImageRequest, RemovePodSandboxRequest, StatusRequest, StopContainerRequest,
+    StopPodSandboxRequest, VersionRequest,
+};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tower::service_fn;
@@ -13,12 +18,79 @@ use tower::service_fn;
 /// One call; stopping a pod waits for its containers.
 const CALL: Duration = Duration::from_secs(60);
 
+/// Seconds that a container has to end by itself: Kubernetes' default for a pod.
+const GRACE: i64 = 30;
+/// Pulling an image, whatever the line is like.
+const PULL: Duration = Duration::from_secs(30 * 60);
+
+/// What the runtime says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runtime {
+    /// Its name and version.
+    pub version: String,
+    /// What is not ready, each as `condition: reason message`.
+    pub not_ready: Vec<String>,
+}
+
+/// How the runtime is.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn status(socket: &Path) -> anyhow::Result<Runtime> {
+    let mut runtime = RuntimeServiceClient::new(connect(socket, CALL).await?);
+    let version = runtime.version(VersionRequest { version: "v1".to_owned() }).await?.into_inner();
+    let status = runtime.status(StatusRequest { verbose: false }).await?.into_inner().status;
+    let conditions = status.into_iter().flat_map(|status| status.conditions);
+    let not_ready = conditions.filter(|condition| !condition.status);
+    Ok(Runtime {
+        version: format!("{} {}", version.runtime_name, version.runtime_version),
+        not_ready: not_ready
+            .map(|found| {
+                format!("{}: {} {}", found.r#type, found.reason, found.message).trim_end().to_owned()
+            })
+            .collect(),
+    })
+}
+
+/// Stops every container of a pod that runs, and says how many.
+///
+/// # Errors
+/// When the runtime does not answer, or cannot stop one.
+pub async fn stop_containers(socket: &Path, namespace: &str, pod: &str) -> anyhow::Result<usize> {
+    let mut runtime = RuntimeServiceClient::new(connect(socket, CALL).await?);
+    let labels = [("io.kubernetes.pod.namespace", namespace), ("io.kubernetes.pod.name", pod)];
+    let filter = ContainerFilter {
+        state: Some(ContainerStateValue { state: ContainerState::ContainerRunning.into() }),
+        label_selector: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        ..ContainerFilter::default()
+    };
+    let request = ListContainersRequest { filter: Some(filter) };
+    let containers = runtime.list_containers(request).await?.into_inner().containers;
+    for container in &containers {
+        let request = StopContainerRequest { container_id: container.id.clone(), timeout: GRACE };
+        runtime.stop_container(request).await?;
+    }
+    Ok(containers.len())
+}
+
+/// Has the runtime pull an image.
+///
+/// # Errors
+/// Why it cannot, in its words.
+pub async fn pull(socket: &Path, image: &str) -> anyhow::Result<()> {
+    let mut images = ImageServiceClient::new(connect(socket, PULL).await?);
+    let spec = ImageSpec { image: image.to_owned(), ..ImageSpec::default() };
+    let request = PullImageRequest { image: Some(spec), ..PullImageRequest::default() };
+    images.pull_image(request).await.with_context(|| format!("pull {image}"))?;
+    Ok(())
+}
+
 /// Removes all pods, network included, and says how many. One that cannot be removed keeps no other.
 ///
 /// # Errors
 /// When the runtime does not answer, or says of one that it cannot: why, of the first.
 pub async fn remove_pods(socket: &Path) -> anyhow::Result<usize> {
-    let mut runtime = RuntimeServiceClient::new(connect(socket).await?);
+    let mut runtime = RuntimeServiceClient::new(connect(socket, CALL).await?);
     let pods = runtime.list_pod_sandbox(ListPodSandboxRequest::default()).await?.into_inner().items;
     let mut failed = None;
     for pod in &pods {
@@ -38,10 +110,10 @@ async fn remove_pod(runtime: &mut RuntimeServiceClient<Channel>, id: &str) -> Re
     runtime.remove_pod_sandbox(remove).await.map(drop).or_else(gone)
 }
 
-async fn connect(socket: &Path) -> anyhow::Result<Channel> {
+async fn connect(socket: &Path, limit: Duration) -> anyhow::Result<Channel> {
     let path = socket.to_owned();
     // The address is not looked at: the connector knows the socket.
-    let endpoint = Endpoint::from_static("http://runtime").timeout(CALL);
+    let endpoint = Endpoint::from_static("http://runtime").timeout(limit);
     let connector = service_fn(move |_: http::Uri| {
         let path = path.clone();
         async move { tokio::net::UnixStream::connect(path).await.map(hyper_util::rt::TokioIo::new) }

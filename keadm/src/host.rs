@@ -20,6 +20,22 @@ pub const PROCESSES: &str = "/var/lib/kubeedge/processes";
 pub const SECRET: u32 = 0o600;
 /// Mode of a file that anybody may read.
 pub const PUBLIC: u32 = 0o644;
+/// Mode of a program.
+pub const PROGRAM: u32 = 0o755;
+
+/// A command line as it may be shown: without the tokens that are given in it.
+pub(crate) fn without_tokens(command: &str) -> String {
+    let mut hides_next = false;
+    let words = command.split(' ').map(|word| {
+        let hides = std::mem::replace(&mut hides_next, matches!(word, "-t" | "--token"));
+        match word.split_once("--token=") {
+            Some((before, _)) => format!("{before}--token=(not shown)"),
+            None if hides => "(not shown)".to_owned(),
+            None => word.to_owned(),
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
 
 /// One of the two daemons, as it is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +80,18 @@ pub trait Look: Send + Sync {
     /// When it is there and cannot be read.
     fn read(&self, path: &Path) -> anyhow::Result<Option<String>>;
 
+    /// Where the program of a running process with this name is; none when none runs.
+    ///
+    /// # Errors
+    /// When processes cannot be listed.
+    fn program(&self, name: &str) -> anyhow::Result<Option<PathBuf>>;
+
+    /// What a program that changes nothing says on stdout, without a shell; at most 64 KiB of it.
+    ///
+    /// # Errors
+    /// When it cannot be started or does not end well.
+    fn ask(&self, program: &Path, args: &[&str]) -> anyhow::Result<String>;
+
     /// What is in a folder; nothing when it is not there.
     ///
     /// # Errors
@@ -84,6 +112,18 @@ pub trait Host: Look {
     /// # Errors
     /// When it cannot be written.
     fn write(&self, path: &Path, text: &str, mode: u32) -> anyhow::Result<()>;
+
+    /// Copies a file as a whole: nobody ever sees half of it. A program that runs from `to` goes on with what it was.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    fn copy(&self, from: &Path, to: &Path, mode: u32) -> anyhow::Result<()>;
+
+    /// Copies the database of an EdgeCore that may be running, as it is at one moment.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    fn snapshot(&self, database: &Path, to: &Path) -> anyhow::Result<()>;
 
     /// Removes a file, or a folder with everything in it after unmounting what is mounted there.
     ///
@@ -114,6 +154,17 @@ pub trait Host: Look {
 
     /// Removes every pod from the container runtime at this socket.
     fn remove_pods<'a>(&'a self, socket: &'a Path) -> BoxFuture<'a, anyhow::Result<()>>;
+
+    /// Stops the containers of a pod at this socket, and says how many ran.
+    fn stop_containers<'a>(
+        &'a self,
+        socket: &'a Path,
+        namespace: &'a str,
+        pod: &'a str,
+    ) -> BoxFuture<'a, anyhow::Result<usize>>;
+
+    /// Has the container runtime at this socket pull an image.
+    fn pull<'a>(&'a self, socket: &'a Path, image: &'a str) -> BoxFuture<'a, anyhow::Result<()>>;
 
     /// Whether changes are only written down.
     fn is_dry_run(&self) -> bool;

@@ -45,6 +45,56 @@ pub async fn stop(host: &dyn Host, daemon: &Daemon, printer: &Printer) -> anyhow
     host.stop(daemon).await
 }
 
+/// Ends a daemon for a while: its unit, if it has one, stays.
+///
+/// # Errors
+/// When it cannot be ended.
+pub async fn pause(host: &dyn Host, daemon: &Daemon, printer: &Printer) -> anyhow::Result<()> {
+    printer.step(format_args!("stopping {}", daemon.name));
+    if host.has_systemd() && host.exists(&unit_file(daemon.name)) {
+        return host.run("systemctl", &["stop", daemon.name]);
+    }
+    host.stop(daemon).await
+}
+
+/// Starts a daemon that was ended for a while, as it was started before.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn resume(host: &dyn Host, daemon: &Daemon, printer: &Printer) -> anyhow::Result<()> {
+    let name = daemon.name;
+    printer.step(format_args!("starting {name}"));
+    if host.has_systemd() && host.exists(&unit_file(name)) {
+        return host.run("systemctl", &["start", name]).hint(|| format!("see `systemctl status {name}`"));
+    }
+    host.start(daemon)
+}
+
+/// Where the program of a daemon is: as its unit says, else where it runs from; none when neither says.
+///
+/// # Errors
+/// When the unit or the processes cannot be read.
+pub fn program(host: &dyn Host, name: &str) -> anyhow::Result<Option<PathBuf>> {
+    let unit = host.read(&unit_file(name))?;
+    let line =
+        unit.iter().flat_map(|unit| unit.lines()).find_map(|line| line.trim().strip_prefix("ExecStart="));
+    match line.and_then(first_word) {
+        Some(word) => Ok(Some(word.into())),
+        None => host.program(name),
+    }
+}
+
+/// The program of a unit's command line (systemd.service(5), "Command lines"): the inverse of [`escaped`], as far as that goes.
+fn first_word(line: &str) -> Option<String> {
+    let line = line.trim_start_matches(['-', '@', ':', '+', '!']);
+    let word = match line.strip_prefix('"') {
+        Some(quoted) => quoted.split('"').next()?,
+        None => line.split_whitespace().next()?,
+    };
+    let word = word.replace("%%", "%").replace("$$", "$").replace(r"\\", r"\");
+    word.starts_with('/').then_some(word)
+}
+
 /// Fails with its last words when a daemon has ended.
 ///
 /// # Errors
@@ -118,6 +168,11 @@ mod tests {
             config: "/etc/kubeedge/config/edgecore.yaml".into(),
         };
         insta::assert_snapshot!(unit(&daemon));
+        for program in ["/usr/local/bin/edgecore", "/opt/my 100%/$x"] {
+            let unit = unit(&Daemon { program: program.into(), ..daemon.clone() });
+            let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+            assert_eq!(first_word(line).as_deref(), Some(program));
+        }
         let odd = Daemon { program: "/opt/my 100%/$x".into(), ..daemon };
         assert!(unit(&odd).contains("ExecStart=\"/opt/my 100%%/$$x\" --config"));
     }

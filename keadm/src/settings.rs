@@ -8,22 +8,33 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::hint::WithHint as _;
-use crate::strvals;
+use crate::host::{Look, System};
+use crate::values::{Target, Values};
 
-/// Puts each `--set` over `base`. `check` may fill in what the daemon finds out itself, and names what makes no sense.
+/// Puts each `--set` over `base`: [`with_values`].
 ///
 /// # Errors
-/// A `--set` that cannot be read; else everything that is wrong with the result, unknown keys with the nearest known
-/// one.
+/// As [`with_values`].
 pub fn with_sets<T, F>(base: &T, sets: &[String], check: F) -> anyhow::Result<T>
 where
     T: Serialize + DeserializeOwned + Clone,
     F: FnOnce(&mut T) -> Vec<(String, String)>,
 {
+    with_values(base, &Values::sets(sets), &System, check)
+}
+
+/// Puts values over `base`; null is the default. `check` may fill in what the daemon finds out itself, and names what makes no
+/// sense.
+///
+/// # Errors
+/// Values that cannot be read; else everything that is wrong with the result, unknown keys with the nearest known one.
+pub fn with_values<T, F>(base: &T, values: &Values, look: &dyn Look, check: F) -> anyhow::Result<T>
+where
+    T: Serialize + DeserializeOwned + Clone,
+    F: FnOnce(&mut T) -> Vec<(String, String)>,
+{
     let mut tree = serde_json::to_value(base)?;
-    strvals::apply(&mut tree, sets).map_err(|(set, error)| anyhow!("--set {set}: {error}")).usage(|| {
-        "write path=value, for example --set logging.level=debug; `\\` makes a `,` or `.` ordinary".into()
-    })?;
+    values.put_over(&mut tree, look, Target::Configuration)?;
     let config: T = parse_str(&to_yaml(&tree)?).map_err(invalid).usage(correct)?;
     let problems: Problems = check(&mut config.clone()).into_iter().collect();
     if problems.0.is_empty() { Ok(config) } else { Err(invalid(problems)).usage(correct) }
@@ -43,8 +54,16 @@ fn correct() -> String {
 /// # Errors
 /// When it cannot be written.
 pub fn differences<T: Serialize + Default>(config: &T) -> anyhow::Result<Vec<String>> {
+    changes(&T::default(), config)
+}
+
+/// What `after` says and `before` does not, in the same form.
+///
+/// # Errors
+/// When one of them cannot be written.
+pub fn changes<T: Serialize>(before: &T, after: &T) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();
-    collect("", &serde_json::to_value(config)?, &serde_json::to_value(T::default())?, &mut lines);
+    collect("", &serde_json::to_value(after)?, &serde_json::to_value(before)?, &mut lines);
     Ok(lines)
 }
 

@@ -1,12 +1,19 @@
-//! `--set path=value[,path=value…]`, the grammar of Helm that stock keadm takes (spec edge-keadm-mapper 7.5).
+//! `--set path=value[,path=value…]` and its kin: the grammar of Helm (<https://helm.sh/docs/intro/using_helm/>, "The Format and
+//! Limitations of --set"), which stock keadm takes (spec edge-keadm-mapper 7.5).
 //!
-//! A path is keys joined by `.`, each with any number of `[index]`. A value ends at the next comma; `{a,b}` is a list.
-//! `\` takes the special meaning from the character after it. Spaces count.
+//! A path is keys joined by `.`, each with any number of `[index]`. A value ends at the next comma; `{a,b}` is a list, `[]` an
+//! empty one. `\` takes the special meaning from the character after it. Spaces count. What a value becomes depends on the flag:
+//! [`Flag`]. `strvals/cases.txt` is the grammar as a table.
+
+mod scanner;
 
 use std::fmt;
-use std::str::Chars;
 
 use serde_json::{Map, Value};
+
+use self::scanner::Scanner;
+
+pub use self::scanner::scalar;
 
 /// Largest index of a list, as Helm has it.
 pub const MAX_INDEX: usize = 65_536;
@@ -64,34 +71,133 @@ pub enum SetError {
     /// `a=1,a.b=2`
     #[error("unable to parse key {0:?}: an earlier part of this --set gives it a value of another kind")]
     Conflict(String),
+    /// `--set-json 'a={'`
+    #[error("the value of {key:?} is not JSON: {message}")]
+    NotJson {
+        /// Whose value; empty for a whole document.
+        key: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A file of `--set-file`.
+    #[error("the value of {key:?}: {message}")]
+    NotReadable {
+        /// Whose value.
+        key: String,
+        /// Why there is none.
+        message: String,
+    },
 }
 
-/// Reads one `--set` into a tree of its own.
-///
-/// Later parts override earlier ones. Places of a list that are skipped are null; null can become anything.
+/// Reads the file that a value of `--set-file` names.
+pub type Read<'r> = &'r dyn Fn(&str) -> Result<String, String>;
+
+/// How the values of a flag are read.
+#[derive(Clone, Copy)]
+pub enum Flag<'r> {
+    /// `--set`: what looks like a whole number, a boolean or null is one.
+    Typed,
+    /// `--set-string`: every value is a string.
+    Text,
+    /// `--set-file`: every value names a file, and its text is the value.
+    File(Read<'r>),
+    /// `--set-json`: every value is JSON; or the whole is one JSON object, which is merged.
+    Json,
+    /// `--set-literal`: one path, and everything after `=` as it stands.
+    Literal,
+}
+
+impl fmt::Debug for Flag<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Typed => "--set",
+            Self::Text => "--set-string",
+            Self::File(_) => "--set-file",
+            Self::Json => "--set-json",
+            Self::Literal => "--set-literal",
+        })
+    }
+}
+
+/// One `path=value`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assignment {
+    /// Where.
+    pub path: Path,
+    /// What.
+    pub value: Value,
+    /// Put over what is there, in place of replacing it.
+    merges: bool,
+}
+
+/// One step from the top of a tree downwards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Into a map.
+    Key(String),
+    /// Into a list.
+    Index(usize),
+}
+
+/// Steps as the user writes them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Path(pub Vec<Step>);
+
+/// Reads the text of one flag. Later parts override earlier ones.
 ///
 /// # Errors
 /// What is wrong with the first part that is wrong.
-pub fn parse(text: &str) -> Result<Value, SetError> {
-    let mut scanner = Scanner { rest: text.chars() };
-    let mut tree = Value::Object(Map::new());
-    let mut growth = MAX_GROWTH;
+pub fn assignments(text: &str, flag: Flag<'_>) -> Result<Vec<Assignment>, SetError> {
+    if matches!(flag, Flag::Json) && text.trim_start().starts_with('{') {
+        let value = serde_json::from_str(text)
+            .map_err(|error| SetError::NotJson { key: String::new(), message: error.to_string() })?;
+        return Ok(vec![Assignment { path: Path::default(), value, merges: true }]);
+    }
+    let mut scanner = Scanner::new(text, flag);
+    let mut found = Vec::new();
+    // Within one text nothing may be two kinds of thing, which shows in a tree of its own.
+    let (mut tree, mut growth) = (Value::Null, MAX_GROWTH);
     while !scanner.is_done() {
         let path = scanner.path()?;
-        let value = scanner.value(&path)?;
-        *slot(&mut tree, &path, &mut growth)? = value;
+        let value = scanner.value(&path, flag)?;
+        *slot(&mut tree, &path, &mut growth, false)? = value.clone();
+        found.push(Assignment { path, value, merges: false });
     }
+    Ok(found)
+}
+
+/// Reads one `--set` into a tree of its own. Places of a list that are skipped are null; null can become anything.
+///
+/// # Errors
+/// As [`assignments`].
+pub fn parse(text: &str) -> Result<Value, SetError> {
+    let mut tree = Value::Object(Map::new());
+    put(&mut tree, assignments(text, Flag::Typed)?)?;
     Ok(tree)
 }
 
-/// Puts each `--set` over `base`, in their order. Maps are merged; everything else is replaced, so `list[1]=x` leaves
-/// nothing of a list that was there.
+/// Puts each part over `base`: what a path leads to is replaced, everything beside it stays, other items of a list included.
+/// What is in the way and cannot have the next step (a number where a map is wanted) is replaced, too.
+///
+/// # Errors
+/// When lists would become too long; `base` then has the parts before that one.
+pub fn put(base: &mut Value, parts: Vec<Assignment>) -> Result<(), SetError> {
+    let mut growth = MAX_GROWTH;
+    for Assignment { path, value, merges } in parts {
+        let slot = slot(base, &path, &mut growth, true)?;
+        if merges { merge(slot, value) } else { *slot = value }
+    }
+    Ok(())
+}
+
+/// Puts each `--set` over `base`, in their order: see [`put`].
 ///
 /// # Errors
 /// The `--set` that is wrong and why; `base` then has those before it.
 pub fn apply<'a>(base: &mut Value, sets: &'a [String]) -> Result<(), (&'a str, SetError)> {
     for set in sets {
-        merge(base, parse(set).map_err(|error| (set.as_str(), error))?);
+        let done = assignments(set, Flag::Typed).and_then(|parts| put(base, parts));
+        done.map_err(|error| (set.as_str(), error))?;
     }
     Ok(())
 }
@@ -111,16 +217,7 @@ pub fn merge(base: &mut Value, over: Value) {
     }
 }
 
-/// One step from the top of the tree downwards.
-#[derive(Debug)]
-enum Step {
-    Key(String),
-    Index(usize),
-}
-
-/// Steps as the user writes them.
-#[derive(Debug, Default)]
-struct Path(Vec<Step>);
+// === impl Path ===
 
 impl Path {
     fn push(&mut self, step: Step) -> Result<(), SetError> {
@@ -147,126 +244,26 @@ impl fmt::Display for Path {
     }
 }
 
-/// The text that has not been read yet.
-struct Scanner<'a> {
-    rest: Chars<'a>,
-}
-
-impl Scanner<'_> {
-    fn is_done(&self) -> bool {
-        self.rest.as_str().is_empty()
-    }
-
-    /// What comes before the first of `stops` that is not escaped, and which of them it is; none at the end.
-    fn until(&mut self, stops: &[char]) -> (String, Option<char>) {
-        let mut text = String::new();
-        while let Some(next) = self.rest.next() {
-            match next {
-                '\\' => text.extend(self.rest.next()),
-                stop if stops.contains(&stop) => return (text, Some(stop)),
-                other => text.push(other),
-            }
-        }
-        (text, None)
-    }
-
-    fn skip(&mut self, expected: char) -> bool {
-        let found = self.rest.as_str().starts_with(expected);
-        if found {
-            self.rest.next();
-        }
-        found
-    }
-
-    /// Everything up to and with the `=`.
-    fn path(&mut self) -> Result<Path, SetError> {
-        let mut path = Path::default();
-        loop {
-            let (key, mut stop) = self.until(&['=', '[', ',', '.']);
-            if key.is_empty() {
-                return Err(match stop {
-                    _ if !path.0.is_empty() => SetError::EmptyMap(path.to_string()),
-                    Some(',') => SetError::EndsWithComma(key),
-                    _ => SetError::NoKey,
-                });
-            }
-            path.push(Step::Key(key))?;
-            while stop == Some('[') {
-                stop = self.index(&mut path)?;
-            }
-            match stop {
-                Some('=') => return Ok(path),
-                Some('.') => {}
-                Some(_) => return Err(SetError::EndsWithComma(path.to_string())),
-                None => return Err(SetError::NoValue(path.to_string())),
-            }
-        }
-    }
-
-    /// An index whose `[` has been read; returns what comes after its `]`.
-    fn index(&mut self, path: &mut Path) -> Result<Option<char>, SetError> {
-        let (text, Some(_)) = self.until(&[']']) else {
-            return Err(SetError::IndexNotClosed(path.to_string()));
-        };
-        let index = text.parse().ok().filter(|index| *index <= MAX_INDEX);
-        let index = index.ok_or_else(|| SetError::NotAnIndex { key: path.to_string(), index: text })?;
-        path.push(Step::Index(index))?;
-        match self.until(&['[', '.', '=']) {
-            (data, stop) if data.is_empty() => Ok(stop),
-            (data, _) => Err(SetError::AfterIndex { key: path.to_string(), data }),
-        }
-    }
-
-    /// Everything up to and with the comma behind it. Text that follows the `}` of a list begins the next key.
-    fn value(&mut self, path: &Path) -> Result<Value, SetError> {
-        if !self.skip('{') {
-            return Ok(scalar(self.until(&[',']).0));
-        }
-        let mut list = Vec::new();
-        loop {
-            let (text, stop) = self.until(&[',', '}']);
-            list.push(scalar(text));
-            match stop {
-                Some(',') => {}
-                Some(_) => break,
-                None => return Err(SetError::ListNotClosed(path.to_string())),
-            }
-        }
-        self.skip(',');
-        Ok(Value::Array(list))
-    }
-}
-
-/// `true`, `false` and `null` in any case, whole numbers in base 10 that do not begin with 0; all else is a string.
-fn scalar(text: String) -> Value {
-    let is = |word: &str| text.eq_ignore_ascii_case(word);
-    if is("true") || is("false") {
-        return Value::Bool(is("true"));
-    }
-    if is("null") {
-        return Value::Null;
-    }
-    let may_be_number = text == "0" || !text.starts_with('0');
-    match text.parse::<i64>() {
-        Ok(number) if may_be_number => number.into(),
-        _ => Value::String(text),
-    }
-}
-
-/// The place that `path` leads to; makes what is missing on the way.
-fn slot<'t>(tree: &'t mut Value, path: &Path, growth: &mut usize) -> Result<&'t mut Value, SetError> {
+/// The place that `path` leads to; makes what is missing on the way, and replaces what is in the way if it may.
+fn slot<'t>(
+    tree: &'t mut Value,
+    path: &Path,
+    growth: &mut usize,
+    replaces: bool,
+) -> Result<&'t mut Value, SetError> {
     let mut slot = tree;
     for step in &path.0 {
         let conflict = || SetError::Conflict(path.to_string());
+        let may_replace = replaces || slot.is_null();
         slot = match step {
             Step::Key(key) => {
-                if slot.is_null() {
+                if may_replace && !slot.is_object() {
                     *slot = Value::Object(Map::new());
                 }
                 slot.as_object_mut().ok_or_else(conflict)?.entry(key).or_insert(Value::Null)
             }
             Step::Index(index) => {
-                if slot.is_null() {
+                if may_replace && !slot.is_array() {
                     *slot = Value::Array(Vec::new());
                 }
                 let list = slot.as_array_mut().ok_or_else(conflict)?;

@@ -4,6 +4,8 @@ use certs::JoinToken;
 use clap::{Args as ClapArgs, ValueEnum};
 use http::uri::Authority;
 
+use super::common::{ACCEPTED, OtherSets, Output};
+
 /// `keadm join`
 #[derive(Debug, Clone, ClapArgs)]
 pub struct Join {
@@ -36,9 +38,15 @@ pub struct Join {
     /// How the node talks to CloudCore.
     #[arg(long, value_enum, default_value_t = HubProtocol::Websocket)]
     pub hub_protocol: HubProtocol,
-    /// Change the configuration: path=value[,path=value...] with the keys of edgecore.yaml.
-    #[arg(long, value_name = "PATH=VALUE")]
+    /// Change the configuration: path=value[,path=value...] with the keys of edgecore.yaml. May be given again.
+    #[arg(long, alias = "sets", value_name = "PATH=VALUE")]
     pub set: Vec<String>,
+    /// The other flags of the family.
+    #[command(flatten)]
+    pub other_sets: OtherSets,
+    /// Files of values, below every --set; later ones over earlier ones.
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub values: Vec<PathBuf>,
     /// Script that is run first.
     #[arg(long, value_name = "FILE")]
     pub pre_run: Option<PathBuf>,
@@ -51,15 +59,27 @@ pub struct Join {
     /// Folder with the `edgecore` binary; without it, the folder of this keadm.
     #[arg(long, value_name = "DIR")]
     pub bin_dir: Option<PathBuf>,
-    /// Accepted for scripts that pass it: the version is that of this keadm.
-    #[arg(long, value_name = "VERSION", hide = true)]
+    /// Format.
+    #[command(flatten)]
+    pub output: Output,
+    /// Version to install: it is that of the binary in --bin-dir.
+    #[arg(long, value_name = "VERSION", help_heading = ACCEPTED)]
     pub kubeedge_version: Option<String>,
-    /// Accepted for scripts that pass it: nothing is pulled.
-    #[arg(long, value_name = "REPOSITORY", hide = true)]
+    /// Where images are pulled from: none is.
+    #[arg(long, value_name = "REPOSITORY", help_heading = ACCEPTED)]
     pub image_repository: Option<String>,
-    /// Accepted for scripts that pass it; without effect, as in stock.
-    #[arg(long = "certPath", value_name = "DIR", hide = true)]
+    /// Folder of the certificates: `--set modules.edgeHub.tlsCertFile=` says where they are.
+    #[arg(long = "certPath", value_name = "DIR", help_heading = ACCEPTED)]
     pub cert_path: Option<PathBuf>,
+    /// Folder for what is downloaded: nothing is.
+    #[arg(long, value_name = "DIR", help_heading = ACCEPTED)]
+    pub tarballpath: Option<PathBuf>,
+    /// Install an MQTT broker: EdgeCore has one, with `--set modules.eventBus.mqttMode=0`.
+    #[arg(
+        long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL",
+        help_heading = ACCEPTED
+    )]
+    pub with_mqtt: Option<bool>,
 }
 
 /// Who makes the control groups of pods.

@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use certs::NodeIdentity;
 use jiff::Timestamp;
 use proto::ban::BanList;
+use serde_json::{Value, json};
 
 use super::gettoken::connect;
 use crate::args;
@@ -14,10 +15,14 @@ use crate::printer::Printer;
 pub(super) async fn ban(ban: args::Ban, printer: &Printer) -> anyhow::Result<()> {
     let bans = Bans::new(connect(ban.cluster).await?.0);
     let Some(node) = &ban.node else {
-        printer.line(table(&bans.list().await?).trim_end());
-        return Ok(());
+        let list = bans.list().await?;
+        return printer.data(&entries(&list), || table(&list));
     };
     check_name(node)?;
+    if ban.acting.dry_run {
+        printer.already(format_args!("would ban {node}, and end its connection"));
+        return Ok(());
+    }
     let verdict = Verdict::Ban { reason: &ban.reason };
     if bans.apply(node, verdict, Timestamp::now()).await.or_hint(never_ran)? {
         printer.step(format_args!(
@@ -41,6 +46,10 @@ pub(super) async fn unban(unban: args::Unban, printer: &Printer) -> anyhow::Resu
     let bans = Bans::new(connect(unban.cluster).await?.0);
     let node = &unban.node;
     check_name(node)?;
+    if unban.acting.dry_run {
+        printer.already(format_args!("would let {node} in again"));
+        return Ok(());
+    }
     // In this order: a Node that still says that it is banned would be banned again.
     bans.annotate(node, None).await?;
     let verdict = if unban.trust_certificates { Verdict::Forget } else { Verdict::Lift };
@@ -65,6 +74,13 @@ fn check_name(node: &str) -> anyhow::Result<()> {
 
 fn never_ran() -> String {
     "is this the cluster of the CloudCore, and may this user write to namespace kubeedge?".to_owned()
+}
+
+fn entries(list: &BanList) -> Value {
+    let entries = list.iter().map(
+        |(node, ban)| json!({"node": node, "since": ban.since, "lifted": ban.lifted, "reason": ban.reason}),
+    );
+    json!({"nodes": entries.collect::<Vec<_>>()})
 }
 
 fn table(list: &BanList) -> String {

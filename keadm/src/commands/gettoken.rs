@@ -16,13 +16,13 @@ const KUBECONFIGS: [&str; 2] = ["/root/.kube/config", "/var/lib/kubeedge/embedde
 pub(super) async fn run(gettoken: GetToken, printer: &Printer) -> anyhow::Result<()> {
     let (client, file) = connect(gettoken.cluster).await?;
     let token = cluster::join_token(client).await;
-    printer.line(token.hint(|| {
+    let token = token.hint(|| {
         format!(
             "CloudCore makes the token when it starts: is it running in the cluster of {}?",
             file.display()
         )
-    })?);
-    Ok(())
+    })?;
+    printer.data(&serde_json::json!({"token": token}), || token.clone())
 }
 
 /// The cluster that was given, else the one that this machine is likely to know; and the file that says so.

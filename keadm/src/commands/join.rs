@@ -52,7 +52,7 @@ impl Joining<'_> {
     async fn all(&self) -> anyhow::Result<()> {
         let Self { host, daemon, join, printer, .. } = *self;
         // Before anything is touched: is this possible at all?
-        let config = config::configuration(join, &chassis::host::host_name())?;
+        let config = config::configuration(join, &chassis::host::host_name(), host)?;
         let node = &config.modules.edged.hostname_override;
         super::check_root(host)?;
         super::run_script(host, join.pre_run.as_deref(), printer)?;

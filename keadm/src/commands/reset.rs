@@ -1,10 +1,8 @@
 //! `keadm reset` (spec edge-keadm-mapper 7.6)
 
 use std::fmt::Display;
-use std::io::{BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use chassis::config::parse_str;
 use proto::config::edgecore::EdgeCore;
 
@@ -20,10 +18,15 @@ const EDGE_FOLDERS: [&str; 2] = ["/var/lib/edged", "/var/lib/kubelet"];
 
 pub(super) async fn run(reset: Reset, printer: &Printer) -> anyhow::Result<()> {
     let host = super::host(reset.dry_run, printer);
-    Resetting { host: host.as_ref(), reset: &reset, printer, confirm: &asked_on_the_terminal }
-        .all()
-        .await
-        .or_hint(|| "run it again when the cause is gone: what is done already is left out".to_owned())
+    Resetting {
+        host: host.as_ref(),
+        reset: &reset,
+        printer,
+        confirm: &|| super::asked_on_the_terminal("reset"),
+    }
+    .all()
+    .await
+    .or_hint(|| "run it again when the cause is gone: what is done already is left out".to_owned())
 }
 
 /// One run of the command.
@@ -144,15 +147,6 @@ impl Resetting<'_> {
         }
         result.is_ok()
     }
-}
-
-#[expect(clippy::print_stdout, reason = "a question belongs where the user types the answer")]
-fn asked_on_the_terminal() -> anyhow::Result<bool> {
-    print!("[reset] Are you sure you want to proceed? [y/N]: ");
-    std::io::stdout().flush().context("ask")?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).context("read the answer")?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
 #[cfg(test)]

@@ -32,6 +32,22 @@ pub enum Change {
         /// With which mode.
         mode: u32,
     },
+    /// A file is copied.
+    Copy {
+        /// From where.
+        from: PathBuf,
+        /// To where.
+        to: PathBuf,
+        /// With which mode.
+        mode: u32,
+    },
+    /// A database is copied.
+    Snapshot {
+        /// The database.
+        database: PathBuf,
+        /// To where.
+        to: PathBuf,
+    },
     /// A file or folder is removed.
     Remove(PathBuf),
     /// A program is run.
@@ -42,6 +58,10 @@ pub enum Change {
     Stop(Daemon),
     /// All pods are removed from the runtime at this socket.
     RemovePods(PathBuf),
+    /// The containers of a pod are stopped.
+    StopContainers(String),
+    /// An image is pulled.
+    Pull(String),
 }
 
 /// A machine that a test makes up; keadm is root on it.
@@ -53,6 +73,8 @@ pub struct Facts {
     pub processes: BTreeSet<&'static str>,
     /// Its files. Folders are there when a file in them is.
     pub files: BTreeMap<PathBuf, String>,
+    /// What programs say, by their command lines.
+    pub answers: BTreeMap<String, String>,
 }
 
 impl<L> Recording<L> {
@@ -86,14 +108,22 @@ impl fmt::Display for Change {
         match self {
             Self::MakeDir(folder) => write!(f, "create folder {}", folder.display()),
             Self::Write { path, mode, .. } => write!(f, "write {} (mode {mode:04o})", path.display()),
+            Self::Copy { from, to, mode } => {
+                write!(f, "copy {} to {} (mode {mode:04o})", from.display(), to.display())
+            }
+            Self::Snapshot { database, to } => {
+                write!(f, "copy database {} to {}", database.display(), to.display())
+            }
             Self::Remove(path) => write!(f, "remove {}", path.display()),
-            Self::Run(command) => write!(f, "run {command}"),
+            Self::Run(command) => write!(f, "run {}", super::without_tokens(command)),
             Self::Start(daemon) => {
                 let (program, config) = (daemon.program.display(), daemon.config.display());
                 write!(f, "start {program} --config {config}, log in {}", daemon.background().log().display())
             }
             Self::Stop(daemon) => write!(f, "stop {}", daemon.name),
             Self::RemovePods(socket) => write!(f, "remove all pods of {}", socket.display()),
+            Self::StopContainers(pod) => write!(f, "stop the containers of pod {pod}"),
+            Self::Pull(image) => write!(f, "pull {image}"),
         }
     }
 }
@@ -119,6 +149,14 @@ impl<L: Look> Look for Recording<L> {
         self.look.read(path)
     }
 
+    fn program(&self, name: &str) -> anyhow::Result<Option<PathBuf>> {
+        self.look.program(name)
+    }
+
+    fn ask(&self, program: &Path, args: &[&str]) -> anyhow::Result<String> {
+        self.look.ask(program, args)
+    }
+
     fn list(&self, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         self.look.list(folder)
     }
@@ -132,6 +170,16 @@ impl<L: Look> Host for Recording<L> {
 
     fn write(&self, path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
         self.record(Change::Write { path: path.to_owned(), text: text.to_owned(), mode });
+        Ok(())
+    }
+
+    fn copy(&self, from: &Path, to: &Path, mode: u32) -> anyhow::Result<()> {
+        self.record(Change::Copy { from: from.to_owned(), to: to.to_owned(), mode });
+        Ok(())
+    }
+
+    fn snapshot(&self, database: &Path, to: &Path) -> anyhow::Result<()> {
+        self.record(Change::Snapshot { database: database.to_owned(), to: to.to_owned() });
         Ok(())
     }
 
@@ -164,6 +212,21 @@ impl<L: Look> Host for Recording<L> {
         ready(Ok(())).boxed()
     }
 
+    fn stop_containers<'a>(
+        &'a self,
+        _socket: &'a Path,
+        namespace: &'a str,
+        pod: &'a str,
+    ) -> BoxFuture<'a, anyhow::Result<usize>> {
+        self.record(Change::StopContainers(format!("{namespace}/{pod}")));
+        ready(Ok(1)).boxed()
+    }
+
+    fn pull<'a>(&'a self, _socket: &'a Path, image: &'a str) -> BoxFuture<'a, anyhow::Result<()>> {
+        self.record(Change::Pull(image.to_owned()));
+        ready(Ok(())).boxed()
+    }
+
     fn is_dry_run(&self) -> bool {
         self.is_dry_run
     }
@@ -188,6 +251,15 @@ impl Look for Facts {
 
     fn read(&self, path: &Path) -> anyhow::Result<Option<String>> {
         Ok(self.files.get(path).cloned())
+    }
+
+    fn program(&self, name: &str) -> anyhow::Result<Option<PathBuf>> {
+        Ok(self.processes.contains(name).then(|| Path::new("/usr/local/bin").join(name)))
+    }
+
+    fn ask(&self, program: &Path, args: &[&str]) -> anyhow::Result<String> {
+        let line = [&[&*program.to_string_lossy()], args].concat().join(" ");
+        self.answers.get(&line).cloned().ok_or_else(|| anyhow::anyhow!("{line}: no such program"))
     }
 
     fn list(&self, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {

@@ -1,8 +1,8 @@
 use std::fs::{self, DirBuilder, File};
 use std::io::{ErrorKind, Read as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,18 +10,36 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use super::{Daemon, Host, Look};
-use crate::{cri, mounts};
+use crate::{cri, edge_store, mounts};
 
 /// Configuration files have some 20 KiB; this keeps a wrong path from filling the memory.
 const MAX_FILE: u64 = 1024 * 1024;
 /// A daemon drains for up to 10 seconds before it ends; one that takes twice as long hangs.
 const STOP: Duration = Duration::from_secs(20);
+/// Most bytes that are kept of what a program says.
+const MAX_SAID: usize = 64 * 1024;
 /// Longest name that the kernel keeps of a process (proc(5), `comm`).
 const MAX_COMM: usize = 15;
 
 /// This machine.
 #[derive(Debug, Clone, Copy)]
 pub struct System;
+
+/// The folder in /proc of a process with this name.
+fn process(name: &str) -> anyhow::Result<Option<PathBuf>> {
+    for entry in fs::read_dir("/proc").context("read /proc")?.flatten() {
+        let is_process = entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit());
+        // A process may end while it is looked at.
+        let found = is_process.then(|| fs::read_to_string(entry.path().join("comm")));
+        let is_named =
+            matches!(found, Some(Ok(comm)) if comm.trim_end().bytes().eq(name.bytes().take(MAX_COMM)));
+        // One that has ended, and that nobody has waited for, has no command line any more.
+        if is_named && fs::read(entry.path().join("cmdline")).is_ok_and(|words| !words.is_empty()) {
+            return Ok(Some(entry.path()));
+        }
+    }
+    Ok(None)
+}
 
 impl Look for System {
     fn is_root(&self) -> bool {
@@ -33,18 +51,25 @@ impl Look for System {
     }
 
     fn is_running(&self, name: &str) -> anyhow::Result<bool> {
-        for entry in fs::read_dir("/proc").context("read /proc")?.flatten() {
-            let is_process = entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit());
-            // A process may end while it is looked at.
-            let found = is_process.then(|| fs::read_to_string(entry.path().join("comm")));
-            let is_named =
-                matches!(found, Some(Ok(comm)) if comm.trim_end().bytes().eq(name.bytes().take(MAX_COMM)));
-            // One that has ended, and that nobody has waited for, has no command line any more.
-            if is_named && fs::read(entry.path().join("cmdline")).is_ok_and(|words| !words.is_empty()) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        Ok(process(name)?.is_some())
+    }
+
+    fn program(&self, name: &str) -> anyhow::Result<Option<PathBuf>> {
+        let Some(process) = process(name)? else { return Ok(None) };
+        let program = fs::read_link(process.join("exe"));
+        let program = program.with_context(|| format!("find the program of {name}"))?;
+        // What the kernel adds to one that was replaced while it runs.
+        let text = program.to_string_lossy();
+        Ok(Some(text.strip_suffix(" (deleted)").map_or(program.clone(), PathBuf::from)))
+    }
+
+    fn ask(&self, program: &Path, args: &[&str]) -> anyhow::Result<String> {
+        let shown = [&[&*program.to_string_lossy()], args].concat().join(" ");
+        let output = Command::new(program).args(args).stdin(Stdio::null()).output();
+        let output = output.with_context(|| format!("run {shown}"))?;
+        anyhow::ensure!(output.status.success(), "{shown} ended with {}", output.status);
+        let said = &output.stdout[..output.stdout.len().min(MAX_SAID)];
+        Ok(String::from_utf8_lossy(said).into_owned())
     }
 
     fn exists(&self, path: &Path) -> bool {
@@ -92,6 +117,26 @@ impl Host for System {
         Ok(())
     }
 
+    fn copy(&self, from: &Path, to: &Path, mode: u32) -> anyhow::Result<()> {
+        let context = || format!("copy {} to {}", from.display(), to.display());
+        copy(from, to, mode).with_context(context)
+    }
+
+    fn snapshot(&self, database: &Path, to: &Path) -> anyhow::Result<()> {
+        let context = || format!("copy {} to {}", database.display(), to.display());
+        let staged = staged(to);
+        self.remove(&staged)?;
+        // There are secrets in it, from its first byte on.
+        File::options()
+            .write(true)
+            .create_new(true)
+            .mode(super::SECRET)
+            .open(&staged)
+            .with_context(context)?;
+        edge_store::snapshot(database, &staged).with_context(context)?;
+        settle(&staged, to).with_context(context)
+    }
+
     fn remove(&self, path: &Path) -> anyhow::Result<()> {
         let context = || format!("remove {}", path.display());
         let is_folder = match path.symlink_metadata() {
@@ -107,7 +152,7 @@ impl Host for System {
     }
 
     fn run(&self, program: &str, args: &[&str]) -> anyhow::Result<()> {
-        let shown = [&[program], args].concat().join(" ");
+        let shown = super::without_tokens(&[&[program], args].concat().join(" "));
         let status = Command::new(program).args(args).status().with_context(|| format!("start {shown}"))?;
         anyhow::ensure!(status.success(), "{shown} ended with {status}");
         Ok(())
@@ -131,8 +176,51 @@ impl Host for System {
         async { cri::remove_pods(socket).await.map(drop) }.boxed()
     }
 
+    fn stop_containers<'a>(
+        &'a self,
+        socket: &'a Path,
+        namespace: &'a str,
+        pod: &'a str,
+    ) -> BoxFuture<'a, anyhow::Result<usize>> {
+        cri::stop_containers(socket, namespace, pod).boxed()
+    }
+
+    fn pull<'a>(&'a self, socket: &'a Path, image: &'a str) -> BoxFuture<'a, anyhow::Result<()>> {
+        cri::pull(socket, image).boxed()
+    }
+
     fn is_dry_run(&self) -> bool {
         false
+    }
+}
+
+/// Beside the file, so that it can be renamed to it.
+fn staged(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".next");
+    name.into()
+}
+
+fn copy(from: &Path, to: &Path, mode: u32) -> std::io::Result<()> {
+    let staged = staged(to);
+    let mut source = File::open(from)?;
+    // A mode that was there stays when a file is only opened.
+    match fs::remove_file(&staged) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut target = File::options().write(true).create_new(true).mode(mode).open(&staged)?;
+    std::io::copy(&mut source, &mut target)?;
+    settle(&staged, to)
+}
+
+/// On the disk, and in its place, when this returns.
+fn settle(staged: &Path, to: &Path) -> std::io::Result<()> {
+    File::open(staged)?.sync_all()?;
+    fs::rename(staged, to)?;
+    match to.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
     }
 }
 

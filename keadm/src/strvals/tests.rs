@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{MAX_INDEX, MAX_NESTING, SetError, apply, merge, parse};
+use super::{Flag, MAX_INDEX, MAX_NESTING, Path, SetError, Step, apply, assignments, merge, parse, put};
 
 fn parsed(text: &str) -> Value {
     parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -140,12 +140,12 @@ fn indexes_nesting_and_growth_are_limited() {
 }
 
 #[test]
-fn each_set_starts_afresh_and_goes_over_what_was_there() {
+fn what_is_set_goes_over_what_was_there_and_leaves_the_rest() {
     let mut config = json!({"hub": {"enable": true, "server": "a:1"}, "list": [1, 2, 3], "empty": {"x": 1}});
     let sets = ["hub.server=b:2,list[1]=x", "hub.server=c:3", "empty=null", "new.key=1"].map(String::from);
     apply(&mut config, &sets).unwrap();
     let expected = json!({
-        "hub": {"enable": true, "server": "c:3"}, "list": [null, "x"], "empty": null, "new": {"key": 1},
+        "hub": {"enable": true, "server": "c:3"}, "list": [1, "x", 3], "empty": null, "new": {"key": 1},
     });
     assert_eq!(config, expected);
 }
@@ -215,6 +215,44 @@ proptest! {
     fn lists_come_back(items in prop::collection::vec(scalars(), 1..6)) {
         let text: Vec<String> = items.iter().map(written).collect();
         prop_assert_eq!(parse(&format!("a={{{}}}", text.join(","))), Ok(json!({ "a": items })));
+    }
+
+    /// What a text says of a tree of its own, it says of one that is there: nothing else of it changes.
+    #[test]
+    fn only_what_is_named_changes(index in 0..4_usize, value in scalars()) {
+        let before = json!({"list": ["a", "b", "c"], "other": {"x": 1}});
+        let mut after = before.clone();
+        apply(&mut after, &[format!("list[{index}]={}", written(&value))]).map_err(|(_, error)| error)?;
+        prop_assert_eq!(&after["other"], &before["other"]);
+        for at in (0..3).filter(|at| *at != index) {
+            prop_assert_eq!(&after["list"][at], &before["list"][at]);
+        }
+        prop_assert_eq!(&after["list"][index], &value);
+    }
+
+    #[test]
+    fn no_flag_panics_and_what_it_takes_can_be_put(text in r#"[ab0-9,.=\[\]{}\\" :]{0,40}"#) {
+        let read = |file: &str| Ok(file.to_owned());
+        for flag in [Flag::Typed, Flag::Text, Flag::File(&read), Flag::Json, Flag::Literal] {
+            if let Ok(parts) = assignments(&text, flag) {
+                put(&mut json!({"a": [1, {"b": 2}]}), parts)?;
+            }
+        }
+    }
+
+    #[test]
+    fn json_comes_back(keys in prop::collection::vec("[a-z]{1,4}", 1..4), items in prop::collection::vec(scalars(), 0..4)) {
+        let text = format!("{}={},z=1", keys.join("."), Value::from(items.clone()));
+        let parts = assignments(&text, Flag::Json)?;
+        prop_assert_eq!(&parts[0].value, &Value::from(items));
+        let path = Path(keys.into_iter().map(Step::Key).collect());
+        prop_assert_eq!(&parts[0].path, &path);
+    }
+
+    #[test]
+    fn a_literal_is_what_stands_behind_the_first_equals_sign(value in ".{0,40}") {
+        let parts = assignments(&format!("a.b={value}"), Flag::Literal)?;
+        prop_assert_eq!(&parts[0].value, &Value::from(value));
     }
 
     #[test]

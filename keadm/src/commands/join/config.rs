@@ -2,6 +2,7 @@ use proto::config::Sensitive;
 use proto::config::edgecore::EdgeCore;
 
 use crate::args::{HubProtocol, Join};
+use crate::host::Look;
 use crate::settings;
 
 /// Ports that stock gives the protocol that was not chosen, and the tunnel of logs and exec.
@@ -10,8 +11,9 @@ const QUIC_PORT: u16 = 10001;
 const TUNNEL_PORT: u16 = 10004;
 
 /// What the flags say, with each `--set` over it.
-pub(super) fn configuration(join: &Join, host_name: &str) -> anyhow::Result<EdgeCore> {
-    settings::with_sets(&from_flags(join, host_name), &join.set, |config| config.validate())
+pub(super) fn configuration(join: &Join, host_name: &str, look: &dyn Look) -> anyhow::Result<EdgeCore> {
+    let values = join.other_sets.values(&join.set, &join.values);
+    settings::with_values(&from_flags(join, host_name), &values, look, |config| config.validate())
 }
 
 fn from_flags(join: &Join, host_name: &str) -> EdgeCore {

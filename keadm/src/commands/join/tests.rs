@@ -16,6 +16,8 @@ use crate::hint;
 use crate::host::{Change, Facts, Recording};
 use crate::web::Answer;
 
+mod seen;
+
 const EDGECORE: &str = "/usr/local/bin/edgecore";
 const CONTAINERD: &str = "/run/containerd/containerd.sock";
 
@@ -161,7 +163,7 @@ async fn the_configuration_says_what_the_flags_say() {
 fn quic_takes_the_given_port_and_the_name_of_the_machine_is_lower_case() {
     let mut join = args(&["--hub-protocol", "quic"]);
     join.node_name = None;
-    let config = config::configuration(&join, "Edge-7").unwrap();
+    let config = config::configuration(&join, "Edge-7", &Facts::default()).unwrap();
     let hub = &config.modules.edge_hub;
     assert_eq!((hub.quic.enable, hub.quic.server.as_str()), (true, "10.0.0.1:10000"));
     assert_eq!((hub.websocket.enable, hub.websocket.server.as_str()), (false, "10.0.0.1:10000"));

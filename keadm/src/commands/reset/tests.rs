@@ -5,6 +5,8 @@ use crate::args::{Args, Command};
 use crate::hint;
 use crate::host::{Change, Facts, Recording};
 
+mod seen;
+
 fn machine(files: &[&str]) -> Facts {
     let files = files.iter().map(|file| (PathBuf::from(file), String::new()));
     Facts { files: files.collect(), ..Facts::default() }
@@ -105,14 +107,8 @@ async fn the_runtime_is_the_given_one_else_that_of_the_node() {
 #[tokio::test]
 async fn without_force_nothing_happens_unless_the_user_says_yes() {
     for (force, answer, goes_on) in [(false, true, true), (false, false, false), (true, false, true)] {
-        let reset = Reset {
-            role: None,
-            force,
-            dry_run: false,
-            remote_runtime_endpoint: None,
-            pre_run: None,
-            post_run: None,
-        };
+        let words: &[&str] = if force { &["keadm", "reset", "--force"] } else { &["keadm", "reset"] };
+        let Command::Reset(reset) = Args::try_parse_from(words).unwrap().command else { panic!("not reset") };
         let host = Recording::acting(node(), Printer::quiet());
         let confirm = || Ok(answer);
         let resetting =

@@ -1,0 +1,155 @@
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand};
+
+use super::common::{ACCEPTED, Acting, EdgeConfig, OtherSets, Scripts};
+
+/// `keadm upgrade`
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Upgrade {
+    /// Of what.
+    #[command(subcommand)]
+    pub what: UpgradeWhat,
+}
+
+/// What is upgraded.
+#[derive(Debug, Clone, Subcommand)]
+pub enum UpgradeWhat {
+    /// EdgeCore on this machine: back-up, new binary, health check; the old one again when it fails.
+    Edge(Box<UpgradeEdge>),
+}
+
+/// `keadm upgrade edge`
+#[derive(Debug, Clone, ClapArgs)]
+#[command(
+    after_help = "Nothing is downloaded: the new binary is in --bin-dir. A node of stock KubeEdge becomes one of ours so, and \
+`keadm rollback edge` makes it what it was."
+)]
+pub struct UpgradeEdge {
+    /// Folder with the new `edgecore` binary; without it, the folder of this keadm.
+    #[arg(long, value_name = "DIR")]
+    pub bin_dir: Option<PathBuf>,
+    /// The version that the new binary must have; without it, whichever it has.
+    #[arg(long = "toVersion", alias = "to-version", value_name = "VERSION")]
+    pub to_version: Option<String>,
+    /// Do not ask, and also when the version is the same.
+    #[arg(long)]
+    pub force: bool,
+    /// Scripts.
+    #[command(flatten)]
+    pub scripts: Scripts,
+    /// Common flags.
+    #[command(flatten)]
+    pub acting: Acting,
+    /// Configuration.
+    #[command(flatten)]
+    pub config: EdgeConfig,
+    /// Image with the new version: nothing is pulled.
+    #[arg(long, value_name = "IMAGE", help_heading = ACCEPTED)]
+    pub image: Option<String>,
+    /// Digest of that image.
+    #[arg(long, value_name = "DIGEST", help_heading = ACCEPTED)]
+    pub image_digest: Option<String>,
+    /// Id of the task (stock before 1.21); it keeps keadm from asking.
+    #[arg(long = "upgradeID", value_name = "ID", help_heading = ACCEPTED)]
+    pub upgrade_id: Option<String>,
+    /// Id of the task's history.
+    #[arg(long = "historyID", value_name = "ID", help_heading = ACCEPTED)]
+    pub history_id: Option<String>,
+    /// The version before: it is found out.
+    #[arg(long = "fromVersion", value_name = "VERSION", help_heading = ACCEPTED)]
+    pub from_version: Option<String>,
+    /// Kind of the task.
+    #[arg(long = "type", value_name = "TYPE", help_heading = ACCEPTED)]
+    pub kind: Option<String>,
+    /// Make no back-up: there is always one, or there would be no way back.
+    #[arg(long, help_heading = ACCEPTED)]
+    pub disable_backup: bool,
+}
+
+/// `keadm backup`
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Backup {
+    /// Of what.
+    #[command(subcommand)]
+    pub what: BackupWhat,
+}
+
+/// What is backed up.
+#[derive(Debug, Clone, Subcommand)]
+pub enum BackupWhat {
+    /// EdgeCore's binary, configuration, certificates and store, to /etc/kubeedge/backup/VERSION.
+    Edge(BackupEdge),
+}
+
+/// `keadm backup edge`
+#[derive(Debug, Clone, ClapArgs)]
+pub struct BackupEdge {
+    /// Scripts.
+    #[command(flatten)]
+    pub scripts: Scripts,
+    /// Common flags.
+    #[command(flatten)]
+    pub acting: Acting,
+    /// Configuration.
+    #[command(flatten)]
+    pub config: EdgeConfig,
+}
+
+/// `keadm rollback`
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Rollback {
+    /// Of what.
+    #[command(subcommand)]
+    pub what: RollbackWhat,
+}
+
+/// What is rolled back.
+#[derive(Debug, Clone, Subcommand)]
+pub enum RollbackWhat {
+    /// EdgeCore on this machine, to a back-up.
+    Edge(RollbackEdge),
+}
+
+/// `keadm rollback edge`
+#[derive(Debug, Clone, ClapArgs)]
+pub struct RollbackEdge {
+    /// The back-up to go back to; without it, the newest.
+    #[arg(long, value_name = "VERSION")]
+    pub historical_version: Option<String>,
+    /// Scripts.
+    #[command(flatten)]
+    pub scripts: Scripts,
+    /// Common flags.
+    #[command(flatten)]
+    pub acting: Acting,
+    /// Configuration.
+    #[command(flatten)]
+    pub config: EdgeConfig,
+}
+
+/// `keadm config-update`
+#[derive(Debug, Clone, ClapArgs)]
+pub struct ConfigUpdate {
+    /// Change the configuration: path=value[,path=value...] with the keys of edgecore.yaml.
+    #[arg(long, alias = "sets", value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
+    /// The other flags of the family.
+    #[command(flatten)]
+    pub other_sets: OtherSets,
+    /// Files of values, below every --set.
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub values: Vec<PathBuf>,
+    /// Write the file and leave EdgeCore as it is; it takes the new values when it starts.
+    #[arg(long)]
+    pub no_restart: bool,
+    /// Scripts.
+    #[command(flatten)]
+    pub scripts: Scripts,
+    /// Common flags.
+    #[command(flatten)]
+    pub acting: Acting,
+    /// Configuration.
+    #[command(flatten)]
+    pub config: EdgeConfig,
+}

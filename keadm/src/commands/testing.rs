@@ -1,0 +1,65 @@
+//! What tests of several commands need.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, ready};
+use http::StatusCode;
+use rustls_pki_types::CertificateDer;
+
+use crate::hint;
+use crate::printer::{self, Printer};
+use crate::web::{Answer, Web};
+
+/// Answers by the end of the URL: each time the next of the list, the last one for ever. Others are refused.
+#[derive(Debug, Default)]
+pub(super) struct Pages(Mutex<BTreeMap<&'static str, Vec<(u16, &'static str)>>>);
+
+impl Pages {
+    pub(super) fn new(pages: &[(&'static str, &[(u16, &'static str)])]) -> Self {
+        let pages = pages.iter().map(|(path, answers)| {
+            let mut answers = answers.to_vec();
+            answers.reverse();
+            (*path, answers)
+        });
+        Self(Mutex::new(pages.collect()))
+    }
+
+    /// An EdgeCore that is alive and connected.
+    pub(super) fn healthy() -> Self {
+        Self::new(&[("/healthz", &[(200, "ok")]), ("/readyz", &[(200, "ok")])])
+    }
+}
+
+impl Web for Pages {
+    fn get<'a>(&'a self, url: &'a str) -> BoxFuture<'a, anyhow::Result<Answer>> {
+        let mut pages = self.0.lock().unwrap();
+        let found = pages
+            .iter_mut()
+            .find(|(path, _)| url.ends_with(**path))
+            .and_then(|(_, answers)| if answers.len() > 1 { answers.pop() } else { answers.last().copied() });
+        let answer = found.map(|(status, text)| Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            body: text.into(),
+        });
+        ready(answer.ok_or_else(|| anyhow::anyhow!("{url}: Connection refused (os error 111)"))).boxed()
+    }
+
+    fn get_verified<'a>(
+        &'a self,
+        url: &'a str,
+        _: &'a CertificateDer<'static>,
+    ) -> BoxFuture<'a, anyhow::Result<Answer>> {
+        self.get(url)
+    }
+}
+
+/// What stands on the terminal when a command has ended: what it printed, then why it did not work.
+pub(super) fn terminal(printer: &Printer, result: &anyhow::Result<()>) -> String {
+    let failed = result.as_ref().err().map(|error| {
+        let code = if hint::is_usage(error) { 2 } else { 1 };
+        format!("{}(exit code {code})\n", printer::failure(error, hint::of(error)))
+    });
+    (printer.captured() + &failed.unwrap_or_default()).replace(env!("CARGO_PKG_VERSION"), "VERSION")
+}

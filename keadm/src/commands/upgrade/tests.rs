@@ -1,0 +1,153 @@
+use clap::Parser as _;
+
+use super::super::edge::BACKUPS;
+use super::super::testing::{Pages, terminal};
+use super::*;
+use crate::args::{Args, Command, UpgradeWhat};
+use crate::host::{Change, Facts, Recording};
+
+const CONFIG: &str = "/etc/kubeedge/config/edgecore.yaml";
+const REPORT: &str = "/etc/kubeedge/upgrade_report.json";
+const UNIT: &str = "[Service]\nExecStart=/usr/local/bin/edgecore\n";
+
+/// A node of stock KubeEdge, with our binary beside.
+fn machine() -> Facts {
+    let files = [
+        (CONFIG, "modules: {}\n"),
+        ("/etc/systemd/system/edgecore.service", UNIT),
+        ("/usr/local/bin/edgecore", ""),
+        ("/opt/edgecore", ""),
+        ("/var/lib/kubeedge/edgecore.db", ""),
+        ("/etc/kubeedge/ca/rootCA.crt", ""),
+        ("/etc/kubeedge/certs/server.crt", ""),
+        ("/etc/kubeedge/certs/server.key", ""),
+    ];
+    let answers = [
+        ("/usr/local/bin/edgecore --version", "KubeEdge v1.23.0\n"),
+        ("/opt/edgecore --version", "edgecore 0.1.0\n"),
+    ];
+    Facts {
+        systemd: true,
+        processes: ["edgecore"].into(),
+        files: files.map(|(path, text)| (path.into(), text.to_owned())).into(),
+        answers: answers.map(|(line, said)| (line.to_owned(), said.to_owned())).into(),
+    }
+}
+
+fn upgrade(more: &[&str]) -> UpgradeEdge {
+    let given = ["keadm", "upgrade", "edge", "--bin-dir", "/opt"];
+    match Args::try_parse_from(given.iter().chain(more)).unwrap().command {
+        Command::Upgrade(upgrade) => match upgrade.what {
+            UpgradeWhat::Edge(edge) => *edge,
+        },
+        other => panic!("not upgrade: {other:?}"),
+    }
+}
+
+async fn run(facts: Facts, web: Pages, more: &[&str]) -> (String, anyhow::Result<()>, Vec<Change>) {
+    let printer = Printer::capturing();
+    let upgrade = upgrade(more);
+    let host = if upgrade.acting.dry_run {
+        Recording::new(facts, printer.clone())
+    } else {
+        Recording::acting(facts, printer.clone())
+    };
+    let confirm = || Ok(false);
+    let new = Path::new("/opt/edgecore");
+    let upgrading =
+        Upgrading { host: &host, web: &web, new, upgrade: &upgrade, printer: &printer, confirm: &confirm };
+    let result = upgrading.all().await;
+    (terminal(&printer, &result), result, host.changes())
+}
+
+fn reported(changes: &[Change]) -> serde_json::Value {
+    let text = changes.iter().find_map(|change| match change {
+        Change::Write { path, text, .. } if path == Path::new(REPORT) => Some(text.clone()),
+        _ => None,
+    });
+    serde_json::from_str(&text.expect("a report")).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stock_node_becomes_ours_with_one_back_up() {
+    let (shown, result, changes) = run(machine(), Pages::healthy(), &["--force"]).await;
+    result.unwrap();
+    insta::assert_snapshot!(shown);
+    let report = reported(&changes);
+    assert_eq!(
+        (&report["success"], &report["fromVersion"], &report["toVersion"]),
+        (&true.into(), &"v1.23.0".into(), &"v0.1.0".into())
+    );
+    let backups = changes
+        .iter()
+        .filter(|change| matches!(change, Change::MakeDir(folder) if folder.starts_with(BACKUPS)));
+    assert_eq!(backups.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_does_not_come_up_is_taken_back() {
+    // Alive once before, then never, until the old one is there again.
+    let silent: Vec<(u16, &str)> =
+        std::iter::repeat_n((503, "syncloop: edged's loop does not go round"), 602 * 2)
+            .chain([(200, "ok")])
+            .collect();
+    let web = Pages::new(&[("/healthz", &silent), ("/readyz", &[(200, "ok")])]);
+    let mut facts = machine();
+    let backup = Path::new(BACKUPS).join("v1.23.0");
+    for name in ["edgecore", "edgecore.yaml", "edgecore.db"] {
+        facts.files.insert(backup.join(name), String::new());
+    }
+    let (shown, result, changes) = run(facts, web, &["--force"]).await;
+    insta::assert_snapshot!(shown);
+    assert!(result.is_err());
+    let report = reported(&changes);
+    assert_eq!(report["success"], false);
+    assert!(report["errorMessage"].as_str().unwrap().contains("v1.23.0 runs again"), "{report}");
+    let binary = |change: &&Change| matches!(change, Change::Copy { to, .. } if to == Path::new("/usr/local/bin/edgecore"));
+    let from: Vec<_> = changes.iter().filter(binary).cloned().collect();
+    assert!(
+        matches!(&from[..], [Change::Copy { from: new, .. }, Change::Copy { from: old, .. }]
+        if new == Path::new("/opt/edgecore") && *old == backup.join("edgecore")),
+        "{from:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_changes_nothing_and_shows_everything() {
+    let (shown, result, _) =
+        run(machine(), Pages::healthy(), &["--dry-run", "--image", "x", "--disable-backup"]).await;
+    result.unwrap();
+    insta::assert_snapshot!(shown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_is_refused_before_anything_is_touched() {
+    let mut no_binary = machine();
+    no_binary.files.remove(Path::new("/opt/edgecore"));
+    let mut other_processor = machine();
+    other_processor.answers.remove("/opt/edgecore --version");
+    let mut no_node = machine();
+    no_node.files.remove(Path::new(CONFIG));
+    for (name, facts, more) in [
+        ("no_binary", no_binary, &["--force"][..]),
+        ("other_processor", other_processor, &["--force"]),
+        ("no_node", no_node, &["--force"]),
+        ("another_version", machine(), &["--force", "--toVersion", "v0.2.0"]),
+        ("not_confirmed", machine(), &[]),
+    ] {
+        let (shown, result, changes) = run(facts, Pages::healthy(), more).await;
+        assert!(result.is_err(), "{name}");
+        assert_eq!(changes, [], "{name}");
+        insta::assert_snapshot!(name, shown);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_version_is_left_alone() {
+    let mut facts = machine();
+    facts.answers.insert("/usr/local/bin/edgecore --version".into(), "edgecore 0.1.0\n".into());
+    let (shown, result, changes) = run(facts, Pages::healthy(), &[]).await;
+    result.unwrap();
+    assert!(shown.contains("nothing is done"), "{shown}");
+    assert_eq!(changes, []);
+}
