@@ -81,5 +81,5 @@ crowd: deps app ## five hundred pods (PODS=100: fewer) at once on one node: how 
 	PODS=$(PODS) $(CARGO) test --locked -p integration --test bad_input -- --ignored --nocapture five_hundred
 
 fuzz: ## every fuzz target for a minute (needs cargo-fuzz)
-	@for folder in proto certs mqtt; do for target in $$(cd $$folder && $(CARGO) fuzz list); do \
+	@for folder in proto certs mqtt keadm; do for target in $$(cd $$folder && $(CARGO) fuzz list); do \
 	  (cd $$folder && $(CARGO) fuzz run -s none $$target -- -max_total_time=60) || exit 1; done; done
