@@ -17,6 +17,7 @@ pub mod placement;
 pub mod quantity;
 pub mod reply;
 pub mod resource;
+pub mod rights;
 pub mod twin;
 mod words;
 

@@ -197,8 +197,14 @@ async fn write_one(client: &Client, node: &NodeName, ban: &Ban) -> anyhow::Resul
     let data = json!({ node.as_str(): ban.entry()? });
     let Some(before) = before else {
         let map = serde_json::from_value(json!({"metadata": {"name": CONFIG_MAP}, "data": data}))?;
-        ensure_namespace(&Api::all(client.clone())).await?;
-        maps.create(&PostParams::default(), &map).await?;
+        let created = maps.create(&PostParams::default(), &map).await;
+        // The only thing that a create can fail to find is the namespace, and not everybody may make one.
+        if matches!(&created, Err(kube::Error::Api(status)) if status.is_not_found()) {
+            ensure_namespace(&Api::all(client.clone())).await?;
+            maps.create(&PostParams::default(), &map).await?;
+            return Ok(());
+        }
+        created?;
         return Ok(());
     };
     // With the version: an entry that somebody else wrote in between is not overwritten.
