@@ -3,9 +3,11 @@
 
 use std::path::Path;
 
+use proto::api::{device, rule};
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../build/crds");
-    for (name, definition) in proto::api::device::definitions() {
+    for (name, definition) in device::definitions().into_iter().chain(rule::definitions()) {
         std::fs::write(folder.join(name), serde_saphyr::to_string(&definition)?)?;
     }
     Ok(())

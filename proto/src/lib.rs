@@ -19,6 +19,7 @@ pub mod reply;
 pub mod resource;
 pub mod rights;
 pub mod twin;
+pub mod user;
 mod words;
 
 pub use lane::Lane;

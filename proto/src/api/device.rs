@@ -24,72 +24,17 @@ pub use self::push::{
     DbMethod, Influxdb2, Influxdb2Client, Influxdb2Data, Kwdb, MySql, MySqlClient, NamedDatabase, PushHttp,
     PushMethod, PushMqtt, PushOtel, Redis, RedisClient, TdEngine,
 };
-use super::schema::{Described, described};
+use super::schema::{Described, described, resource};
 pub use super::schema::{FreeObject, RequiredText};
 
 /// The API group.
 pub const GROUP: &str = "devices.kubeedge.io";
+/// The stored version.
+pub const VERSION: &str = "v1beta1";
 /// Group and version, as in `apiVersion`.
 pub const API_VERSION: &str = "devices.kubeedge.io/v1beta1";
 /// Names that mean "keep a frame" and "keep a clip" in a property of type STREAM.
 pub const STREAM_PROPERTIES: [&str; 2] = ["saveFrame", "saveVideo"];
-
-macro_rules! resource {
-    ($(#[$meta:meta])* $name:ident { $plural:literal, $list:literal, $spec:ty, $status:ty }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
-        pub struct $name {
-            /// Standard object metadata.
-            #[serde(default)]
-            pub metadata: ObjectMeta,
-            /// What is wanted.
-            #[serde(default)]
-            pub spec: $spec,
-            /// What is.
-            #[serde(default)]
-            pub status: $status,
-        }
-
-        impl Resource for $name {
-            const API_VERSION: &'static str = API_VERSION;
-            const GROUP: &'static str = GROUP;
-            const KIND: &'static str = stringify!($name);
-            const VERSION: &'static str = "v1beta1";
-            const URL_PATH_SEGMENT: &'static str = $plural;
-            type Scope = NamespaceResourceScope;
-        }
-
-        impl ListableResource for $name {
-            const LIST_KIND: &'static str = $list;
-        }
-
-        impl Metadata for $name {
-            type Ty = ObjectMeta;
-
-            fn metadata(&self) -> &ObjectMeta {
-                &self.metadata
-            }
-
-            fn metadata_mut(&mut self) -> &mut ObjectMeta {
-                &mut self.metadata
-            }
-        }
-
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let mut object = serializer.serialize_struct(Self::KIND, 5)?;
-                object.serialize_field("apiVersion", Self::API_VERSION)?;
-                object.serialize_field("kind", Self::KIND)?;
-                object.serialize_field("metadata", &self.metadata)?;
-                object.serialize_field("spec", &self.spec)?;
-                if !Described::is_absent(&self.status) {
-                    object.serialize_field("status", &self.status)?;
-                }
-                object.end()
-            }
-        }
-    };
-}
 
 resource! {
     /// A device on an edge node: what drives it, its properties, and the values that they should have.

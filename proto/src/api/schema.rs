@@ -25,6 +25,11 @@ pub type FreeObject = serde_json::Map<String, Value>;
 #[serde(transparent)]
 pub struct RequiredText(pub String);
 
+/// A map of texts that must be there, though it may be empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct RequiredTexts(pub BTreeMap<String, String>);
+
 /// Defines a struct of a custom resource. Each field is `"jsonKey" name: Type`; its documentation becomes the description
 /// that `kubectl explain` shows. Every field may be missing where it is read.
 macro_rules! described {
@@ -71,6 +76,66 @@ macro_rules! described {
     };
 }
 pub(crate) use described;
+
+/// Defines a namespaced kind of custom resource. Where it is used, `API_VERSION`, `GROUP` and `VERSION` say of what, and the names of
+/// serde and k8s-openapi that stand below are known.
+macro_rules! resource {
+    ($(#[$meta:meta])* $name:ident { $plural:literal, $list:literal, $spec:ty, $status:ty }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+        pub struct $name {
+            /// Standard object metadata.
+            #[serde(default)]
+            pub metadata: ObjectMeta,
+            /// What is wanted.
+            #[serde(default)]
+            pub spec: $spec,
+            /// What is.
+            #[serde(default)]
+            pub status: $status,
+        }
+
+        impl Resource for $name {
+            const API_VERSION: &'static str = API_VERSION;
+            const GROUP: &'static str = GROUP;
+            const KIND: &'static str = stringify!($name);
+            const VERSION: &'static str = VERSION;
+            const URL_PATH_SEGMENT: &'static str = $plural;
+            type Scope = NamespaceResourceScope;
+        }
+
+        impl ListableResource for $name {
+            const LIST_KIND: &'static str = $list;
+        }
+
+        impl Metadata for $name {
+            type Ty = ObjectMeta;
+
+            fn metadata(&self) -> &ObjectMeta {
+                &self.metadata
+            }
+
+            fn metadata_mut(&mut self) -> &mut ObjectMeta {
+                &mut self.metadata
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut object = serializer.serialize_struct(Self::KIND, 5)?;
+                object.serialize_field("apiVersion", Self::API_VERSION)?;
+                object.serialize_field("kind", Self::KIND)?;
+                object.serialize_field("metadata", &self.metadata)?;
+                object.serialize_field("spec", &self.spec)?;
+                if !Described::is_absent(&self.status) {
+                    object.serialize_field("status", &self.status)?;
+                }
+                object.end()
+            }
+        }
+    };
+}
+pub(crate) use resource;
 
 /// The schema of an object with these fields: key, whether it is required, schema.
 pub(crate) fn object(doc: &[&str], fields: Vec<(&'static str, bool, Value)>) -> Value {
@@ -123,6 +188,18 @@ impl Described for RequiredText {
 
     fn schema() -> Value {
         String::schema()
+    }
+
+    fn is_absent(&self) -> bool {
+        false
+    }
+}
+
+impl Described for RequiredTexts {
+    const REQUIRED: bool = true;
+
+    fn schema() -> Value {
+        BTreeMap::<String, String>::schema()
     }
 
     fn is_absent(&self) -> bool {

@@ -4,10 +4,10 @@ use k8s_openapi::Resource;
 use serde_json::{Value, json};
 
 use super::{
-    Device, DeviceModel, DeviceModelSpec, DeviceSpec, DeviceState, DeviceStatus, DeviceStatusStatus, GROUP,
-    Nothing,
+    Device, DeviceModel, DeviceModelSpec, DeviceSpec, DeviceState, DeviceStatus, DeviceStatusStatus, Nothing,
 };
-use crate::api::schema::{Described, documented, object};
+use crate::api::definition::column;
+use crate::api::schema::Described;
 
 /// The `CustomResourceDefinition` of each kind with the name of its file. As in stock, there is no status subresource: a
 /// stock CloudCore writes statuses with the object.
@@ -53,14 +53,6 @@ pub fn definitions() -> Vec<(String, Value)> {
     ]
 }
 
-fn column(name: &str, path: &str, kind: &str, priority: i32) -> Value {
-    let mut column = json!({"name": name, "type": kind, "jsonPath": path});
-    if priority > 0 {
-        column["priority"] = json!(priority);
-    }
-    column
-}
-
 /// `v1alpha2`, as stock has it: served, not stored, and not converted: whatever v1beta1 has not is lost, and a device without
 /// `spec.nodeName` goes to no node. Without the version a cluster whose objects were once stored in it takes no definition.
 fn older() -> Value {
@@ -81,38 +73,9 @@ fn definition<K: Resource, S: Described, T: Described>(
     doc: &str,
     columns: &[Value],
 ) -> (String, Value) {
-    let plural = K::URL_PATH_SEGMENT;
-    let text = |doc| documented(json!({"type": "string"}), &[doc]);
-    let mut fields = vec![
-        ("apiVersion", false, text("Version of the schema of this object: devices.kubeedge.io/v1beta1.")),
-        ("kind", false, text("What the object is.")),
-        ("metadata", false, json!({"type": "object"})),
-        ("spec", false, S::schema()),
-    ];
-    let status = T::schema();
-    let has_status = status["properties"].as_object().is_some_and(|fields| !fields.is_empty());
-    if has_status {
-        fields.push(("status", false, status));
+    let (file, mut definition) = super::super::definition::definition::<K, S, T>(singular, doc, columns);
+    if let Some(versions) = definition["spec"]["versions"].as_array_mut() {
+        versions.push(older());
     }
-    let definition = json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{plural}.{GROUP}")},
-        "spec": {
-            "group": GROUP,
-            "names": {
-                "kind": K::KIND, "listKind": format!("{}List", K::KIND), "plural": plural, "singular": singular,
-            },
-            "scope": "Namespaced",
-            "versions": [
-                {
-                    "name": K::VERSION, "served": true, "storage": true,
-                    "additionalPrinterColumns": columns,
-                    "schema": {"openAPIV3Schema": object(&[doc], fields)},
-                },
-                older(),
-            ],
-        },
-    });
-    (format!("{GROUP}_{plural}.yaml"), definition)
+    (file, definition)
 }

@@ -113,6 +113,11 @@ section! {
     }
 }
 
+/// What one request or its answer may carry: what stock takes.
+const ROUTER_BODY: u32 = 12 << 20;
+/// With base64 around it, it must fit into one message of the channel.
+const LARGEST_ROUTER_BODY: u32 = 20 << 20;
+
 section! {
     /// Users' messages.
     pub struct Router {
@@ -124,6 +129,29 @@ section! {
         port: u16 = 9443,
         /// A node must answer within this many seconds.
         rest_timeout: u32 = 60,
+        /// Plain HTTP for everybody who reaches the port, as in stock (ours). Without it there is TLS, and who asks shows a token.
+        insecure: bool = false,
+        /// Certificates (PEM, with their chain) of the listener; empty: one of CloudHub's CA (ours).
+        #[serde(skip_serializing_if = "String::is_empty")]
+        tls_cert_file: String = String::new(),
+        /// Their key (ours).
+        #[serde(skip_serializing_if = "String::is_empty")]
+        tls_private_key_file: String = String::new(),
+        /// Who may ask, a line each: `token,name` or `token,name,namespace` (ours). Empty: tokens of the Kubernetes API, for the
+        /// audience `router.kubeedge.io`.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        token_file: String = String::new(),
+        /// Certificates (PEM) of the CAs of the targets of rules; empty: those of the system (ours).
+        #[serde(rename = "targetCAFile", skip_serializing_if = "String::is_empty")]
+        target_ca_file: String = String::new(),
+        /// Bytes that a request, a message and an answer may have at most (ours).
+        max_body_bytes: u32 = ROUTER_BODY,
+        /// Requests that each rule takes in a second (ours).
+        requests_per_second: u32 = 500,
+        /// Requests of each rule that are under way at once (ours).
+        concurrent_requests: u32 = 128,
+        /// Seconds for which a message of a node is tried again that its target does not take (ours).
+        retry_seconds: u32 = 300,
     }
 }
 
@@ -203,6 +231,19 @@ impl Validate for Router {
     fn validate(&self, check: &mut Check) {
         check.ip("address", &self.address);
         check.positive("restTimeout", self.rest_timeout);
+        check.positive("requestsPerSecond", self.requests_per_second);
+        check.positive("concurrentRequests", self.concurrent_requests);
+        check.pair(("tlsCertFile", &self.tls_cert_file), ("tlsPrivateKeyFile", &self.tls_private_key_file));
+        check.require(
+            "maxBodyBytes",
+            (1..=LARGEST_ROUTER_BODY).contains(&self.max_body_bytes),
+            format_args!("must be from 1 to {LARGEST_ROUTER_BODY}: it goes in one message of the channel"),
+        );
+        check.require(
+            "insecure",
+            !self.insecure || (self.tls_cert_file.is_empty() && self.token_file.is_empty()),
+            "there is neither TLS nor a token then: leave tlsCertFile and tokenFile out",
+        );
     }
 }
 
