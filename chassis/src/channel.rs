@@ -166,6 +166,12 @@ impl<T> Sender<T> {
         Ok(Permit { inner, meter: &self.meter })
     }
 
+    /// Whether the receiver is gone.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.inner.is_closed()
+    }
+
     /// Ends when the receiver is gone.
     pub async fn closed(&self) {
         self.inner.closed().await;

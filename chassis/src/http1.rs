@@ -10,7 +10,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use crate::shutdown::Shutdown;
@@ -20,12 +20,13 @@ const HEAD_TIME: Duration = Duration::from_secs(5);
 
 /// Answers the requests of one connection for as long as `at_most`. When shutdown is requested, the request that is being
 /// answered is the last.
-pub async fn serve<F>(
-    stream: TcpStream,
+pub async fn serve<S, F>(
+    stream: S,
     respond: impl Fn(Request<Incoming>) -> F,
     at_most: Duration,
     shutdown: &Shutdown,
 ) where
+    S: AsyncRead + AsyncWrite + Unpin,
     F: Future<Output = Response<Full<Bytes>>>,
 {
     let service = service_fn(|request| {
@@ -47,6 +48,45 @@ pub async fn serve<F>(
         }
     };
     if let Ok(Err(error)) = timeout(at_most, serving).await {
+        tracing::debug!("connection ended: {error}");
+    }
+}
+
+/// Answers the requests of one connection, which may each take long: who answers bounds that. A connection on which nothing is asked
+/// for `idle` ends; after `life`, or when shutdown is requested, the request that is being answered is the last.
+pub async fn serve_long<S, F>(
+    stream: S,
+    respond: impl Fn(Request<Incoming>) -> F,
+    idle: Duration,
+    life: Duration,
+    shutdown: &Shutdown,
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+    F: Future<Output = Response<Full<Bytes>>>,
+{
+    let service = service_fn(|request| {
+        let answer = respond(request);
+        async { Ok::<_, Infallible>(answer.await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(idle)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let last = async {
+        tokio::select! {
+            () = shutdown.requested() => {}
+            () = tokio::time::sleep(life) => {}
+        }
+    };
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = last => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
         tracing::debug!("connection ended: {error}");
     }
 }

@@ -31,19 +31,29 @@ fn read_identity(chain: &[u8], key: &[u8]) -> Result<Identity, TlsError> {
     Ok((chain.map_err(unreadable("certificate"))?, key))
 }
 
-/// A server that shows the chain with its key, and lets in who shows a certificate of one of the CAs in `clients`. All is PEM.
+/// A server that shows the chain with its key. With `clients` it lets in who shows a certificate of one of these CAs; without, it
+/// asks nobody for one. All is PEM.
 ///
 /// # Errors
 /// When something of it cannot be read or used.
-pub fn foreign_server_config(clients: &[u8], (chain, key): (&[u8], &[u8])) -> Result<ServerConfig, TlsError> {
+pub fn foreign_server_config(
+    clients: Option<&[u8]>,
+    (chain, key): (&[u8], &[u8]),
+) -> Result<ServerConfig, TlsError> {
     let provider = Arc::new(ring::default_provider());
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(read_roots(clients)?, Arc::clone(&provider)).build()?;
+    let builder =
+        ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let builder = match clients {
+        Some(clients) => {
+            let roots = read_roots(clients)?;
+            builder.with_client_cert_verifier(
+                WebPkiClientVerifier::builder_with_provider(roots, provider).build()?,
+            )
+        }
+        None => builder.with_no_client_auth(),
+    };
     let (chain, key) = read_identity(chain, key)?;
-    Ok(ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, key)?)
+    Ok(builder.with_single_cert(chain, key)?)
 }
 
 /// A client that trusts the certificates in `roots` and shows, where there is one, the chain with its key. All is PEM.
