@@ -4,6 +4,7 @@
 //!   edges ══ cloudhub ──NodeSession──► edgecontroller ── kube::Client ──► Kubernetes API
 //!     │         (requests, replies, outbox of each node)                  (a cluster, or embedded-api)
 //!     │         ──FromNode──► devicecontroller ── the same, for devices
+//!     │         ──FromUsers──► router ══ HTTPS ══ users and servers (where it is enabled)
 //!     │ SyncRecords ── synccontroller ── ObjectSync records of stock edges
 //!     │                    ▲──Bans── bans ◄─AnnotatedNodes─ edgecontroller
 //!     └── HTTPS ── httpserver, tokens ── Secrets                            ▲
@@ -14,12 +15,14 @@
 mod admission;
 mod api;
 mod devices;
+mod router;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use certs::Ca;
 use certs::san::SanList;
 use certs::tls::{ClientAuth, server_config};
 use chassis::admin::{Admin, AdminState, Board, DebugSources};
@@ -48,7 +51,7 @@ use crate::cloudhub::secrets::KubeSecrets;
 use crate::cloudhub::{self, CloudHub, Door};
 use crate::edgecontroller::{self, EdgeController};
 use crate::embedded::{Controllers, EmbeddedApi, definitions};
-use crate::flow::{AnnotatedNodes, Bans, Sessions, SyncRecords};
+use crate::flow::{AnnotatedNodes, Bans, Sessions, SyncRecords, Users};
 use crate::synccontroller::{self, SyncController};
 
 /// Time to finish what is under way when told to stop. The edges resend what was not acknowledged, so this need not be
@@ -113,6 +116,7 @@ struct Builder {
     hub_metrics: cloudhub::Metrics,
     debug: DebugSources,
     annotated: AnnotatedNodes,
+    channels: ChannelMetrics,
     supervisor: Supervisor,
 }
 
@@ -150,6 +154,7 @@ impl App {
             rng,
             readiness: Readiness::new(),
             hub_metrics: registry.register(cloudhub::Metrics::register),
+            channels: registry.register(ChannelMetrics::register),
             registry,
             debug: DebugSources::default(),
             annotated: AnnotatedNodes::default(),
@@ -164,14 +169,16 @@ impl App {
                 builder.start_controllers(&api);
                 let bans = builder.start_bans(&api);
                 let door = builder.door(bans);
-                builder.start_hub(acceptor, door, api);
+                let users = builder.start_router(&api, None).await?;
+                builder.start_hub(acceptor, door, api, users);
             }
             None => {
                 let api = builder.start_api().await?;
                 let bans = builder.start_bans(&api);
                 let door = builder.door(bans.clone());
-                let acceptor = builder.start_doors(&api.client, &door, bans).await?;
-                builder.start_hub(Box::new(acceptor), door, api);
+                let (acceptor, ca) = builder.start_doors(&api.client, &door, bans).await?;
+                let users = builder.start_router(&api, Some(&ca)).await?;
+                builder.start_hub(Box::new(acceptor), door, api, users);
             }
         }
         complete.ready();
@@ -262,7 +269,12 @@ impl Builder {
     }
 
     /// Certificates, the HTTPS server that nodes join at, and the socket that they connect to.
-    async fn start_doors(&mut self, client: &Client, door: &Door, bans: Bans) -> anyhow::Result<Several> {
+    async fn start_doors(
+        &mut self,
+        client: &Client,
+        door: &Door,
+        bans: Bans,
+    ) -> anyhow::Result<(Several, Ca)> {
         let hub = self.config.modules.cloud_hub.clone();
         let secrets = KubeSecrets::new(client.clone());
         let files =
@@ -289,8 +301,9 @@ impl Builder {
 
         let (clock, rng) = (self.clock.clone(), self.rng.clone());
         let ready = self.readiness.register(TokenRefresher::<KubeSecrets>::NAME);
+        let ours = ca.clone();
         self.supervisor.start(TokenRefresher { store: secrets, ca, period, clock, rng, bans, ready });
-        Ok(acceptors)
+        Ok((acceptors, ours))
     }
 
     /// The sockets that nodes connect to, of the transports that are enabled.
@@ -326,9 +339,9 @@ impl Builder {
         Ok(Several::new(acceptors))
     }
 
-    fn start_hub(&mut self, acceptor: Box<dyn Acceptor>, door: Door, api: Api) {
+    fn start_hub(&mut self, acceptor: Box<dyn Acceptor>, door: Door, api: Api, users: Option<Users>) {
         let records = self.start_records(&api);
-        let channels = self.registry.register(ChannelMetrics::register);
+        let channels = self.channels.clone();
         let (sessions, announced) = bounded_with("edgecontroller_sessions", SESSIONS, &channels);
         let devices = self.start_devices(&api, &records, &channels);
         let hub = &self.config.modules.cloud_hub;
@@ -349,7 +362,7 @@ impl Builder {
             hub.into(),
             environment,
             acceptor,
-            Sessions::new(sessions).with_devices(devices),
+            Sessions::new(sessions).with_devices(devices).with_users(users),
             ready,
         ));
         let environment = edgecontroller::Environment {

@@ -7,6 +7,8 @@
 //!   cloudhub  <- Replies (Message) -                  edgecontroller   one queue per connection
 //!   cloudhub  - FromNode (Devices) ->                 devicecontroller one queue for all nodes
 //!   cloudhub  <- Outbox, Replies -                    devicecontroller the same as edgecontroller's
+//!   cloudhub  - FromUsers (Users) ->                  router           one queue for all nodes
+//!   cloudhub  <- Replies -                            router           the same as edgecontroller's
 //!   cloudhub  - SyncRecords (state) ->                synccontroller   what stock edges acknowledged
 //!   edgecontroller <- SyncRecords (state) -           synccontroller   what stock edges hold
 //!   bans      <- AnnotatedNodes (state) -             edgecontroller
@@ -19,6 +21,7 @@ mod bans;
 mod devices;
 mod outbox;
 mod sync;
+mod users;
 
 use std::fmt;
 
@@ -31,6 +34,7 @@ pub use devices::{DeviceInbox, DeviceSession, Devices, FromNode};
 pub use outbox::state::{Change, Pace, Transmission};
 pub use outbox::{Outbox, OutboxReader};
 pub use sync::{Outcome, Record, RecordId, Step, SyncRecords, Task};
+pub use users::{FromUsers, UserInbox, UserSession, Users};
 
 /// Name of a node, as its certificate proves it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -65,6 +69,7 @@ pub struct Replies {
 pub struct Sessions {
     tx: Sender<NodeSession>,
     devices: Option<Devices>,
+    users: Option<Users>,
 }
 
 /// The other end is gone: the session has ended, or CloudCore is shutting down.
@@ -114,6 +119,12 @@ impl Replies {
         self.tx.try_send(reply).is_ok()
     }
 
+    /// Whether the session has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.tx.is_closed()
+    }
+
     /// Ends when the session has.
     pub async fn closed(&self) {
         self.tx.closed().await;
@@ -125,7 +136,7 @@ impl Replies {
 impl Sessions {
     /// Wraps the sending half of the queue to EdgeController.
     pub fn new(tx: Sender<NodeSession>) -> Self {
-        Self { tx, devices: None }
+        Self { tx, devices: None, users: None }
     }
 
     /// Announces nodes to DeviceController, too.
@@ -141,11 +152,30 @@ impl Sessions {
         self.devices.as_ref()
     }
 
+    /// Announces nodes to the router, too.
+    #[must_use]
+    pub fn with_users(mut self, users: Option<Users>) -> Self {
+        self.users = users;
+        self
+    }
+
+    /// The way to the router, if there is one.
+    #[must_use]
+    pub fn users(&self) -> Option<&Users> {
+        self.users.as_ref()
+    }
+
     /// Announces a node.
     ///
     /// # Errors
     /// When EdgeController has ended.
     pub async fn announce(&self, mut session: NodeSession) -> Result<(), Ended> {
+        if let Some(users) = &self.users {
+            let (node, replies) = (session.node.clone(), session.replies.clone());
+            users
+                .tell(FromUsers::Connected(UserSession { node, replies, is_native: session.held.is_some() }))
+                .await?;
+        }
         if let Some(devices) = &self.devices {
             let held =
                 session.held.as_mut().map(|held| held.extract_if(.., |held| Devices::owns(held)).collect());

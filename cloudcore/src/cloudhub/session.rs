@@ -20,7 +20,10 @@ use super::identity::not_before;
 use super::traffic::Traffic;
 use super::writing::Writing;
 use super::{Config, Environment, GOODBYE};
-use crate::flow::{Barred, Devices, Ended, FromNode, NodeName, NodeSession, OutboxReader, Replies, Sessions};
+use crate::flow::{
+    Barred, Devices, Ended, FromNode, FromUsers, NodeName, NodeSession, OutboxReader, Replies, Sessions,
+    Users,
+};
 
 /// Everything that a connection needs.
 pub(super) struct Session {
@@ -101,8 +104,8 @@ impl Session {
     }
 
     async fn serve(&mut self, arrival: Box<Arrival>) -> End {
-        let devices = match Box::pin(self.arrive(arrival)).await {
-            Ok(devices) => devices,
+        let (devices, users) = match Box::pin(self.arrive(arrival)).await {
+            Ok(ways) => ways,
             Err(end) => return end,
         };
         let Self { node, link, requests, replies, own_replies, outbox, traffic, config, environment } = self;
@@ -112,6 +115,7 @@ impl Session {
             node,
             requests,
             devices: devices.as_ref(),
+            users: users.as_ref(),
             own_replies,
             outbox,
             traffic,
@@ -132,14 +136,14 @@ impl Session {
         }
     }
 
-    /// Greets the node and tells the controllers that it is here. Gives the way to those of its devices.
-    async fn arrive(&mut self, arrival: Box<Arrival>) -> Result<Option<Devices>, End> {
+    /// Greets the node and tells the controllers that it is here. Gives the ways to that of devices and to the router.
+    async fn arrive(&mut self, arrival: Box<Arrival>) -> Result<(Option<Devices>, Option<Users>), End> {
         // So that the hub's end, and not that of one connection, is what closes EdgeController's queue, the way to it is
         // dropped here.
         let Arrival { controller, mut announcement } = *arrival;
         announcement.held = greet(&mut self.link, &self.environment).await?;
         controller.announce(announcement).await.map_err(|Ended| End::ShuttingDown)?;
-        Ok(controller.devices().cloned())
+        Ok((controller.devices().cloned(), controller.users().cloned()))
     }
 }
 
@@ -150,6 +154,7 @@ struct Reading<'a> {
     node: &'a NodeName,
     requests: &'a Sender<Message>,
     devices: Option<&'a Devices>,
+    users: Option<&'a Users>,
     own_replies: &'a Replies,
     outbox: &'a OutboxReader,
     traffic: &'a Traffic,
@@ -220,15 +225,20 @@ impl Reading<'_> {
                     .await
                     .map_err(|Ended| End::ShuttingDown)?;
             }
-            _ => match self.devices.filter(|_| Devices::concerns(&message)) {
-                Some(devices) => {
-                    let report = FromNode::Report(self.node.clone(), Box::new(message));
-                    devices.tell(report).await.map_err(|Ended| End::ShuttingDown)?;
-                }
-                None => self.requests.send(message).await.map_err(|_| End::ShuttingDown)?,
-            },
+            _ => self.pass_on(message).await.map_err(|Ended| End::ShuttingDown)?,
         }
         Ok(())
+    }
+
+    /// To the module whose business it is.
+    async fn pass_on(&self, message: Message) -> Result<(), Ended> {
+        if let Some(users) = self.users.filter(|_| Users::concerns(&message)) {
+            return users.tell(FromUsers::Said(self.node.clone(), Box::new(message))).await;
+        }
+        if let Some(devices) = self.devices.filter(|_| Devices::concerns(&message)) {
+            return devices.tell(FromNode::Report(self.node.clone(), Box::new(message))).await;
+        }
+        self.requests.send(message).await.map_err(|_| Ended)
     }
 
     fn acknowledge(&self, message: &Message) {

@@ -8,12 +8,14 @@ use kube::{Client, Error, ResourceExt as _};
 use serde_json::json;
 
 /// Each file of `build/crds/`.
-const FILES: [&str; 5] = [
+const FILES: [&str; 7] = [
     include_str!("../../../build/crds/reliablesyncs.kubeedge.io_clusterobjectsyncs.yaml"),
     include_str!("../../../build/crds/reliablesyncs.kubeedge.io_objectsyncs.yaml"),
     include_str!("../../../build/crds/devices.kubeedge.io_devices.yaml"),
     include_str!("../../../build/crds/devices.kubeedge.io_devicemodels.yaml"),
     include_str!("../../../build/crds/devices.kubeedge.io_devicestatuses.yaml"),
+    include_str!("../../../build/crds/rules.kubeedge.io_rules.yaml"),
+    include_str!("../../../build/crds/rules.kubeedge.io_ruleendpoints.yaml"),
 ];
 
 /// Brings the definitions to what this version of CloudCore expects. One call each where they are there: the API stores
@@ -49,6 +51,7 @@ mod tests {
     use kube::api::ListParams;
     use proto::api::device::{Device, DeviceModel, DeviceStatus};
     use proto::api::reliablesync::{ClusterObjectSync, ObjectSync};
+    use proto::api::rule::{Rule, RuleEndpoint};
 
     use super::*;
 
@@ -104,5 +107,7 @@ mod tests {
         check::<Device>(FILES[2], "Namespaced");
         check::<DeviceModel>(FILES[3], "Namespaced");
         check::<DeviceStatus>(FILES[4], "Namespaced");
+        check::<Rule>(FILES[5], "Namespaced");
+        check::<RuleEndpoint>(FILES[6], "Namespaced");
     }
 }
