@@ -9,6 +9,8 @@
 //!                                        ◄──MetaRequest──      │ ▲
 //!                           metamanager ──BusChange──► eventbus ◄─┘ │ MqttMessage, DriverRequest, MqttPublish
 //!                                        ◄──MetaRequest──   └──► mqttdevices
+//!                           metamanager ──ServiceChange──► servicebus ══ HTTP, here
+//!                                        ◄──MetaRequest──
 //! ```
 //!
 //! Shutdown follows the flow: edgehub stops reading, MetaManager's downward loop ends, edged ends, MetaManager's upward
@@ -17,6 +19,7 @@
 mod cloud;
 mod devices;
 mod instance;
+mod services;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -143,16 +146,19 @@ impl App {
         let (to_meta, from_edged) = bounded_with("metamanager_requests", META_QUEUE, &metrics);
         let (to_edged, pods) = bounded_with("edged_changes", POD_QUEUE, &metrics);
 
-        let (to_devices, to_bus) = Parts {
+        let parts = Parts {
             meta: MetaClient::new(to_meta.clone()),
             clock: clock.clone(),
             rng: rng.clone(),
             registry: registry.clone(),
             metrics: metrics.clone(),
-        }
-        .start(settings.devices, settings.bus, &mut supervisor);
+        };
+        let (to_devices, to_bus) = parts.start(settings.devices, settings.bus, &mut supervisor);
+        let to_services = parts.start_services(settings.services, &mut supervisor);
         let to_edged = if settings.edged.is_some() { PodFeed::new(to_edged) } else { PodFeed::nobody() };
-        let wires = Wires { from_hub: hub_feed, to_hub, from_edged, to_edged, to_devices, to_bus };
+        drop(parts);
+        let wires =
+            Wires { from_hub: hub_feed, to_hub, from_edged, to_edged, to_devices, to_bus, to_services };
         let outbox = registry.register(metamanager::Metrics::register);
         supervisor.start(MetaManager::new(settings.meta, store, wires, clock.clone(), rng.clone(), outbox));
 

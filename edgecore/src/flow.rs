@@ -7,6 +7,8 @@
 //!                            metamanager  <- MetaRequest (MetaClient) -   devicetwin  - DeviceNews (TopicFeed) ->  eventbus
 //!                            metamanager  - BusChange (BusFeed) ->        eventbus    - DriverRequest ->  devicetwin
 //!                            metamanager  <- MetaRequest (MetaClient) -   eventbus
+//!                            metamanager  - ServiceChange (ServiceFeed) -> servicebus
+//!                            metamanager  <- MetaRequest (MetaClient) -   servicebus
 //! ```
 //!
 //! State goes up newest-wins (pod status, node status: the store keeps one row per object and MetaManager
@@ -15,6 +17,8 @@
 mod bus;
 mod devices;
 mod error;
+mod hub;
+mod services;
 mod storage;
 
 use std::fmt;
@@ -26,9 +30,6 @@ use k8s_openapi::api::core::v1::{
     ConfigMap, Event, Node, NodeStatus, PersistentVolume, PersistentVolumeClaim, Pod, PodStatus, Secret,
 };
 use k8s_openapi::api::node::v1::RuntimeClass;
-use proto::Message;
-use proto::codec::binary::{Acks, Push};
-use proto::hello::Held;
 use tokio::sync::oneshot;
 
 use chassis::channel::{Receiver, Sender};
@@ -42,36 +43,9 @@ pub use devices::{
     DriverRecord, DriverReply, DriverRequest, Speaker, StoredDevices, TopicRequest,
 };
 pub use error::MetaError;
+pub use hub::{FromCloud, HubFeed, HubInbox, ToCloud};
+pub use services::{ServiceCall, ServiceChange, ServiceFeed, ServiceInbox, ServiceRequest};
 pub use storage::{ClaimGrowth, DriverReport, Growth, StorageRequest};
-
-/// What edgehub tells MetaManager. Waits when the queue is full: then the socket waits, and the cloud with it.
-#[derive(Debug)]
-pub enum FromCloud {
-    /// There is a link now. A native link begins with what the store holds, which is to be put in here once
-    /// everything that came before is stored.
-    Connected(Option<oneshot::Sender<Vec<Held>>>),
-    /// The link is gone, and with it every answer that was still to come.
-    Disconnected,
-    /// A message arrived.
-    Message(Box<Message>),
-    /// The cloud says what this node should have (native links only).
-    Push(Box<Push>),
-}
-
-/// What MetaManager gives edgehub to write to the link.
-#[derive(Debug)]
-pub enum ToCloud {
-    /// A request, a report, or an answer.
-    Message(Box<Message>),
-    /// What became of pushes (native links only).
-    Acks(Acks),
-}
-
-/// MetaManager's inbox from edgehub.
-pub type HubFeed = Receiver<FromCloud>;
-/// edgehub's inbox from MetaManager: what to write to the link. Waits when the queue is full; everything that must
-/// not be lost is in the store until it is answered.
-pub type HubInbox = Receiver<ToCloud>;
 
 /// `status.reason` of a pod that was ended because the machine was shut down: kubelet's word.
 pub const TERMINATED: &str = "Terminated";
@@ -244,6 +218,8 @@ pub enum MetaRequest {
     Event(Box<Event>),
     /// About users' messages.
     Upload(UploadRequest),
+    /// About calls of services.
+    Service(ServiceRequest),
 }
 
 /// edged's way to MetaManager. Waits when the queue is full (capacity in `app.rs`): edged slows down, nothing is lost.

@@ -10,5 +10,6 @@ pub mod eventbus;
 pub mod flow;
 pub mod metamanager;
 pub mod mqttdevices;
+pub mod servicebus;
 pub mod settings;
 pub mod store;

@@ -35,14 +35,14 @@ use serde::de::DeserializeOwned;
 
 use self::answers::Keeping;
 use self::cloud::Cloud;
-use self::intake::{Intake, SUBSCRIPTION};
+use self::intake::{Intake, SERVICE_URL, SUBSCRIPTION};
 pub use self::metrics::Metrics;
 use self::outbox::Outbox;
 use self::requests::Requests;
 use self::uploads::Uploads;
 use crate::flow::{
     BusChange, BusFeed, DeviceChange, DeviceFeed, HubFeed, MetaInbox, PodChange, PodFeed, PodKey,
-    StoredDevices, TERMINATED, ToCloud,
+    ServiceChange, ServiceFeed, StoredDevices, TERMINATED, ToCloud,
 };
 use crate::store::{Change, Object, Removal, State, Store, UploadLimit};
 
@@ -68,6 +68,7 @@ pub struct MetaManager {
     outbox: Outbox,
     uploads: Uploads,
     bus: Option<BusFeed>,
+    services: Option<ServiceFeed>,
 }
 
 /// The ends of the queues that MetaManager has.
@@ -85,6 +86,8 @@ pub struct Wires {
     pub to_devices: Option<DeviceFeed>,
     /// What EventBus is told, where there is one.
     pub to_bus: Option<BusFeed>,
+    /// What ServiceBus is told, where there is one.
+    pub to_services: Option<ServiceFeed>,
 }
 
 impl MetaManager {
@@ -105,7 +108,8 @@ impl MetaManager {
         Self {
             intake: Intake::new(wires.from_hub, Arc::clone(&cloud), store.clone(), wires.to_edged.clone())
                 .with_devices(wires.to_devices.clone())
-                .with_bus(wires.to_bus.clone()),
+                .with_bus(wires.to_bus.clone())
+                .with_services(wires.to_services.clone()),
             requests: Requests::new(
                 wires.from_edged,
                 Arc::clone(&cloud),
@@ -120,6 +124,7 @@ impl MetaManager {
             devices: wires.to_devices,
             uploads,
             bus: wires.to_bus,
+            services: wires.to_services,
             store,
         }
     }
@@ -181,6 +186,13 @@ async fn restore_bus(store: &Store, feed: &BusFeed) -> anyhow::Result<()> {
     feed.tell(BusChange::Restore(filters)).await.context("hand the subscriptions to EventBus")
 }
 
+/// Tells ServiceBus what the store holds.
+async fn restore_services(store: &Store, feed: &ServiceFeed) -> anyhow::Result<()> {
+    let stored = store.objects(SERVICE_URL).await.context("read for which URLs applications may ask")?;
+    let urls = stored.into_iter().filter_map(|object| String::from_utf8(object.value).ok()).collect();
+    feed.tell(ServiceChange::Urls(urls)).await.context("hand the URLs to ServiceBus")
+}
+
 /// A row that cannot be read is left out: it must not keep the others down.
 async fn read_all<T: DeserializeOwned>(store: &Store, kind: &str) -> anyhow::Result<Vec<T>> {
     let stored =
@@ -213,7 +225,7 @@ impl Module for MetaManager {
     const NAME: &'static str = "metamanager";
 
     async fn run(self, _shutdown: Shutdown) -> anyhow::Result<()> {
-        let Self { store, feed, devices, intake, requests, outbox, uploads, bus } = self;
+        let Self { store, feed, devices, intake, requests, outbox, uploads, bus, services } = self;
         Self::restore(&store, &feed).await?;
         if let Some(devices) = &devices {
             restore_devices(&store, devices).await?;
@@ -221,7 +233,10 @@ impl Module for MetaManager {
         if let Some(bus) = &bus {
             restore_bus(&store, bus).await?;
         }
-        drop((store, feed, devices, bus));
+        if let Some(services) = &services {
+            restore_services(&store, services).await?;
+        }
+        drop((store, feed, devices, bus, services));
         // The outbox ends when the requests loop lets go of its wake-up, and so does what sends users' messages.
         let ((), requests, (), ()) = tokio::join!(intake.run(), requests.run(), outbox.run(), uploads.run());
         requests

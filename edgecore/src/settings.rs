@@ -1,6 +1,7 @@
 //! The configuration file: reading it, printing it, and turning it into what each module takes.
 
 mod bus;
+mod services;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use proto::config::edgecore::{DeviceTwin, EdgeCore, EdgeHub, Transport};
 
 use crate::args::Args;
 use crate::edgehub::bootstrap;
-use crate::{devicetwin, edged, edgehub, eventbus, metamanager};
+use crate::{devicetwin, edged, edgehub, eventbus, metamanager, servicebus};
 
 /// Where `keadm join` leaves the token of the first start; it counts for more than the one in the file.
 const BOOTSTRAP_TOKEN: &str = "/etc/kubeedge/bootstrap-edgecore.conf";
@@ -45,6 +46,8 @@ pub struct Settings {
     pub devices: Option<devicetwin::Config>,
     /// EventBus; none when `modules.eventBus.enable` is false.
     pub bus: Option<eventbus::Config>,
+    /// ServiceBus; none when `modules.serviceBus.enable` is false.
+    pub services: Option<servicebus::Config>,
 }
 
 /// How the cloud is reached.
@@ -142,6 +145,7 @@ fn parse(file: &EdgeCore, token: Option<String>) -> Result<Settings, Vec<(String
         },
         link,
         bus: bus::config(&file.modules.event_bus, &node),
+        services: services::config(file),
         meta: metamanager::Config {
             uploads: bus::limit(&file.modules.event_bus),
             node,

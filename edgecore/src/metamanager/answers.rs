@@ -1,5 +1,6 @@
 //! The answers to what edged asks: from the store, else from the cloud.
 
+mod services;
 mod storage;
 mod uploads;
 
@@ -87,6 +88,7 @@ impl Answers {
             MetaRequest::Upload(UploadRequest::ForgetMarks(to)) => {
                 reply(to, self.apply(Change::ForgetUploadMarks).await);
             }
+            MetaRequest::Service(request) => self.service(request).await,
             report => tracing::error!(?report, "a report was taken for a question"),
         }
     }

@@ -2,8 +2,9 @@
 
 mod bus;
 mod notice;
+mod unused;
+mod users;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,14 +18,16 @@ use tokio::sync::oneshot;
 pub(super) use self::bus::SUBSCRIPTION;
 use self::notice::Addressed;
 pub(super) use self::notice::Notice;
+use self::unused::unused_after;
+pub(super) use self::users::{SERVICE_URL, answer};
 use super::cloud::{CallError, Cloud};
-use crate::flow::{BusFeed, ConfigKind, DeviceFeed, DeviceKey, FromCloud, HubFeed, PodFeed, PodKey};
+use crate::flow::{
+    BusFeed, ConfigKind, DeviceFeed, DeviceKey, FromCloud, HubFeed, PodFeed, PodKey, ServiceFeed,
+};
 use crate::store::{Change, Object, Removal, Store};
 
 /// Messages in one transaction; the same reason as for the store's own batches.
 const BATCH: usize = 64;
-
-const CLAIM: &str = "persistentvolumeclaim";
 
 /// The downward loop.
 #[derive(Debug)]
@@ -35,6 +38,7 @@ pub(super) struct Intake {
     feed: PodFeed,
     devices: Option<DeviceFeed>,
     bus: Option<BusFeed>,
+    services: Option<ServiceFeed>,
 }
 
 /// What to do about one message, worked out before anything is done.
@@ -83,7 +87,7 @@ struct Metadata {
 
 impl Intake {
     pub(super) fn new(inbox: HubFeed, cloud: Arc<Cloud>, store: Store, feed: PodFeed) -> Self {
-        Self { inbox, cloud, store, feed, devices: None, bus: None }
+        Self { inbox, cloud, store, feed, devices: None, bus: None, services: None }
     }
 
     /// With somebody who is told of devices.
@@ -95,6 +99,12 @@ impl Intake {
     /// With somebody who publishes for the cloud.
     pub(super) fn with_bus(mut self, bus: Option<BusFeed>) -> Self {
         self.bus = bus;
+        self
+    }
+
+    /// With somebody who calls services for the cloud.
+    pub(super) fn with_services(mut self, services: Option<ServiceFeed>) -> Self {
+        self.services = services;
         self
     }
 
@@ -119,6 +129,14 @@ impl Intake {
                     }
                     FromCloud::Disconnected => {
                         self.cloud.disconnected();
+                        None
+                    }
+                    FromCloud::Message(message) if users::are_rules(&message) => {
+                        // They replace what came before them, so that has to be in the store first.
+                        if self.take_in(std::mem::take(&mut batch)).await.is_err() {
+                            return self.cloud.disconnected();
+                        }
+                        self.take_rules(&message).await;
                         None
                     }
                     FromCloud::Message(message) => self.sort(message).map(Arrived::Message),
@@ -151,11 +169,7 @@ impl Intake {
     /// a bare acknowledgement.
     fn sort(&self, message: Box<Message>) -> Option<Box<Message>> {
         if message.header.parent_id.is_none() {
-            if let Some(change) = bus::published(&message) {
-                let is_told = self.bus.as_ref().is_some_and(|bus| bus.offer(change));
-                if !is_told {
-                    tracing::warn!(topic = %message.route.resource, "what the cloud publishes here is dropped");
-                }
+            if self.pass_on(&message) {
                 return None;
             }
             // Which devices the node has is known from the devices themselves; nobody waits for an acknowledgement.
@@ -213,14 +227,7 @@ impl Intake {
                         devices.tell(change).await.map_err(|_| ())?;
                     }
                 }
-                Addressed::EventBus(change) => {
-                    // It ends early when EdgeCore does; what matters is in the store.
-                    if let Some(bus) = &self.bus
-                        && bus.tell(change).await.is_err()
-                    {
-                        tracing::debug!("EventBus has ended");
-                    }
-                }
+                Addressed::Users(change) => self.tell_users(change).await,
             }
         }
         Ok(())
@@ -298,17 +305,6 @@ impl fmt::Display for Arrived {
     }
 }
 
-/// What the pods that go leave behind. A stock cloud takes nothing else away. A native one does, and must find here what
-/// it believes to be here; of claims it knows nothing.
-fn unused_after<'a>(
-    removed: impl Iterator<Item = &'a PodKey>,
-    is_native: bool,
-) -> impl Iterator<Item = Change> {
-    let kinds: &[&str] = if is_native { &[CLAIM] } else { &[CLAIM, "configmap", "secret"] };
-    let namespaces: BTreeSet<String> = removed.map(|pod| pod.namespace.clone()).collect();
-    namespaces.into_iter().map(move |namespace| Change::DropUnused { namespace, kinds })
-}
-
 /// Works out what a push means for the store and for edged. Pure.
 pub(super) fn plan_push(push: &Push) -> Result<Plan, IntakeError> {
     let name = push.path.name.as_deref().unwrap_or_default();
@@ -326,7 +322,7 @@ pub(super) fn plan(message: &Message) -> Result<Plan, IntakeError> {
         resource: resource.clone(),
     };
     if let Resource::Topic(topic) = resource {
-        return bus::plan(message, topic).ok_or_else(not_understood);
+        return bus::plan(message, topic).or_else(|| users::plan(message, topic)).ok_or_else(not_understood);
     }
     let Resource::Object(path) = resource else { return Err(not_understood()) };
     let Some(name) = path.name.as_deref() else { return Err(not_understood()) };

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use super::{Config, MetaManager, Metrics, Wires};
 use crate::flow::{
     BusFeed, BusInbox, DeviceInbox, FromCloud, MetaClient, MetaError, PodChange, PodFeed, PodInbox, PodKey,
-    ToCloud,
+    ServiceFeed, ServiceInbox, ToCloud,
 };
 use crate::store::{self, Change, Object, QueueKind, Store, UploadLimit};
 
@@ -40,6 +40,7 @@ struct Rig {
     pods: PodInbox,
     devices: Option<DeviceInbox>,
     bus: BusInbox,
+    services: ServiceInbox,
     store: Store,
     _dir: TempDir,
     _running: [AbortOnDrop<anyhow::Result<()>>; 2],
@@ -84,6 +85,7 @@ impl Rig {
         let uploads = UploadLimit { bytes: 1 << 20, drops_oldest: true };
         let config = Config { node: "edge-1".to_owned(), query_timeout: QUERY_TIMEOUT, uploads };
         let (to_bus, bus) = bounded("bus", 64);
+        let (to_services, services) = bounded("services", 64);
         let wires = Wires {
             from_hub,
             to_hub,
@@ -91,6 +93,7 @@ impl Rig {
             to_edged: PodFeed::new(to_edged),
             to_devices: Some(to_devices),
             to_bus: Some(BusFeed::new(to_bus)),
+            to_services: Some(ServiceFeed::new(to_services)),
         };
         let (clock, rng) = (Clock::fixed(now()), Rng::seeded(1));
         let meta = MetaManager::new(config, store.clone(), wires, clock, rng, Metrics::default());
@@ -104,6 +107,7 @@ impl Rig {
             pods,
             devices: Some(devices),
             bus,
+            services,
             store,
             _dir: dir,
             _running: [writer, meta],
@@ -372,5 +376,6 @@ mod devices;
 mod events;
 mod native;
 mod restart;
+mod services;
 mod tokens;
 mod uploads;

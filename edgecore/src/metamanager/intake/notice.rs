@@ -5,9 +5,9 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Pod;
 use proto::api::device::{Device, DeviceModel};
 
-use crate::flow::{BusChange, ConfigKind, DeviceChange, DeviceKey, PodChange, PodKey};
+use crate::flow::{BusChange, ConfigKind, DeviceChange, DeviceKey, PodChange, PodKey, ServiceChange};
 
-/// What edged, DeviceTwin or EventBus is told.
+/// What edged, DeviceTwin, EventBus or ServiceBus is told.
 #[derive(Debug, PartialEq)]
 pub(in crate::metamanager) enum Notice {
     /// New or changed pod.
@@ -26,13 +26,21 @@ pub(in crate::metamanager) enum Notice {
     ModelGone(DeviceKey),
     /// What the cloud wants of MQTT.
     Bus(BusChange),
+    /// What the cloud wants of services.
+    Service(ServiceChange),
 }
 
 /// Who is told what.
 pub(super) enum Addressed {
     Edged(PodChange),
     DeviceTwin(DeviceChange),
+    Users(ForUsers),
+}
+
+/// What is told to those who carry users' messages.
+pub(super) enum ForUsers {
     EventBus(BusChange),
+    ServiceBus(ServiceChange),
 }
 
 impl Notice {
@@ -46,7 +54,8 @@ impl Notice {
             Self::Device(device) => Addressed::DeviceTwin(DeviceChange::Device(Arc::new(*device))),
             Self::DeviceGone(key, _) => Addressed::DeviceTwin(DeviceChange::DeviceGone(key)),
             Self::Model(model) => Addressed::DeviceTwin(DeviceChange::Model(Arc::new(*model))),
-            Self::Bus(change) => Addressed::EventBus(change),
+            Self::Bus(change) => Addressed::Users(ForUsers::EventBus(change)),
+            Self::Service(change) => Addressed::Users(ForUsers::ServiceBus(change)),
             Self::ModelGone(key) => Addressed::DeviceTwin(DeviceChange::ModelGone(key)),
         }
     }
