@@ -10,6 +10,7 @@ pub mod kubectl;
 pub mod mqtt;
 pub mod ports;
 pub mod process;
+pub mod service;
 pub mod site;
 pub mod stock_cloud;
 pub mod wait;
