@@ -54,14 +54,13 @@ async fn token(client: &Client, audience: Option<&str>) -> String {
     let account: ServiceAccount = serde_json::from_value(json!({"metadata": {"name": "app"}})).unwrap();
     accounts.create(&PostParams::default(), &account).await.ok();
     let spec = TokenRequestSpec {
-        audiences: audience.into_iter().map(str::to_owned).collect(),
+        audiences: audience.map(|audience| vec![audience.to_owned()]),
         ..TokenRequestSpec::default()
     };
-    let request = TokenRequest { spec, ..TokenRequest::default() };
-    let request = serde_json::to_vec(&request).unwrap();
+    let request = TokenRequest { spec: Some(spec), ..TokenRequest::default() };
     let made: TokenRequest =
-        accounts.create_subresource("token", "app", &PostParams::default(), request).await.unwrap();
-    made.status.unwrap().token
+        accounts.create_subresource("token", "app", &PostParams::default(), &request).await.unwrap();
+    made.status.unwrap().token.unwrap()
 }
 
 #[tokio::test]

@@ -75,13 +75,13 @@ impl Scene {
     }
 
     pub(crate) fn kill_edge(&mut self) {
-        self.running.take().unwrap().kill().unwrap();
+        self.running = None;
     }
 
     pub(crate) fn kill_cloud(&mut self) {
         match self.again.take() {
-            Some(mut process) => process.kill().unwrap(),
-            None => self.cloud.process.kill().unwrap(),
+            Some(mut process) => drop(process.kill().unwrap()),
+            None => drop(self.cloud.process.kill().unwrap()),
         }
     }
 
