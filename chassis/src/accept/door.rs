@@ -109,7 +109,7 @@ mod tests {
     use super::*;
     use crate::task;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_port_that_somebody_has_is_listened_on_when_it_is_free() {
         let somebody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = somebody.local_addr().unwrap();

@@ -134,8 +134,11 @@ impl Server {
 
 /// Another program that looks after pods, as the port says. Its word counts only if it is root's: nobody else can.
 fn other_kubelet(address: SocketAddr) -> Option<Occupant> {
-    let found = Occupant::of(address.port());
-    found.filter(|found| found.is_root && KUBELETS.contains(&found.name.as_str()))
+    Occupant::of(address.port()).filter(is_kubelet)
+}
+
+fn is_kubelet(occupant: &Occupant) -> bool {
+    occupant.is_root && KUBELETS.contains(&occupant.name.as_str())
 }
 
 impl Module for Server {
