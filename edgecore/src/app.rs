@@ -177,14 +177,7 @@ impl App {
         // From here on pods and drivers have what the store holds; what follows takes as long as the cloud is not there.
         let (ways, credentials) = match dialer {
             Some(dialer) => (vec![Way { name: "simulated", dialer }], None),
-            None => {
-                let entering = cloud::enter(settings.link, is_in_use, &clock, &rng);
-                let (ways, credentials, rotation) = supervisor.beside(entering).await?;
-                if let Some(rotation) = rotation {
-                    supervisor.start(rotation);
-                }
-                (ways, Some(credentials))
-            }
+            None => cloud::ways(settings.link, is_in_use, &mut supervisor, &clock, &rng).await?,
         };
         let hub = EdgeHub::new(settings.hub, ways, hub_inbox, from_hub, (clock, rng), hub_ready)
             .with_credentials(credentials);

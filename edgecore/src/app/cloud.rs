@@ -7,6 +7,7 @@ use chassis::clock::Clock;
 use chassis::link::quic::QuicDialer;
 use chassis::link::websocket::{ClientTls, WebSocketDialer};
 use chassis::rng::Rng;
+use chassis::supervisor::Supervisor;
 
 use crate::edgehub::Way;
 use crate::edgehub::bootstrap::{BootstrapError, Config, Credentials, Joined, Rotation, load_or_join};
@@ -15,11 +16,29 @@ use crate::settings::{LinkSettings, TransportSettings};
 /// How soon a node that has pods tries again to join where nothing has helped: somebody may have put other files there.
 const AGAIN: Duration = Duration::from_secs(300);
 
+/// The ways to the cloud, with the node's certificate, which a module of its own renews.
+///
+/// # Errors
+/// See [`enter`]; or the module that ended meanwhile.
+pub(super) async fn ways(
+    link: LinkSettings,
+    is_in_use: bool,
+    supervisor: &mut Supervisor,
+    clock: &Clock,
+    rng: &Rng,
+) -> anyhow::Result<(Vec<Way>, Option<Credentials>)> {
+    let (ways, credentials, rotation) = supervisor.beside(enter(link, is_in_use, clock, rng)).await?;
+    if let Some(rotation) = rotation {
+        supervisor.start(rotation);
+    }
+    Ok((ways, Some(credentials)))
+}
+
 /// The ways to the cloud with the node's certificate, and the module that renews it, where that is to be.
 ///
 /// # Errors
 /// Why a node cannot join, unless it `is_in_use`, or what is wrong with an address.
-pub(super) async fn enter(
+async fn enter(
     link: LinkSettings,
     is_in_use: bool,
     clock: &Clock,

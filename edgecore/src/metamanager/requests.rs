@@ -16,7 +16,9 @@ use super::outbox::Wake;
 use super::patch;
 use super::unwritten::Unwritten;
 use super::uploads::message;
-use crate::flow::{DeviceRow, MetaInbox, MetaRequest, PodKey, StorageRequest, UploadRequest};
+use crate::flow::{
+    ClaimGrowth, DeviceRow, DriverRecord, MetaInbox, MetaRequest, PodKey, StorageRequest, UploadRequest,
+};
 use crate::store::{Change, Object, QueueKind, Store};
 
 /// Questions to the cloud in flight at once. A full node (110 pods) asks a few each while it starts.
@@ -126,25 +128,13 @@ impl Requests {
                 }
                 Ok(())
             }
-            MetaRequest::Driver(driver) => serde_json::to_vec(&*driver).map(|value| {
-                let key = Resource::object(None, ResourceKind::DeviceMapper, &driver.name).to_string();
-                let kind = ResourceKind::DeviceMapper.to_string();
-                let object = Object { key: key.clone(), kind, uid: String::new(), value, digest: 0 };
-                self.unwritten.put(key, Change::PutObject(object));
-            }),
+            MetaRequest::Driver(driver) => self.file_driver(&driver),
             MetaRequest::DriverGone(name) => {
                 let key = Resource::object(None, ResourceKind::DeviceMapper, &name).to_string();
                 self.unwritten.put(key.clone(), Change::DeleteObject { key, uid: String::new() });
                 Ok(())
             }
-            MetaRequest::Storage(StorageRequest::Growth(growth)) => {
-                let (namespace, name) = (Some(growth.namespace.as_str()), growth.name.as_str());
-                let key = Resource::object(namespace, ResourceKind::PersistentVolumeClaim, name).to_string();
-                patch::claim_status(&growth, self.answers.clock.now()).map(|value| {
-                    let change = Change::PutState { key: key.clone(), uid: growth.uid, value };
-                    self.unwritten.put(key, change);
-                })
-            }
+            MetaRequest::Storage(StorageRequest::Growth(growth)) => self.file_growth(*growth),
             MetaRequest::Event(event) => self.file_event(&event),
             MetaRequest::Upload(UploadRequest::Say(upload)) => {
                 let is_said = self.answers.cloud.offer(message(*upload));
@@ -157,6 +147,23 @@ impl Requests {
             tracing::error!(%error, "a report cannot be written as JSON");
         }
         None
+    }
+
+    fn file_growth(&mut self, growth: ClaimGrowth) -> serde_json::Result<()> {
+        let kind = ResourceKind::PersistentVolumeClaim;
+        let key = Resource::object(Some(&growth.namespace), kind, &growth.name).to_string();
+        let value = patch::claim_status(&growth, self.answers.clock.now())?;
+        self.unwritten.put(key.clone(), Change::PutState { key, uid: growth.uid, value });
+        Ok(())
+    }
+
+    fn file_driver(&mut self, driver: &DriverRecord) -> serde_json::Result<()> {
+        let value = serde_json::to_vec(driver)?;
+        let key = Resource::object(None, ResourceKind::DeviceMapper, &driver.name).to_string();
+        let kind = ResourceKind::DeviceMapper.to_string();
+        let object = Object { key: key.clone(), kind, uid: String::new(), value, digest: 0 };
+        self.unwritten.put(key, Change::PutObject(object));
+        Ok(())
     }
 
     fn file_event(&mut self, event: &Event) -> serde_json::Result<()> {
