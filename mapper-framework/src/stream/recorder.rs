@@ -144,7 +144,11 @@ impl Album<'_> {
     /// What is not complete goes.
     async fn discard(&mut self) {
         if let (Some((shelf, _)), Some(draft)) = (self.shelf.take(), self.draft.take()) {
-            drop(on_disk(move || Ok(shelf.discard(&draft))).await);
+            let discard = move || {
+                shelf.discard(&draft);
+                Ok(())
+            };
+            drop(on_disk(discard).await);
         }
     }
 }

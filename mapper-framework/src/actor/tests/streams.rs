@@ -82,6 +82,8 @@ async fn a_stream_that_changes_begins_anew_and_one_that_is_wrong_says_so() {
     bench.keeps("f1970-01-01T00:00:01Z.jpg").await;
     // The same again is nothing new.
     bench.device.send_replace(Arc::new(camera("frameCount: 1")));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(shared.count("open saveFrame"), 1);
     bench.device.send_replace(Arc::new(camera("frameCount: 1, outputDir: other")));
     bench.keeps("other/f1970-01-01T00:00:02Z.jpg").await;
     assert_eq!((shared.count("open saveFrame"), shared.count("connect")), (2, 1));
