@@ -102,9 +102,9 @@ mod tests {
         let limits = Limits::new(1, 1);
         let now = Instant::now();
         for number in 0..KEPT {
-            limits.enter(&(String::new(), number.to_string()), now).unwrap();
+            drop(limits.enter(&(String::new(), number.to_string()), now).unwrap());
         }
-        limits.enter(&(String::new(), "new".to_owned()), now + Duration::from_secs(2)).unwrap();
+        drop(limits.enter(&(String::new(), "new".to_owned()), now + Duration::from_secs(2)).unwrap());
         assert_eq!(limits.rules.lock().unwrap().len(), 1);
     }
 }

@@ -148,7 +148,7 @@ impl Door {
             let read = |file: &std::path::Path| {
                 std::fs::read(file).with_context(|| format!("read {}", file.display()))
             };
-            let config = certs::tls::foreign_server_config(&read(chain)?, &read(key)?);
+            let config = certs::tls::foreign_server_config(None, (&read(chain)?, &read(key)?));
             Ok::<_, anyhow::Error>(Arc::new(config.context("modules.serviceBus.tlsCertFile")?))
         });
         let address: SocketAddr = self.config.listen;
