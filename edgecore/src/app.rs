@@ -141,31 +141,27 @@ impl App {
         supervisor.start(writer);
         let is_in_use = !store.objects("pod").await.context("read the stored pods")?.is_empty();
 
-        let (from_hub, hub_feed) = bounded_with("edgehub_down", HUB_QUEUE, &metrics);
+        let (hub_says, from_hub) = bounded_with("edgehub_down", HUB_QUEUE, &metrics);
         let (to_hub, hub_inbox) = bounded_with("edgehub_up", HUB_QUEUE, &metrics);
         let (to_meta, from_edged) = bounded_with("metamanager_requests", META_QUEUE, &metrics);
         let (to_edged, pods) = bounded_with("edged_changes", POD_QUEUE, &metrics);
 
-        let parts = Parts {
+        let (to_devices, to_bus, to_services) = Parts {
             meta: MetaClient::new(to_meta.clone()),
             clock: clock.clone(),
             rng: rng.clone(),
             registry: registry.clone(),
             metrics: metrics.clone(),
-        };
-        let (to_devices, to_bus) = parts.start(settings.devices, settings.bus, &mut supervisor);
-        let to_services = parts.start_services(settings.services, &mut supervisor);
+        }
+        .start_all(settings.devices, settings.bus, settings.services, &mut supervisor);
         let to_edged = if settings.edged.is_some() { PodFeed::new(to_edged) } else { PodFeed::nobody() };
-        drop(parts);
-        let wires =
-            Wires { from_hub: hub_feed, to_hub, from_edged, to_edged, to_devices, to_bus, to_services };
+        let wires = Wires { from_hub, to_hub, from_edged, to_edged, to_devices, to_bus, to_services };
         let outbox = registry.register(metamanager::Metrics::register);
         supervisor.start(MetaManager::new(settings.meta, store, wires, clock.clone(), rng.clone(), outbox));
 
         if let Some(config) = settings.edged {
             let runtime = runtime.unwrap_or_else(|| connect(&config));
-            let meta = MetaClient::new(to_meta);
-            let local = config.server.clone();
+            let (meta, local) = (MetaClient::new(to_meta), config.server.clone());
             let edged = Edged::new(config, pods, meta, runtime, machine, clock.clone(), rng.clone())?;
             debug.show(Edged::NAME, edged.board());
             if let Some(address) = local.listen {
@@ -179,7 +175,7 @@ impl App {
             Some(dialer) => (vec![Way { name: "simulated", dialer }], None),
             None => cloud::ways(settings.link, is_in_use, &mut supervisor, &clock, &rng).await?,
         };
-        let hub = EdgeHub::new(settings.hub, ways, hub_inbox, from_hub, (clock, rng), hub_ready)
+        let hub = EdgeHub::new(settings.hub, ways, hub_inbox, hub_says, (clock, rng), hub_ready)
             .with_credentials(credentials);
         debug.show(EdgeHub::NAME, hub.board());
         supervisor.start(hub);
