@@ -8,7 +8,8 @@
 //!                           metamanager ──DeviceChange──► devicetwin ◄──DriverRequest── dmi ══ drivers
 //!                                        ◄──MetaRequest──      │ ▲
 //!                           metamanager ──BusChange──► eventbus ◄─┘ │ MqttMessage, DriverRequest, MqttPublish
-//!                                        ◄──MetaRequest──   └──► mqttdevices
+//!                                        ◄──MetaRequest── ▲ └──► mqttdevices
+//!                                                      mqtt, the broker inside ══ devices
 //!                           metamanager ──ServiceChange──► servicebus ══ HTTP, here
 //!                                        ◄──MetaRequest──
 //! ```
@@ -16,6 +17,7 @@
 //! Shutdown follows the flow: edgehub stops reading, MetaManager's downward loop ends, edged ends, MetaManager's upward
 //! loop ends, edgehub flushes and closes the link, the store closes.
 
+mod broker;
 mod cloud;
 mod devices;
 mod instance;
@@ -146,6 +148,7 @@ impl App {
         let (to_meta, from_edged) = bounded_with("metamanager_requests", META_QUEUE, &metrics);
         let (to_edged, pods) = bounded_with("edged_changes", POD_QUEUE, &metrics);
 
+        let inside = broker::start(settings.broker, &registry, &rng, &mut supervisor).await;
         let (to_devices, to_bus, to_services) = Parts {
             meta: MetaClient::new(to_meta.clone()),
             clock: clock.clone(),
@@ -153,7 +156,7 @@ impl App {
             registry: registry.clone(),
             metrics: metrics.clone(),
         }
-        .start_all(settings.devices, settings.bus, settings.services, &mut supervisor);
+        .start_all(settings.devices, settings.bus, inside, settings.services, &mut supervisor);
         let to_edged = if settings.edged.is_some() { PodFeed::new(to_edged) } else { PodFeed::nobody() };
         let wires = Wires { from_hub, to_hub, from_edged, to_edged, to_devices, to_bus, to_services };
         let outbox = registry.register(metamanager::Metrics::register);

@@ -14,6 +14,7 @@
 
 mod connection;
 mod hearing;
+mod inside;
 mod metrics;
 mod payload;
 #[cfg(test)]
@@ -30,17 +31,18 @@ use chassis::clock::Clock;
 use chassis::module::Module;
 use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
-use chassis::task::{self, AbortOnDrop, until};
+use chassis::task::{self, until};
 use proto::twin::DeviceReport;
 use tokio::sync::watch;
 
 use self::connection::Connection;
 pub use self::connection::{Dial, TlsFiles};
+pub use self::inside::Inside;
 pub use self::metrics::Metrics;
 use self::payload::Base;
 use self::uploading::Uploading;
-pub use self::wire::Broker;
 use self::wire::{ACKS, Ends, Filters, Heard, Line, PUBLISHES, Queued};
+pub use self::wire::{Broker, Manner};
 use crate::flow::{
     BusChange, BusInbox, DeviceKey, DeviceNews, DriverClient, MetaClient, MqttMessage, MqttPublish,
     NewsInbox, TwinChange,
@@ -54,8 +56,10 @@ const HEARD: usize = 256;
 pub struct Config {
     /// Name of this node.
     pub node: String,
-    /// The brokers, one or two.
-    pub brokers: Vec<Dial>,
+    /// The broker inside EdgeCore, if it is used; then [`Wires::inside`] leads to it.
+    pub inside: Option<Manner>,
+    /// One beside it, if it is used.
+    pub outside: Option<Dial>,
 }
 
 /// The ends of the queues that EventBus has.
@@ -71,6 +75,8 @@ pub struct Wires {
     pub meta: MetaClient,
     /// What devices that speak MQTT themselves have said; none where nobody wants it.
     pub devices: Option<DeviceWires>,
+    /// The way to the broker inside EdgeCore, if there is one.
+    pub inside: Option<Inside>,
 }
 
 /// The ends towards the devices that speak MQTT themselves.
@@ -133,13 +139,19 @@ impl Module for EventBus {
     const NAME: &'static str = "eventbus";
 
     async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
-        let Self { config, wires, clock, rng, metrics } = self;
+        let Self { config, mut wires, clock, rng, metrics } = self;
         let (heard, inbox) = bounded("eventbus_heard", HEARD);
         let (mut lines, mut connections) = (Vec::new(), Vec::new());
-        for dial in config.brokers {
-            let (line, ends) = line(&dial, heard.clone(), metrics.clone());
+        if let (Some(manner), Some(inside)) = (config.inside, wires.inside.take()) {
+            let (line, ends) = line(Broker::Internal, manner, heard.clone(), metrics.clone());
             lines.push(line);
-            connections.push(connect(dial, ends, rng.clone(), metrics.clone()));
+            connections.push(task::spawn(span(Broker::Internal), inside::run(inside, ends, metrics.clone())));
+        }
+        if let Some(dial) = config.outside {
+            let (line, ends) = line(Broker::External, dial.manner, heard.clone(), metrics.clone());
+            lines.push(line);
+            let connection = Connection::run(dial, ends, rng.clone(), metrics.clone());
+            connections.push(task::spawn(span(Broker::External), connection));
         }
         drop(heard);
         serve(config.node, lines, inbox, wires, (clock, rng, metrics), shutdown).await
@@ -147,21 +159,23 @@ impl Module for EventBus {
 }
 
 /// The two ends of a connection.
-fn line(dial: &Dial, heard: chassis::channel::Sender<Heard>, metrics: Metrics) -> (Line, Ends) {
-    let broker = dial.broker;
+fn line(
+    broker: Broker,
+    manner: Manner,
+    heard: chassis::channel::Sender<Heard>,
+    metrics: Metrics,
+) -> (Line, Ends) {
     let (publishes, to_publish) = bounded("eventbus_publishes", PUBLISHES);
     let (acks, to_acknowledge) = bounded("eventbus_acks", ACKS);
     let (filters, wanted) = watch::channel(Arc::new(Filters::new()));
     let queued = Queued::default();
-    let (qos, retain) = (dial.qos, dial.retain);
-    let line = Line { broker, qos, retain, publishes, acks, filters, queued: queued.clone(), metrics };
+    let line = Line { broker, manner, publishes, acks, filters, queued: queued.clone(), metrics };
     let ends = Ends { broker, publishes: to_publish, acks: to_acknowledge, filters: wanted, queued, heard };
     (line, ends)
 }
 
-fn connect(dial: Dial, ends: Ends, rng: Rng, metrics: Metrics) -> AbortOnDrop<()> {
-    let span = tracing::info_span!("mqtt", broker = %dial.broker);
-    task::spawn(span, Connection::run(dial, ends, rng, metrics))
+fn span(broker: Broker) -> tracing::Span {
+    tracing::info_span!("mqtt", %broker)
 }
 
 /// EventBus between lines that somebody else has connected.
@@ -173,7 +187,7 @@ async fn serve(
     (clock, rng, metrics): (Clock, Rng, Metrics),
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
-    let Wires { mut inbox, mut news, drivers, meta, devices } = wires;
+    let Wires { mut inbox, mut news, drivers, meta, devices, inside: _ } = wires;
     let uploading = Uploading::new(meta.clone());
     let rules = BTreeSet::new();
     let mut state = State { node, lines, drivers, meta, devices, rules, uploading, clock, rng, metrics };

@@ -1,5 +1,6 @@
 //! The configuration file: reading it, printing it, and turning it into what each module takes.
 
+mod broker;
 mod bus;
 mod services;
 
@@ -18,6 +19,7 @@ use http::{HeaderMap, HeaderValue};
 use proto::config::LogFormat as FileLogFormat;
 use proto::config::edgecore::{DeviceTwin, EdgeCore, EdgeHub, Transport};
 
+pub use self::broker::{Broker, ServedTls};
 use crate::args::Args;
 use crate::edgehub::bootstrap;
 use crate::{devicetwin, edged, edgehub, eventbus, metamanager, servicebus};
@@ -46,6 +48,8 @@ pub struct Settings {
     pub devices: Option<devicetwin::Config>,
     /// EventBus; none when `modules.eventBus.enable` is false.
     pub bus: Option<eventbus::Config>,
+    /// The MQTT broker inside EdgeCore; none when `modules.eventBus.mqttMode` is 2.
+    pub broker: Option<Broker>,
     /// ServiceBus; none when `modules.serviceBus.enable` is false.
     pub services: Option<servicebus::Config>,
 }
@@ -145,6 +149,7 @@ fn parse(file: &EdgeCore, token: Option<String>) -> Result<Settings, Vec<(String
         },
         link,
         bus: bus::config(&file.modules.event_bus, &node),
+        broker: broker::config(&file.modules.event_bus),
         services: services::config(file),
         meta: metamanager::Config {
             uploads: bus::limit(&file.modules.event_bus),

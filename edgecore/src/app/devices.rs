@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::devicetwin::{self, DeviceTwin};
 use crate::dmi::DmiServer;
-use crate::eventbus::{self, DeviceWires, EventBus, Wires};
+use crate::eventbus::{self, DeviceWires, EventBus, Inside, Wires};
 use crate::flow::{
     BusFeed, BusInbox, DeviceFeed, DriverClient, MetaClient, MqttDevices as Speaking, NewsInbox, TopicFeed,
 };
@@ -48,6 +48,7 @@ impl Parts {
         &self,
         devices: Option<devicetwin::Config>,
         bus: Option<eventbus::Config>,
+        inside: Option<Inside>,
         supervisor: &mut Supervisor,
     ) -> (Option<DeviceFeed>, Option<BusFeed>) {
         let (topics, to_bus, bus) = match bus.map(|config| self.bus(config)) {
@@ -60,7 +61,7 @@ impl Parts {
             (to_devices, client) = (Some(feed), Some(drivers));
         }
         if let Some(bus) = bus {
-            self.start_bus(bus, client, supervisor);
+            self.start_bus(bus, client, inside, supervisor);
         }
         (to_devices, to_bus)
     }
@@ -89,7 +90,13 @@ impl Parts {
         (topics, BusFeed::new(to_bus), Bus { config, inbox, news, speaking })
     }
 
-    fn start_bus(&self, bus: Bus, drivers: Option<DriverClient>, supervisor: &mut Supervisor) {
+    fn start_bus(
+        &self,
+        bus: Bus,
+        drivers: Option<DriverClient>,
+        inside: Option<Inside>,
+        supervisor: &mut Supervisor,
+    ) {
         let Bus { config, inbox, news, speaking } = bus;
         let devices = drivers.clone().map(|drivers| {
             let (say, said) = bounded_with("mqttdevices_said", MQTT_QUEUE, &self.metrics);
@@ -99,7 +106,7 @@ impl Parts {
             supervisor.start(MqttDevices { devices: speaking, said, publishes, topics, drivers, metrics });
             DeviceWires { topics: follow, said: say, publishes: publish }
         });
-        let wires = Wires { inbox, news, drivers, meta: self.meta.clone(), devices };
+        let wires = Wires { inbox, news, drivers, meta: self.meta.clone(), devices, inside };
         let metrics = self.registry.register(eventbus::Metrics::register);
         supervisor.start(EventBus::new(config, wires, self.clock.clone(), self.rng.clone(), metrics));
     }

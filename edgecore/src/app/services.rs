@@ -4,6 +4,7 @@ use chassis::channel::bounded_with;
 use chassis::supervisor::Supervisor;
 
 use super::devices::Parts;
+use crate::eventbus::Inside;
 use crate::flow::{BusFeed, DeviceFeed, ServiceFeed};
 use crate::servicebus::{Config, Metrics, ServiceBus};
 use crate::{devicetwin, eventbus};
@@ -17,10 +18,11 @@ impl Parts {
         self,
         devices: Option<devicetwin::Config>,
         bus: Option<eventbus::Config>,
+        inside: Option<Inside>,
         services: Option<Config>,
         supervisor: &mut Supervisor,
     ) -> (Option<DeviceFeed>, Option<BusFeed>, Option<ServiceFeed>) {
-        let (to_devices, to_bus) = self.start(devices, bus, supervisor);
+        let (to_devices, to_bus) = self.start(devices, bus, inside, supervisor);
         (to_devices, to_bus, self.start_services(services, supervisor))
     }
 

@@ -5,6 +5,8 @@
 //! the other one writes and keeps the subscriptions as they should be, so that a full queue in one direction does not stop the
 //! other.
 
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::PathBuf;
@@ -24,7 +26,7 @@ use tokio::sync::watch;
 
 use self::writer::Writer;
 use super::Metrics;
-use super::wire::{Ack, Arrival, Broker, Ends, Heard};
+use super::wire::{Ack, Arrival, Broker, Ends, Heard, Manner};
 
 /// Largest packet, in bytes. Allocation follows what a broker declares, so this is no more than what users' messages (1 MiB)
 /// and twins need.
@@ -42,8 +44,6 @@ const RETRY: BackoffPolicy =
 /// How a broker is reached.
 #[derive(Debug, Clone)]
 pub struct Dial {
-    /// Which it is.
-    pub broker: Broker,
     /// Name or address.
     pub host: String,
     /// Port.
@@ -54,10 +54,8 @@ pub struct Dial {
     pub credentials: Option<(String, Sensitive)>,
     /// TLS, where it is used.
     pub tls: Option<TlsFiles>,
-    /// Quality of service of what EventBus says by itself.
-    pub qos: u8,
-    /// Whether the broker keeps that.
-    pub retain: bool,
+    /// What is said to it by EventBus itself.
+    pub manner: Manner,
 }
 
 /// Files for TLS. They are read for each connection: certificates are renewed.
@@ -80,6 +78,7 @@ struct Session {
 
 /// The reading task.
 pub(super) struct Connection {
+    broker: Broker,
     dial: Dial,
     heard: chassis::channel::Sender<Heard>,
     session: watch::Sender<Option<Session>>,
@@ -104,12 +103,12 @@ impl Connection {
         let span = tracing::info_span!("mqtt", %broker);
         let _writing = task::spawn(span, writer.run());
         let connection =
-            Self { dial, heard, session, asked, metrics, rng, connections: 0, is_poisoned: false };
+            Self { broker, dial, heard, session, asked, metrics, rng, connections: 0, is_poisoned: false };
         connection.read(events).await;
     }
 
     async fn read(mut self, mut events: EventLoop) {
-        let broker = self.dial.broker;
+        let broker = self.broker;
         let mut backoff = Backoff::new(RETRY, self.rng.clone());
         self.prepare(&mut events);
         loop {
@@ -164,13 +163,13 @@ impl Connection {
             }
             // Without it the broker is not reached, and that is said by whoever tries.
             Err(error) => {
-                tracing::error!(broker = %self.dial.broker, "modules.eventBus.eventBusTLS: {error:#}")
+                tracing::error!(broker = %self.broker, "modules.eventBus.eventBusTLS: {error:#}")
             }
         }
     }
 
     fn connected(&mut self, answer: &ConnAck) -> Heard {
-        let broker = self.dial.broker;
+        let broker = self.broker;
         self.connections += 1;
         let is_new = !answer.session_present;
         // What was asked and not answered on the last connection may not have arrived.
@@ -184,7 +183,7 @@ impl Connection {
 
     /// Whether there was a connection.
     fn lost(&self, error: &ConnectionError) -> bool {
-        let broker = self.dial.broker;
+        let broker = self.broker;
         let was_up = self.session.send_replace(None).is_some();
         if was_up {
             self.metrics.lost(broker);
@@ -199,8 +198,10 @@ impl Connection {
         Heard::Message(Arrival {
             topic: publish.topic,
             payload: publish.payload,
-            broker: self.dial.broker,
+            broker: self.broker,
             ack,
+            client: None,
+            number: id,
             is_repeated: publish.dup,
         })
     }
@@ -210,7 +211,7 @@ impl Connection {
         let is_refused = |code: &SubscribeReasonCode| matches!(code, SubscribeReasonCode::Failure);
         let refused = answer.return_codes.iter().filter(|code| is_refused(code)).count();
         if refused > 0 {
-            tracing::error!(broker = %self.dial.broker, refused, "the broker refuses subscriptions: look at its rules");
+            tracing::error!(broker = %self.broker, refused, "the broker refuses subscriptions: look at its rules");
         }
     }
 

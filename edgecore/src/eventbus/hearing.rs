@@ -95,7 +95,7 @@ impl State {
     }
 
     async fn upload(&mut self, arrival: Arrival) -> anyhow::Result<()> {
-        let Arrival { topic, payload, broker, ack, is_repeated } = arrival;
+        let Arrival { topic, payload, broker, ack, client, number, is_repeated } = arrival;
         if payload.len() > LARGEST {
             self.metrics.refused("too_large");
             tracing::warn!(
@@ -111,7 +111,7 @@ impl State {
             self.metrics.refused("not_text");
             tracing::debug!(topic, "a user's message is no text: it is mangled, as in stock");
         }
-        let mark = ack.map_or(0, |ack| mark(broker, ack.id, &topic, &payload));
+        let mark = ack.map_or(0, |_| mark(broker, (client.as_deref(), number), &topic, &payload));
         let Base { event_id: id, timestamp } = self.fresh();
         let upload = Upload { id, topic, payload: payload.to_vec(), timestamp, mark, is_repeated };
         match ack {
@@ -234,10 +234,14 @@ fn object<T: DeserializeOwned>(payload: &[u8]) -> serde_json::Result<T> {
     serde_json::from_slice(payload)
 }
 
-/// Tells a message from the others of its broker's session: packet ids come back, so what it says counts, too.
-fn mark(broker: Broker, id: u16, topic: &str, payload: &[u8]) -> i64 {
+/// Tells a message from the others of its sender, which is the broker, or a client of the one inside: packet ids come back, so what it
+/// says counts, too.
+fn mark(broker: Broker, (client, id): (Option<&str>, u16), topic: &str, payload: &[u8]) -> i64 {
     let mut hash = Sha256::new();
     hash.update(broker.as_str());
+    let client = client.unwrap_or_default();
+    hash.update(client.len().to_le_bytes());
+    hash.update(client);
     hash.update(id.to_le_bytes());
     hash.update(topic.len().to_le_bytes());
     hash.update(topic);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chassis::channel::{Sender, bounded};
+use chassis::task::AbortOnDrop;
 use jiff::Timestamp;
 use proto::twin::{MsgTwin, TwinDoc};
 use serde_json::{Value, json};
@@ -38,17 +39,8 @@ struct Rig {
 impl Rig {
     async fn start() -> Self {
         let (broker, heard) = bounded("heard", HEARD);
-        let dial = Dial {
-            broker: Broker::External,
-            host: String::new(),
-            port: 0,
-            client_id: String::new(),
-            credentials: None,
-            tls: None,
-            qos: 1,
-            retain: false,
-        };
-        let (line, ends) = line(&dial, broker.clone(), Metrics::default());
+        let manner = Manner { qos: 1, retain: false };
+        let (line, ends) = line(Broker::External, manner, broker.clone(), Metrics::default());
         let (cloud, inbox) = bounded("changes", 16);
         let (to_news, news) = bounded("news", 16);
         let (show, _) = watch::channel(Arc::default());
@@ -63,6 +55,7 @@ impl Rig {
             drivers: Some(DriverClient::new(calls)),
             meta: MetaClient::new(to_meta),
             devices: Some(DeviceWires { topics, said, publishes }),
+            inside: None,
         };
         let clock = Clock::fixed(Timestamp::constant(1_795_403_660, 0));
         let (trigger, shutdown) = Shutdown::new();
@@ -95,6 +88,8 @@ impl Rig {
             payload: payload.into(),
             broker: Broker::External,
             ack: Some(Ack { connection: 1, id: self.ids }),
+            client: None,
+            number: self.ids,
             is_repeated: false,
         };
         self.broker.send(Heard::Message(arrival)).await.unwrap();
@@ -269,6 +264,8 @@ async fn what_comes_with_qos_0_is_said_and_not_kept_and_what_is_too_large_is_dro
         payload: "1".into(),
         broker: Broker::External,
         ack: None,
+        client: None,
+        number: 0,
         is_repeated: false,
     };
     rig.broker.send(Heard::Message(arrival)).await.unwrap();

@@ -44,6 +44,15 @@ impl fmt::Display for Broker {
     }
 }
 
+/// How EventBus says to a broker what it says by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Manner {
+    /// Quality of service.
+    pub qos: u8,
+    /// Whether the broker keeps it.
+    pub retain: bool,
+}
+
 /// Filters that should be subscribed to.
 pub(super) type Filters = BTreeMap<String, ()>;
 
@@ -71,7 +80,11 @@ pub(super) struct Arrival {
     pub(super) broker: Broker,
     /// What acknowledges it; none where nobody waits for that (QoS 0).
     pub(super) ack: Option<Ack>,
-    /// Whether the broker may have sent it before.
+    /// Who numbers the messages, if that is not the broker.
+    pub(super) client: Option<Arc<str>>,
+    /// The number of the message when it comes again.
+    pub(super) number: u16,
+    /// Whether it may have been sent before.
     pub(super) is_repeated: bool,
 }
 
@@ -88,10 +101,7 @@ pub(super) struct Ack {
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) broker: Broker,
-    /// Quality of service of what EventBus says by itself.
-    pub(super) qos: u8,
-    /// Whether the broker keeps that.
-    pub(super) retain: bool,
+    pub(super) manner: Manner,
     pub(super) publishes: Sender<MqttPublish>,
     pub(super) acks: Sender<Ack>,
     pub(super) filters: watch::Sender<Arc<Filters>>,
@@ -142,7 +152,7 @@ impl Line {
 
     /// Publishes what EventBus says by itself.
     pub(super) fn say(&self, topic: String, payload: String) {
-        let (qos, retain) = (self.qos, self.retain);
+        let Manner { qos, retain } = self.manner;
         self.publish(MqttPublish { topic, payload: payload.into(), qos, retain });
     }
 

@@ -1,22 +1,18 @@
 //! `modules.eventBus` as its modules take it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use proto::config::edgecore::{BrokerAddress, EventBus, EventBusTls, MqttMode, UploadPolicy};
 
-use crate::eventbus::{Broker, Config, Dial, TlsFiles};
+use crate::eventbus::{Config, Dial, Manner, TlsFiles};
 use crate::store::UploadLimit;
 
 /// EventBus; none when it is switched off. The file has been checked.
 pub(super) fn config(file: &EventBus, node: &str) -> Option<Config> {
-    let mut brokers = Vec::new();
-    if file.mqtt_mode != MqttMode::External {
-        brokers.extend(internal(file, node));
-    }
-    if file.mqtt_mode != MqttMode::Internal {
-        brokers.extend(external(file, node));
-    }
-    file.enable.then(|| Config { node: node.to_owned(), brokers })
+    let inside = Manner { qos: file.mqtt_qos, retain: file.mqtt_retain };
+    file.enable.then(|| Config {
+        node: node.to_owned(),
+        inside: (file.mqtt_mode != MqttMode::External).then_some(inside),
+        outside: external(file, node).filter(|_| file.mqtt_mode != MqttMode::Internal),
+    })
 }
 
 /// How much of users' messages is kept.
@@ -25,39 +21,17 @@ pub(super) fn limit(file: &EventBus) -> UploadLimit {
     UploadLimit { bytes: file.upload_queue_bytes, drops_oldest }
 }
 
-fn internal(file: &EventBus, node: &str) -> Option<Dial> {
-    let address = BrokerAddress::parse(&file.mqtt_server_internal).ok()?;
-    // A broker that listens everywhere is reached on this machine.
-    let host = match address.host.parse::<IpAddr>() {
-        Ok(IpAddr::V4(ip)) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
-        Ok(IpAddr::V6(ip)) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.to_string(),
-        _ => address.host,
-    };
-    Some(Dial {
-        broker: Broker::Internal,
-        host,
-        port: address.port,
-        client_id: client_id(file, node),
-        credentials: None,
-        tls: None,
-        qos: file.mqtt_qos,
-        retain: file.mqtt_retain,
-    })
-}
-
 /// As stock: what EventBus says to the external broker has QoS 1 and is not kept there.
 fn external(file: &EventBus, node: &str) -> Option<Dial> {
     let address = BrokerAddress::parse(&file.mqtt_server_external).ok()?;
     let has_user = !file.mqtt_username.is_empty();
     Some(Dial {
-        broker: Broker::External,
         host: address.host,
         port: address.port,
         client_id: client_id(file, node),
         credentials: has_user.then(|| (file.mqtt_username.clone(), file.mqtt_password.clone())),
         tls: file.event_bus_tls.enable.then(|| tls(&file.event_bus_tls)),
-        qos: 1,
-        retain: false,
+        manner: Manner { qos: 1, retain: false },
     })
 }
 
@@ -78,36 +52,37 @@ fn tls(file: &EventBusTls) -> TlsFiles {
 mod tests {
     use super::*;
 
-    fn brokers(adjust: impl FnOnce(&mut EventBus)) -> Vec<Dial> {
+    fn bus(adjust: impl FnOnce(&mut EventBus)) -> Config {
         let mut file = EventBus::default();
         adjust(&mut file);
-        config(&file, "edge-1").unwrap().brokers
+        config(&file, "edge-1").unwrap()
     }
 
     #[test]
     fn the_mode_says_which_brokers_there_are() {
-        let of =
-            |mode| brokers(|file| file.mqtt_mode = mode).iter().map(|dial| dial.broker).collect::<Vec<_>>();
-        assert_eq!(of(MqttMode::Internal), [Broker::Internal]);
-        assert_eq!(of(MqttMode::Both), [Broker::Internal, Broker::External]);
-        assert_eq!(of(MqttMode::External), [Broker::External]);
+        let of = |mode| {
+            let bus = bus(|file| file.mqtt_mode = mode);
+            (bus.inside.is_some(), bus.outside.is_some())
+        };
+        assert_eq!(of(MqttMode::Internal), (true, false));
+        assert_eq!(of(MqttMode::Both), (true, true));
+        assert_eq!(of(MqttMode::External), (false, true));
         assert!(config(&EventBus { enable: false, ..EventBus::default() }, "edge-1").is_none());
     }
 
     #[test]
-    fn a_broker_inside_is_reached_on_this_machine_and_one_outside_as_it_is_said() {
-        let dials = brokers(|file| {
+    fn the_broker_inside_is_told_as_the_file_says_and_one_outside_as_stock_tells_it() {
+        let bus = bus(|file| {
             file.mqtt_mode = MqttMode::Both;
-            "tcp://0.0.0.0:1884".clone_into(&mut file.mqtt_server_internal);
             "ssl://broker.lan".clone_into(&mut file.mqtt_server_external);
             (file.mqtt_qos, file.mqtt_retain) = (2, true);
             "user".clone_into(&mut file.mqtt_username);
             file.event_bus_tls.enable = true;
         });
-        let [internal, external] = dials.try_into().unwrap();
-        assert_eq!((internal.host.as_str(), internal.port, internal.qos), ("127.0.0.1", 1884, 2));
-        assert!(internal.tls.is_none() && internal.credentials.is_none() && internal.retain);
-        assert_eq!((external.host.as_str(), external.port, external.qos), ("broker.lan", 8883, 1));
+        assert_eq!(bus.inside, Some(Manner { qos: 2, retain: true }));
+        let external = bus.outside.unwrap();
+        assert_eq!((external.host.as_str(), external.port), ("broker.lan", 8883));
+        assert_eq!(external.manner, Manner { qos: 1, retain: false });
         assert!(external.tls.unwrap().identity.is_some() && external.credentials.is_some());
         assert_eq!(external.client_id, "edgecore-edge-1");
     }

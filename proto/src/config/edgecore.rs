@@ -6,7 +6,9 @@ mod edgehub;
 mod kubelet;
 mod metamanager;
 
-pub use buses::{BrokerAddress, DeviceTwin, EventBus, EventBusTls, MqttMode, ServiceBus, UploadPolicy};
+pub use buses::{
+    BrokerAddress, DeviceTwin, EventBus, EventBusTls, InternalTls, MqttMode, ServiceBus, UploadPolicy,
+};
 pub use edged::Edged;
 pub use edgehub::{EdgeHub, EdgeStream, Quic, Transport, WebSocket};
 pub use kubelet::{

@@ -19,15 +19,16 @@ section! {
 /// The largest message of a user that is taken has 1 MiB; its topic comes on top.
 const LEAST_UPLOAD_QUEUE: u64 = 2 << 20;
 
-/// Which broker carries MQTT. The file has stock's numbers.
+/// Which broker carries MQTT. The file has stock's numbers. Stock's default is 2, and a node without a broker beside it then has no
+/// MQTT, and nobody is told; stock's files have the key written out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MqttMode {
     /// 0: the one inside EdgeCore.
+    #[default]
     Internal,
     /// 1: both.
     Both,
     /// 2: one that runs beside it.
-    #[default]
     External,
 }
 
@@ -40,7 +41,7 @@ section! {
         #[serde(rename = "eventBusTLS")]
         event_bus_tls: EventBusTls = EventBusTls::default(),
         /// Which broker.
-        mqtt_mode: MqttMode = MqttMode::External,
+        mqtt_mode: MqttMode = MqttMode::Internal,
         /// Password for the external broker.
         mqtt_password: Sensitive = Sensitive::default(),
         /// Client id of the publishing connection; empty: chosen.
@@ -55,7 +56,10 @@ section! {
         mqtt_server_external: String = "tcp://127.0.0.1:1883".to_owned(),
         /// Where the internal broker listens.
         mqtt_server_internal: String = "tcp://127.0.0.1:1884".to_owned(),
-        /// Messages that wait for one client.
+        /// Where it listens for TLS (ours).
+        #[serde(rename = "mqttServerInternalTLS")]
+        mqtt_server_internal_tls: InternalTls = InternalTls::default(),
+        /// Messages of QoS 0 that wait for one client of the internal broker.
         mqtt_session_queue_size: i32 = 100,
         /// Client id of the subscribing connection; empty: chosen.
         #[serde(rename = "mqttSubClientID")]
@@ -92,6 +96,24 @@ section! {
         tls_mqtt_cert_file: String = "/etc/kubeedge/certs/server.crt".to_owned(),
         /// Its key.
         tls_mqtt_private_key_file: String = "/etc/kubeedge/certs/server.key".to_owned(),
+    }
+}
+
+section! {
+    /// TLS of the broker inside EdgeCore (ours). It has files of its own: those of `eventBusTLS` are for EdgeCore as a client of an
+    /// external broker, which it may be at the same time.
+    pub struct InternalTls {
+        /// On or off.
+        enable: bool = false,
+        /// Where it listens.
+        server: String = "ssl://0.0.0.0:8883".to_owned(),
+        /// CA certificates: clients show a certificate of one of them.
+        #[serde(rename = "tlsMqttCAFile")]
+        tls_mqtt_ca_file: String = "/etc/kubeedge/mqtt/ca.crt".to_owned(),
+        /// The broker's certificate, with its chain.
+        tls_mqtt_cert_file: String = "/etc/kubeedge/mqtt/server.crt".to_owned(),
+        /// Its key.
+        tls_mqtt_private_key_file: String = "/etc/kubeedge/mqtt/server.key".to_owned(),
     }
 }
 
@@ -202,6 +224,7 @@ impl Validate for EventBus {
                 ),
                 Err(why) => check.require("mqttServerInternal", false, why),
             }
+            check.section("mqttServerInternalTLS", &self.mqtt_server_internal_tls);
         }
         if self.mqtt_mode != MqttMode::Internal {
             match BrokerAddress::parse(&self.mqtt_server_external) {
@@ -212,6 +235,28 @@ impl Validate for EventBus {
                 ),
                 Err(why) => check.require("mqttServerExternal", false, why),
             }
+        }
+    }
+}
+
+impl Validate for InternalTls {
+    fn validate(&self, check: &mut Check) {
+        if !self.enable {
+            return;
+        }
+        match BrokerAddress::parse(&self.server) {
+            Ok(address) => {
+                check.require("server", address.is_tls, "expected an address like ssl://0.0.0.0:8883");
+            }
+            Err(why) => check.require("server", false, why),
+        }
+        let files = [
+            ("tlsMqttCAFile", &self.tls_mqtt_ca_file),
+            ("tlsMqttCertFile", &self.tls_mqtt_cert_file),
+            ("tlsMqttPrivateKeyFile", &self.tls_mqtt_private_key_file),
+        ];
+        for (key, file) in files {
+            check.require(key, !file.is_empty(), "needed: both sides are verified");
         }
     }
 }
@@ -242,8 +287,11 @@ mod tests {
 
     #[test]
     fn a_broker_behind_tls_is_verified() {
-        let mut bus =
-            EventBus { mqtt_server_external: "ssl://broker:8883".to_owned(), ..EventBus::default() };
+        let mut bus = EventBus {
+            mqtt_mode: MqttMode::External,
+            mqtt_server_external: "ssl://broker:8883".to_owned(),
+            ..EventBus::default()
+        };
         assert_eq!(Check::all(&bus).len(), 1);
         bus.event_bus_tls.enable = true;
         assert_eq!(Check::all(&bus), []);
@@ -251,5 +299,18 @@ mod tests {
         assert_eq!(Check::all(&bus), [], "it is not used");
         bus.mqtt_mode = MqttMode::Both;
         assert_eq!(Check::all(&bus).len(), 1);
+    }
+
+    #[test]
+    fn the_internal_broker_speaks_tls_where_both_sides_are_verified() {
+        let mut bus = EventBus::default();
+        bus.mqtt_server_internal_tls.server = "tcp://0.0.0.0:8883".to_owned();
+        bus.mqtt_server_internal_tls.tls_mqtt_ca_file = String::new();
+        assert_eq!(Check::all(&bus), [], "it is off");
+        bus.mqtt_server_internal_tls.enable = true;
+        let places: Vec<String> = Check::all(&bus).into_iter().map(|(place, _)| place).collect();
+        assert_eq!(places, ["mqttServerInternalTLS.server", "mqttServerInternalTLS.tlsMqttCAFile"]);
+        bus.mqtt_mode = MqttMode::External;
+        assert_eq!(Check::all(&bus), [], "there is none");
     }
 }

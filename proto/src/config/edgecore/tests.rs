@@ -1,6 +1,6 @@
 use super::*;
 
-/// Every key and default of spec edge 6, written out; only `reportEvent` is not as stock has it.
+/// Every key and default of spec edge 6, written out; only `reportEvent` and `mqttMode` are not as stock has them.
 const DEFAULT_YAML: &str = include_str!("../../../tests/golden/edgecore.yaml");
 
 fn parse(yaml: &str) -> Result<EdgeCore, String> {
@@ -25,6 +25,12 @@ fn an_empty_file_is_the_default_and_valid() {
     let config = parse("{}").unwrap();
     assert_eq!(config, EdgeCore::default());
     assert_eq!(config.validate(), []);
+}
+
+#[test]
+fn a_file_of_stock_keeps_its_broker() {
+    let config = parse("modules: {eventBus: {mqttMode: 2}}").unwrap();
+    assert_eq!(config.modules.event_bus.mqtt_mode, MqttMode::External);
 }
 
 #[test]
