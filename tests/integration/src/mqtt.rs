@@ -29,7 +29,8 @@ pub struct Broker {
     /// Where it listens.
     pub port: u16,
     process: Option<Process>,
-    subscribers: std::cell::Cell<usize>,
+    /// Numbers those who publish and subscribe.
+    numbers: std::cell::Cell<usize>,
 }
 
 impl Broker {
@@ -39,8 +40,8 @@ impl Broker {
     /// When mosquitto is not installed.
     pub async fn start(whose: Whose, dir: &Path) -> Self {
         let [port] = ports::free().unwrap();
-        let subscribers = std::cell::Cell::new(0);
-        let mut broker = Self { whose, dir: dir.join("broker"), port, process: None, subscribers };
+        let numbers = std::cell::Cell::new(0);
+        let mut broker = Self { whose, dir: dir.join("broker"), port, process: None, numbers };
         std::fs::create_dir_all(&broker.dir).unwrap();
         broker.start_again().await;
         broker
@@ -66,6 +67,12 @@ impl Broker {
         self.process =
             Some(Process::start("mosquitto", &mut command, &self.dir).expect("apt install mosquitto"));
         self.listens().await;
+    }
+
+    fn number(&self) -> usize {
+        let number = self.numbers.get();
+        self.numbers.set(number + 1);
+        number
     }
 
     /// Waits until it takes connections.
@@ -105,7 +112,21 @@ impl Broker {
     pub async fn publish(&self, topic: &str, qos: u8, lines: String) {
         let mut command = Command::new("mosquitto_pub");
         let port = self.port.to_string();
-        command.args(["-h", "127.0.0.1", "-p", &port, "-q", &qos.to_string(), "-t", topic, "-l"]);
+        // With a name: what somebody without one sends again cannot be told from what another one says.
+        let name = format!("pub-{}", self.number());
+        command.args([
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &port,
+            "-i",
+            &name,
+            "-q",
+            &qos.to_string(),
+            "-t",
+            topic,
+            "-l",
+        ]);
         command.stdin(Stdio::piped()).stderr(Stdio::piped());
         let publish = move || {
             let mut child = command.spawn().expect("apt install mosquitto-clients");
@@ -114,6 +135,31 @@ impl Broker {
         };
         let output = tokio::task::spawn_blocking(publish).await.unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Publishes one message at another port than the broker's own, with further arguments of `mosquitto_pub`.
+    ///
+    /// # Errors
+    /// When it is not taken.
+    ///
+    /// # Panics
+    /// When there is no `mosquitto_pub`.
+    pub async fn publish_to(
+        port: u16,
+        arguments: &[String],
+        topic: &str,
+        qos: u8,
+        payload: &str,
+    ) -> anyhow::Result<()> {
+        let (port, qos) = (port.to_string(), qos.to_string());
+        let mut command = Command::new("mosquitto_pub");
+        command
+            .args(["-h", "127.0.0.1", "-p", &port, "-q", &qos, "-t", topic, "-m", payload])
+            .args(arguments);
+        let publish = move || command.output().expect("apt install mosquitto-clients");
+        let output = tokio::task::spawn_blocking(publish).await?;
+        anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
     }
 
     /// Publishes one message, of any bytes.
@@ -135,8 +181,7 @@ impl Broker {
     /// # Panics
     /// When it cannot be done.
     pub async fn subscribe(&self, filter: &str) -> Subscriber {
-        let number = self.subscribers.get();
-        self.subscribers.set(number + 1);
+        let number = self.number();
         // Into a file it would write only when there is enough.
         let mut command = Command::new("stdbuf");
         let port = self.port.to_string();

@@ -27,6 +27,18 @@ async fn shows(kubectl: &Kubectl, object: &str, path: &str, expected: &str) {
     .unwrap();
 }
 
+/// Says something again and again until the device is seen to be online: it is offline after five seconds of silence.
+async fn is_online(kubectl: &Kubectl, status: &str, broker: &Broker, topic: &str, line: &str) {
+    until(&format!("{status} is online"), SOON, || async {
+        broker.publish(topic, 1, format!("{line}\n")).await;
+        let value = kubectl.value(status, "{.status.state}").await?;
+        ensure!(value == "online", "it is {value:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
 fn reported(property: &str) -> String {
     format!("{{.status.twins[?(@.propertyName=='{property}')].reported.value}}")
 }
@@ -165,18 +177,16 @@ async fn a_device_that_speaks_mqtt_itself(whose: Whose) {
     kubectl.apply(&format!("{MODEL}---\n{SPEAKING}")).await.unwrap();
     // What it should do it is told at once.
     device.hears("home/lamp1/set", "the desired level", |payload| payload == r#"{"brightness":5}"#).await;
-    broker.publish("home/lamp1", 1, "{\"state\":\"ON\",\"brightness\":3}\n".to_owned()).await;
-    let status = "devicestatus/lamp1";
+    let (status, state) = ("devicestatus/lamp1", r#"{"state":"ON","brightness":3}"#);
+    is_online(kubectl, status, &broker, "home/lamp1", state).await;
     shows(kubectl, status, &reported("on"), "true").await;
     shows(kubectl, status, &reported("level"), "3").await;
-    shows(kubectl, status, "{.status.state}", "online").await;
     let observed = "{.status.twins[?(@.propertyName=='level')].observedDesired.value}";
     shows(kubectl, status, observed, "5").await;
     // It is silent: offline by itself.
     shows(kubectl, status, "{.status.state}", "offline").await;
     shows(kubectl, "device/lamp1", "{.status.state}", "offline").await;
-    broker.publish("home/lamp1/lwt", 1, "online\n".to_owned()).await;
-    shows(kubectl, status, "{.status.state}", "online").await;
+    is_online(kubectl, status, &broker, "home/lamp1/lwt", "online").await;
     broker.publish("home/lamp1/lwt", 1, "offline\n".to_owned()).await;
     shows(kubectl, status, "{.status.state}", "offline").await;
 

@@ -2,14 +2,20 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests may")]
 
 mod devices;
+mod inside;
 mod messages;
+mod outage;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use integration::daemons::SOON;
-use integration::mqtt::Broker;
+use integration::daemons::start;
+use integration::mqtt::{Broker, Whose};
+use integration::process::Process;
+use integration::stock_cloud::StockCloud;
 use integration::wait::until;
 use proto::config::edgecore::EdgeCore;
+use tempfile::TempDir;
 
 /// Runs each scenario against each broker.
 macro_rules! with_each_broker {
@@ -20,9 +26,66 @@ macro_rules! with_each_broker {
                 super::$scenario(integration::mqtt::Whose::Mosquitto).await;
             } )+
         }
+        mod embedded {
+            $( $(#[$meta])* #[tokio::test(flavor = "multi_thread")]
+            async fn $scenario() {
+                super::$scenario(integration::mqtt::Whose::Embedded).await;
+            } )+
+        }
     };
 }
 pub(crate) use with_each_broker;
+
+/// A node of a stock cloud, with its broker, attached to both.
+struct Node {
+    edge: Process,
+    broker: Broker,
+    cloud: StockCloud,
+    config: EdgeCore,
+    dir: PathBuf,
+    _temporary: TempDir,
+}
+
+impl Node {
+    async fn start(whose: Whose) -> Self {
+        Self::start_with(whose, |_, _| ()).await
+    }
+
+    /// With what `adjust` makes of the configuration; it is told the node's folder.
+    async fn start_with(whose: Whose, adjust: impl FnOnce(&mut EdgeCore, &Path)) -> Self {
+        let temporary = TempDir::new().unwrap();
+        let (cloud, broker) = (StockCloud::start().await, Broker::start(whose, temporary.path()).await);
+        let dir = folder(temporary.path(), "edge-1");
+        let mut config = cloud.edge("edge-1", &dir);
+        broker.configure(&mut config);
+        adjust(&mut config, &dir);
+        let edge = start("edgecore", &config, &dir);
+        let node = Self { edge, broker, cloud, config, dir, _temporary: temporary };
+        node.cloud.until_connected(1).await;
+        attached(&node.config, &node.broker).await;
+        node
+    }
+
+    /// EdgeCore is killed, and started again.
+    async fn restart(&mut self) {
+        self.edge.kill().unwrap();
+        self.cloud.until_connected(0).await;
+        self.edge = start("edgecore", &self.config, &self.dir);
+        self.cloud.until_connected(1).await;
+        attached(&self.config, &self.broker).await;
+    }
+
+    /// Waits until this is all that users have said on the topic.
+    async fn arrives(&self, topic: &str, texts: &[&str]) {
+        until(&format!("{texts:?} on {topic}"), SOON, || async {
+            let said: Vec<String> = self.cloud.uploads(topic).into_iter().map(|(_, text)| text).collect();
+            anyhow::ensure!(said == texts, "{said:?}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+}
 
 /// Waits until EdgeCore is connected to its broker, and has told what it wants to hear.
 async fn attached(config: &EdgeCore, broker: &Broker) {
@@ -59,7 +122,7 @@ async fn counted(config: &EdgeCore, prefix: &str, holds: impl Fn(f64) -> bool) {
     .unwrap();
 }
 
-fn folder(dir: &Path, name: &str) -> std::path::PathBuf {
+fn folder(dir: &Path, name: &str) -> PathBuf {
     let folder = dir.join(name);
     std::fs::create_dir_all(&folder).unwrap();
     folder
