@@ -300,6 +300,7 @@ fn partly(refused: usize, of: usize, why: Option<String>) -> Result<(), SinkErro
 }
 
 /// The built-in sink of a target.
+#[cfg_attr(not(feature = "tls"), expect(unreachable_code, reason = "nothing is built in"))]
 fn open(target: &Target, means: &Means, rng: &Rng) -> Result<Box<dyn Sink>, SinkError> {
     let Means { secrets, trust } = means;
     // Which of them are used is a matter of features.

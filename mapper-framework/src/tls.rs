@@ -24,6 +24,10 @@ pub(crate) struct Trust {
 #[derive(Debug, Clone)]
 struct Made {
     client: Arc<ClientConfig>,
+    #[cfg_attr(
+        not(feature = "mysql"),
+        expect(dead_code, reason = "only the client of MySQL wants them one by one")
+    )]
     certificates: Arc<Vec<CertificateDer<'static>>>,
 }
 
