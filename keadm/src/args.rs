@@ -3,6 +3,7 @@
 mod common;
 mod ctl;
 mod debug;
+mod init;
 mod join;
 mod notes;
 mod other;
@@ -20,6 +21,7 @@ pub use debug::{
     Check, Collect, Debug, DebugAction, Diagnose, DiagnoseNode, DiagnosePod, DiagnoseWhat, Install, Kind,
     StoreGet, Subject,
 };
+pub use init::{Chart, InCluster, Init, Manifest, ManifestAction};
 pub use join::{CgroupDriver, HubProtocol, Join};
 pub use notes::Note;
 pub use other::{
@@ -66,13 +68,15 @@ pub enum Command {
     Demo(Demo),
     /// Print the token that edge nodes join with.
     Gettoken(GetToken),
-    /// Make this machine the cloud side.
-    Init(Init),
+    /// Install the cloud side, into a cluster or on this machine.
+    Init(Box<Init>),
     /// Make this machine an edge node.
     Join(Box<Join>),
     /// Write the manual pages.
     #[command(hide = true)]
     Man(Man),
+    /// Print what `init` would apply to a cluster.
+    Manifest(Box<Manifest>),
     /// Projects for device drivers.
     Mapper(Mapper),
     /// Undo `init` or `join` on this machine.
@@ -149,29 +153,6 @@ pub struct GetToken {
     pub reading: Reading,
 }
 
-/// `keadm init`
-#[derive(Debug, Clone, ClapArgs)]
-pub struct Init {
-    /// Run a Kubernetes control plane inside CloudCore: no cluster is needed.
-    #[arg(long)]
-    pub embedded: bool,
-    /// Addresses under which edge nodes reach this machine. Without it: found out from the machine.
-    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
-    pub advertise_address: Vec<String>,
-    /// Change the configuration: path=value[,path=value...] with the keys of cloudcore.yaml.
-    #[arg(long, value_name = "PATH=VALUE")]
-    pub set: Vec<String>,
-    /// Stop a CloudCore that is running, and start it anew.
-    #[arg(long)]
-    pub force: bool,
-    /// Say what would be done, and change nothing.
-    #[arg(short, long)]
-    pub dry_run: bool,
-    /// Folder with the `cloudcore` binary; without it, the folder of this keadm.
-    #[arg(long, value_name = "DIR")]
-    pub bin_dir: Option<PathBuf>,
-}
-
 /// `keadm mapper`
 #[derive(Debug, Clone, ClapArgs)]
 pub struct Mapper {
@@ -215,15 +196,16 @@ pub struct Reset {
     /// Socket of the container runtime. Without it: the one in edgecore.yaml.
     #[arg(long, value_name = "unix://PATH")]
     pub remote_runtime_endpoint: Option<String>,
+    /// Kubeconfig of the cluster that CloudCore was installed into. Without it: /root/.kube/config, unless CloudCore is on
+    /// this machine.
+    #[arg(long, value_name = "FILE")]
+    pub kube_config: Option<PathBuf>,
     /// Script that is run first.
     #[arg(long, value_name = "FILE")]
     pub pre_run: Option<PathBuf>,
     /// Script that is run last.
     #[arg(long, value_name = "FILE")]
     pub post_run: Option<PathBuf>,
-    /// Kubeconfig of the cluster: nothing in a cluster is touched from a machine.
-    #[arg(long, value_name = "FILE", help_heading = common::ACCEPTED)]
-    pub kube_config: Option<PathBuf>,
     /// Format.
     #[command(flatten)]
     pub output: Output,

@@ -12,6 +12,7 @@ mod gettoken;
 mod images;
 mod init;
 mod join;
+mod manifest;
 mod mapper;
 mod reset;
 mod rollback;
@@ -70,9 +71,10 @@ pub fn run(args: Args, printer: &Printer) -> anyhow::Result<()> {
             Command::Unban(unban) => ban::unban(unban, printer).await,
             Command::Demo(demo) => demo::run(demo, printer).await,
             Command::Gettoken(gettoken) => gettoken::run(gettoken, printer).await,
-            Command::Init(init) => init::run(init, printer).await,
+            Command::Init(init) => init::run(*init, printer).await,
             Command::Join(join) => join::run(*join, printer).await,
             Command::Man(man) => completion::man(&man, printer),
+            Command::Manifest(manifest) => manifest::run(&manifest, printer),
             Command::Mapper(mapper) => mapper::run(mapper, printer),
             Command::Reset(reset) => reset::run(reset, printer).await,
             Command::Rollback(rollback) => match rollback.what {

@@ -3,7 +3,7 @@
 use super::{
     Args, Command, ConfigAction, CtlAction, DebugAction, DiagnoseWhat, Format, ImagesAction, ListFormat,
 };
-use super::{BackupWhat, BatchAction, Join, RollbackWhat, UpgradeEdge, UpgradeWhat};
+use super::{BackupWhat, BatchAction, Join, Role, RollbackWhat, UpgradeEdge, UpgradeWhat};
 
 /// A flag, and why it has no effect here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,9 @@ impl Args {
             Command::ConfigUpdate(update) => update.acting.output.format,
             Command::Ctl(ctl) => of_ctl(&ctl.action),
             Command::Debug(debug) => of_debug(&debug.action),
-            Command::Completion(_) | Command::Demo(_) | Command::Init(_) | Command::Mapper(_) => Format::Text,
+            Command::Completion(_) | Command::Demo(_) | Command::Mapper(_) => Format::Text,
+            Command::Init(init) => init.output.format,
+            Command::Manifest(manifest) => manifest.output.format,
             Command::Gettoken(gettoken) => gettoken.reading.output.format,
             Command::Join(join) => join.output.format,
             Command::Man(man) => man.acting.output.format,
@@ -58,8 +60,9 @@ impl Args {
         let given = match &self.command {
             Command::Join(join) => of_join(join),
             Command::Reset(reset) => {
-                let why = "nothing in a cluster is touched from a machine";
-                vec![(reset.kube_config.is_some(), "--kube-config", why)]
+                let why = "an edge node touches nothing in the cloud";
+                let is_edge = reset.role == Some(Role::Edge);
+                vec![(is_edge && reset.kube_config.is_some(), "--kube-config", why)]
             }
             Command::Upgrade(upgrade) => match &upgrade.what {
                 UpgradeWhat::Edge(edge) => of_upgrade(edge),

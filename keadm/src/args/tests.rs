@@ -44,8 +44,8 @@ fn every_command_has_a_dry_run_and_a_format() {
     command.build();
     commands(&command, "", &mut |words, command| {
         let has = |name: &str| command.get_arguments().any(|arg| arg.get_long() == Some(name));
-        // `init` and `manifest` are on their way; the demo and a mapper's project are no installation.
-        let is_exempt = ["demo", "mapper", "init"].iter().any(|exempt| words.starts_with(exempt));
+        // The demo and a mapper's project are no installation.
+        let is_exempt = ["demo", "mapper"].iter().any(|exempt| words.starts_with(exempt));
         if !command.has_subcommands() && !is_exempt {
             assert!(has("dry-run"), "{words} has no --dry-run");
             assert!(has("output") || words == "completion", "{words} has no --output");

@@ -1,4 +1,6 @@
-//! `keadm init --embedded`
+//! `keadm init`: on this machine (`--embedded`), or into a cluster ([`cluster`]).
+
+pub(super) mod cluster;
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,9 +10,9 @@ use chassis::config::parse_str;
 use proto::config::cloudcore::CloudCore;
 
 use super::{CLOUDCORE_YAML, EDGECORE_YAML, ETC, LIB, LOG};
-use crate::args::Init;
+use crate::args::{InCluster, Init};
 use crate::hint::WithHint as _;
-use crate::host::{Daemon, Host, PUBLIC};
+use crate::host::{Daemon, Host, PUBLIC, System};
 use crate::printer::Printer;
 use crate::web::{Network, Web};
 use crate::{services, settings, wait};
@@ -19,6 +21,9 @@ use crate::{services, settings, wait};
 const READY: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(init: Init, printer: &Printer) -> anyhow::Result<()> {
+    if !init.embedded {
+        return cluster::run(&init, &System, printer).await;
+    }
     let daemon = Daemon {
         name: "cloudcore",
         program: super::bin_dir(init.bin_dir.clone())?.join("cloudcore"),
@@ -37,9 +42,9 @@ async fn install(
     init: &Init,
     printer: &Printer,
 ) -> anyhow::Result<()> {
-    if !init.embedded {
-        return Err(anyhow::anyhow!("installing into a cluster that exists is not there yet"))
-            .usage(|| "use --embedded, which needs no cluster".to_owned());
+    if init.cluster != InCluster::default() {
+        return Err(anyhow::anyhow!("there are flags that are for a cluster, and --embedded needs none"))
+            .usage(|| "leave out --embedded; or all of --kube-config, --values and the like".to_owned());
     }
     let config = configuration(host, init)?;
     super::check_root(host)?;

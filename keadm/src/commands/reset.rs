@@ -1,5 +1,7 @@
 //! `keadm reset` (spec edge-keadm-mapper 7.6)
 
+mod cluster;
+
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
@@ -43,7 +45,13 @@ impl Resetting<'_> {
             self.printer.already("this machine is neither cloud nor edge node: there is nothing to reset");
             return Ok(());
         };
-        super::check_root(self.host)?;
+        let cluster = match role {
+            Role::Cloud => cluster::Plan::of(self.host, self.reset, self.printer).await?,
+            Role::Edge => None,
+        };
+        if cluster.is_none() || self.is_local()? {
+            super::check_root(self.host)?;
+        }
         let asks = !self.reset.force && !self.host.is_dry_run();
         if asks && !(self.confirm)()? {
             return Err(anyhow::anyhow!("not confirmed, nothing was changed"))
@@ -51,7 +59,14 @@ impl Resetting<'_> {
         }
         super::run_script(self.host, self.reset.pre_run.as_deref(), self.printer)?;
         let failed = match role {
-            Role::Cloud => self.cloud().await,
+            Role::Cloud => {
+                let is_here = cluster.is_none() || self.is_local()?;
+                let failed = match cluster {
+                    Some(plan) => plan.run(self.host, self.printer).await,
+                    None => 0,
+                };
+                failed + if is_here { self.cloud().await } else { 0 }
+            }
             Role::Edge => self.edge().await,
         };
         super::run_script(self.host, self.reset.post_run.as_deref(), self.printer)?;
@@ -79,8 +94,15 @@ impl Resetting<'_> {
                 .usage(|| "say which: `keadm reset cloud` or `keadm reset edge`".to_owned()),
             (true, false) => Ok(Some(Role::Cloud)),
             (false, true) => Ok(Some(Role::Edge)),
-            (false, false) => Ok(None),
+            (false, false) => Ok(self.reset.kube_config.as_ref().map(|_| Role::Cloud)),
         }
+    }
+
+    /// Whether there is a CloudCore on this machine, or something of one: an edge node has the same folders.
+    fn is_local(&self) -> anyhow::Result<bool> {
+        let is_there = |path: &str| self.host.exists(Path::new(path));
+        let leftovers = !is_there(EDGECORE_YAML) && [ETC, LIB, LOG].into_iter().any(is_there);
+        Ok(is_there(CLOUDCORE_YAML) || leftovers || self.host.is_running("cloudcore")?)
     }
 
     async fn cloud(&self) -> usize {

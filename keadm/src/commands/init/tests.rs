@@ -93,7 +93,7 @@ async fn what_the_file_says_already_is_kept() {
 async fn what_stands_in_the_way_is_found_before_anything_is_changed() {
     let running = Facts { processes: ["cloudcore"].into(), ..machine(&[]) };
     for (facts, args, part, is_usage) in [
-        (machine(&[]), &[][..], "not there yet", true),
+        (machine(&[]), &["--embedded", "--profile", "p"][..], "flags that are for a cluster", true),
         (
             machine(&[]),
             &["--embedded", "--set", "modules.cloudhub.nodeLimit=1"],
