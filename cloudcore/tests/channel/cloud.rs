@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use apiserver::store::Database;
 use apiserver::{ApiServer, Options, User};
+use certs::authority::NAMESPACE;
 use chassis::admin::Board;
 use chassis::channel::{self, ChannelMetrics};
 use chassis::clock::Clock;
@@ -15,12 +16,18 @@ use chassis::shutdown::{Shutdown, ShutdownTrigger};
 use chassis::task::{self, AbortOnDrop};
 use chassis::{module::Module as _, supervisor::Supervisor};
 use cloudcore::cloudhub::bans::BanKeeper;
+use cloudcore::devicecontroller::{self, DeviceController};
 use cloudcore::embedded::definitions;
-use cloudcore::flow::{AnnotatedNodes, Bans, Sessions, SyncRecords};
+use cloudcore::flow::{AnnotatedNodes, Bans, Devices, Sessions, SyncRecords};
 use cloudcore::synccontroller::{self, SyncController};
 use cloudcore::{cloudhub, edgecontroller};
-use kube::Client;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::PostParams;
+use kube::{Api, Client};
 use proto::config::cloudcore::CloudHub;
+use serde_json::json;
+
+use crate::gate::Gate;
 
 /// When everything here happens.
 fn now() -> Clock {
@@ -29,7 +36,10 @@ fn now() -> Clock {
 
 /// A running cloud: hub, controller, API server.
 pub(crate) struct Cloud {
+    /// The tests' own, which may do everything.
     pub(crate) client: Client,
+    /// What CloudCore goes through.
+    pub(crate) gate: Gate,
     pub(crate) net: MemoryNet,
     pub(crate) registry: SharedRegistry,
     pub(crate) board: Board<cloudhub::Connected>,
@@ -43,12 +53,25 @@ impl Cloud {
     }
 
     pub(crate) async fn start_with(config: CloudHub) -> Self {
+        Self::start_parts(config, false).await
+    }
+
+    /// With DeviceController.
+    pub(crate) async fn start_with_devices() -> Self {
+        Self::start_parts(CloudHub::default(), true).await
+    }
+
+    async fn start_parts(config: CloudHub, with_devices: bool) -> Self {
         let mut options = Options::new(Database::Memory).unwrap();
         options.clock = now();
         let api = ApiServer::open(options).await.unwrap();
         let client = Client::new(api.service(User::admin()), "default");
         definitions::install(&client).await.unwrap();
-        Self::start_on(client, config)
+        // The installer makes it: CloudCore may not, in a cluster.
+        let namespace = json!({"metadata": {"name": NAMESPACE}});
+        let namespace: Namespace = serde_json::from_value(namespace).unwrap();
+        Api::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
+        Self::start_on(client, Gate::new(api.service(User::admin())), config, with_devices)
     }
 
     /// A new cloud on the API of this one, which has been stopped.
@@ -58,14 +81,15 @@ impl Cloud {
 
     /// The same, with something that happens while no cloud is there.
     pub(crate) async fn restart_after(self, meanwhile: impl Future<Output = ()>) -> Self {
-        let client = self.client.clone();
+        let (client, gate) = (self.client.clone(), self.gate.clone());
         self.stop().await.unwrap();
         meanwhile.await;
-        Self::start_on(client, CloudHub::default())
+        Self::start_on(client, gate, CloudHub::default(), false)
     }
 
-    fn start_on(client: Client, config: CloudHub) -> Self {
+    fn start_on(admin: Client, gate: Gate, config: CloudHub, with_devices: bool) -> Self {
         let (rng, clock) = (Rng::seeded(1), now());
+        let client = gate.client();
 
         let (net, registry, readiness) =
             (MemoryNet::new(rng.clone()), SharedRegistry::new(), Readiness::new());
@@ -84,6 +108,15 @@ impl Cloud {
         };
         let records = SyncRecords::default();
         let sync = sync_controller(&client, &rng, &records, &registry, &readiness);
+        let (devices_tx, inbox) = channel::bounded("devices", 16);
+        let devices = DeviceController {
+            client: client.clone(),
+            clock: clock.clone(),
+            rng: rng.clone(),
+            inbox,
+            records: records.clone(),
+            metrics: registry.register(devicecontroller::Metrics::register),
+        };
         let node_limit = usize::try_from(config.node_limit).unwrap();
         let hub = cloudhub::CloudHub::new(
             cloudhub::Config::from(&config),
@@ -98,7 +131,7 @@ impl Cloud {
                 give_back: || {},
             },
             Box::new(net.listen()),
-            Sessions::new(sessions_tx),
+            Sessions::new(sessions_tx).with_devices(with_devices.then(|| Devices::new(devices_tx))),
             readiness.register(cloudhub::CloudHub::NAME),
         );
         let controller = edgecontroller::EdgeController::new(
@@ -118,12 +151,15 @@ impl Cloud {
         );
         let mut supervisor = Supervisor::new(Duration::from_secs(5));
         supervisor.start(hub).start(controller).start(keeper).start(sync);
+        if with_devices {
+            supervisor.start(devices);
+        }
         let (stop, stopped) = Shutdown::new();
         let run = task::spawn(
             tracing::Span::none(),
             supervisor.run_until(async move { stopped.requested().await }),
         );
-        Self { client, net, registry, board, stop, run }
+        Self { client: admin, gate, net, registry, board, stop, run }
     }
 
     /// Lets the cloud see what has happened: paused time moves only when nobody has anything left to do.

@@ -167,7 +167,7 @@ async fn every_request_gets_an_answer() {
 }
 
 /// A request for a serving certificate of `node`, as a kubelet sends it.
-fn serving_request(node: &str) -> Value {
+pub(crate) fn serving_request(node: &str) -> Value {
     let der = csr::request(&NodeIdentity::new(node).unwrap(), &PrivateKey::generate().unwrap()).unwrap();
     let pem = format!(
         "-----BEGIN CERTIFICATE REQUEST-----\n{}\n-----END CERTIFICATE REQUEST-----\n",
