@@ -125,29 +125,26 @@ fn unit_file(name: &str) -> PathBuf {
     format!("/etc/systemd/system/{name}.service").into()
 }
 
-/// Pods go on when the daemon ends, as with kubelet, so only the process itself is killed. A configuration that is not
-/// valid (exit code 64) does not get better by starting again.
+/// The units that the packages have. Of edgecore where its name says nothing else.
+const UNITS: [(&str, &str); 2] = [
+    ("cloudcore", include_str!("../../build/systemd/cloudcore.service")),
+    ("edgecore", include_str!("../../build/systemd/edgecore.service")),
+];
+
+/// The unit of the package, for the program and the file that are used here.
 fn unit(daemon: &Daemon) -> String {
     let Daemon { name, program, config } = daemon;
-    format!(
-        "[Unit]\n\
-         Description={name} (Skerry)\n\
-         Wants=network-online.target\n\
-         After=network-online.target containerd.service\n\
-         \n\
-         [Service]\n\
-         Type=exec\n\
-         ExecStart={program} --config {config}\n\
-         Restart=always\n\
-         RestartSec=10\n\
-         RestartPreventExitStatus=64\n\
-         KillMode=process\n\
-         \n\
-         [Install]\n\
-         WantedBy=multi-user.target\n",
-        program = escaped(&program.to_string_lossy()),
-        config = escaped(&config.to_string_lossy()),
-    )
+    let [_, edge] = UNITS;
+    let (_, text) = UNITS.into_iter().find(|(unit, _)| unit == name).unwrap_or(edge);
+    let config = escaped(&config.to_string_lossy());
+    let line = |line: &str| match line.split_once('=') {
+        Some(("ExecStart", _)) => {
+            format!("ExecStart={} --config {config}\n", escaped(&program.to_string_lossy()))
+        }
+        Some(("ConditionPathExists", _)) => format!("ConditionPathExists={config}\n"),
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
 }
 
 /// One word of a unit's command line (systemd.service(5), "Command lines").
