@@ -1,6 +1,6 @@
 # Each verb is one call of the real tool. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help deps simulators build app check test demo demo-down demo-status bench bench-channel bench-devices bench-authorization soak restarts crowd fuzz
+.PHONY: help deps simulators build app package check test demo demo-down demo-status bench bench-channel bench-devices bench-authorization soak restarts crowd fuzz
 
 CARGO ?= cargo
 # Where cargo builds to; `make demo` keeps its state below it.
@@ -26,6 +26,24 @@ build: deps app ## build the release binaries (PROFILE=dev: those that the tests
 
 app: ## build the program in the demo's images
 	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked -p demo-app --target $(APP_TARGET) --target-dir $(TARGET)/demo-app
+
+# Static, so that they run in empty images and on any Linux; TRIPLE names another machine, for which the toolchain needs that
+# target and a linker (CONTRIBUTING.md).
+TRIPLE ?= $(APP_TARGET)
+DEB_ARCH = $(if $(filter x86_64-%,$(TRIPLE)),amd64,$(if $(filter aarch64-%,$(TRIPLE)),arm64,armhf))
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+
+package: deps ## release binaries, .deb packages, SBOMs and checksums in target/package (TRIPLE=aarch64-unknown-linux-gnu: for another machine)
+	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked --bins --example image -p cloudcore -p edgecore -p keadm -p virtual-mapper \
+	  --target $(TRIPLE) --target-dir $(TARGET)/static
+	@rm -rf $(TARGET)/package && mkdir -p $(TARGET)/package/bin
+	@cp $(addprefix $(TARGET)/static/$(TRIPLE)/release/,cloudcore edgecore keadm virtual-mapper) $(TARGET)/package/bin/
+	@[ $(TRIPLE) != $(APP_TARGET) ] || { cd $(TARGET)/package && image() { $(abspath $(TARGET)/static/$(TRIPLE))/release/examples/image $(DEB_ARCH) "$$@"; } && \
+	  image skerry/cloudcore:v$(VERSION) skerry-cloudcore-$(VERSION)-image.tar 65532:65532 bin/cloudcore && \
+	  image skerry/installation-package:v$(VERSION) skerry-installation-package-$(VERSION)-image.tar 0:0 bin/edgecore bin/keadm; }
+	@build/sbom.sh $(TARGET)/package $(TRIPLE)
+	@build/package.sh $(TARGET)/package/bin $(TARGET)/package $(VERSION) $(DEB_ARCH)
+	@ls -l $(TARGET)/package
 
 check: deps ## formatting and clippy, warnings are errors
 	$(CARGO) fmt --all --check
