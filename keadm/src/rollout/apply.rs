@@ -135,9 +135,7 @@ fn refused<T>(error: Error, title: &str) -> anyhow::Result<T> {
 
 fn outcome(before: Option<&DynamicObject>, after: &DynamicObject) -> anyhow::Result<Outcome> {
     let Some(before) = before else { return Ok(Outcome::Created) };
-    if before.metadata.resource_version == after.metadata.resource_version {
-        return Ok(Outcome::Unchanged);
-    }
+    // Not by the version of the object, which a dry run leaves as it is.
     let json = |object: &DynamicObject| -> anyhow::Result<Value> { Ok(serde_json::to_value(object)?) };
     let lines = diff::changes(&json(before)?, &json(after)?);
     // Who holds what may change when nothing else does.
