@@ -27,7 +27,7 @@ pub const LEASES: &str = "kube-node-lease";
 const OURS: &str = "kubeedge";
 
 /// All of it. A node asks through CloudCore, whose own authorizer says what it may have: hence `get` beside `watch`.
-const GRANTS: [Grant; 23] = [
+const GRANTS: [Grant; 27] = [
     // EdgeController: what nodes should have, and what they ask for.
     cluster("", &["pods"], &["create", "delete", "get", "list", "watch"]),
     cluster("", &["pods/status"], &["patch"]),
@@ -42,13 +42,18 @@ const GRANTS: [Grant; 23] = [
     cluster("node.k8s.io", &["runtimeclasses"], &["get"]),
     cluster("storage.k8s.io", &["csidrivers", "volumeattachments"], &["get"]),
     cluster("storage.k8s.io", &["csinodes"], &["create", "get", "update"]),
-    within(LEASES, "coordination.k8s.io", &["leases"], &["create", "get", "update"], &[]),
+    within(LEASES, "coordination.k8s.io", &["leases"], &["create", "get", "patch", "update"], &[]),
     // DeviceController, and the webhook that looks at models.
     cluster("devices.kubeedge.io", &["devices"], &["list", "patch", "watch"]),
     // Asked for by no call: a status names its Device as the owner, which some clusters (OpenShift) take for a change of it.
     cluster("devices.kubeedge.io", &["devices/finalizers"], &["update"]),
     cluster("devices.kubeedge.io", &["devicemodels"], &["get", "list", "watch"]),
     cluster("devices.kubeedge.io", &["devicestatuses"], &["create", "list", "patch", "watch"]),
+    // Router: rules, and who may send to them (`modules.router`).
+    cluster("rules.kubeedge.io", &["rules"], &["list", "patch", "watch"]),
+    cluster("rules.kubeedge.io", &["ruleendpoints"], &["list", "watch"]),
+    cluster("authentication.k8s.io", &["tokenreviews"], &["create"]),
+    cluster("authorization.k8s.io", &["subjectaccessreviews"], &["create"]),
     // SyncController.
     cluster(
         "reliablesyncs.kubeedge.io",

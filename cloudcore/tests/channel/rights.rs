@@ -172,6 +172,9 @@ async fn devices(cloud: &Cloud, edge: &mut Edge) {
 /// finish the Device where the API server looks at that (its admission plugin OwnerReferencesPermissionEnforcement).
 const UNSAID: &str = "update devices/finalizers";
 
+/// What the router asks for, which is not among these modules.
+const ROUTER: [&str; 4] = [" rules", " ruleendpoints", " tokenreviews", " subjectaccessreviews"];
+
 #[tokio::test(start_paused = true)]
 async fn everything_that_cloudcore_may_do_it_does() {
     let cloud = Cloud::start_with_devices().await;
@@ -184,6 +187,8 @@ async fn everything_that_cloudcore_may_do_it_does() {
     records(&cloud, &mut edge).await;
     devices(&cloud, &mut edge).await;
     bans(&cloud).await;
-    let unused: BTreeSet<String> = all().difference(&cloud.gate.used()).cloned().collect();
+    let is_router = |right: &&String| ROUTER.iter().any(|resource| right.ends_with(resource));
+    let unused: BTreeSet<String> =
+        all().difference(&cloud.gate.used()).filter(|right| !is_router(right)).cloned().collect();
     assert_eq!(unused, BTreeSet::from([UNSAID.to_owned()]));
 }
