@@ -40,6 +40,8 @@ async fn of_the_node(edge: &mut Edge) {
     let csr = requests::serving_request(EDGE);
     let csr_path = format!("default/certificatesigningrequest/csr-{EDGE}");
     let lease = format!("kube-node-lease/lease/{EDGE}");
+    let mut shorter = objects::lease(EDGE);
+    shorter["spec"]["leaseDurationSeconds"] = json!(20);
     let driver = |name: &str| json!({"spec": {"drivers": [{"name": name, "nodeID": "n"}]}});
     let event = json!({
         "metadata": {"name": "web.1", "namespace": "default"}, "reason": "Started", "message": "m", "count": 1,
@@ -50,7 +52,7 @@ async fn of_the_node(edge: &mut Edge) {
         (Operation::Patch, format!("default/nodepatch/{EDGE}"), json!({"status": {"phase": "Running"}})),
         (Operation::Query, lease.clone(), Value::Null),
         (Operation::Insert, lease.clone(), objects::lease(EDGE)),
-        (Operation::Update, lease, objects::lease(EDGE)),
+        (Operation::Update, lease, shorter),
         (Operation::Insert, csr_path.clone(), csr),
         (Operation::Query, csr_path, Value::Null),
         (Operation::Insert, "default/event/web.1".to_owned(), event.clone()),
