@@ -18,7 +18,7 @@ use chassis::{module::Module as _, supervisor::Supervisor};
 use cloudcore::cloudhub::bans::BanKeeper;
 use cloudcore::devicecontroller::{self, DeviceController};
 use cloudcore::embedded::definitions;
-use cloudcore::flow::{AnnotatedNodes, Bans, Devices, Sessions, SyncRecords};
+use cloudcore::flow::{AnnotatedNodes, Bans, DeviceInbox, Devices, Sessions, SyncRecords};
 use cloudcore::synccontroller::{self, SyncController};
 use cloudcore::{cloudhub, edgecontroller};
 use k8s_openapi::api::core::v1::Namespace;
@@ -109,14 +109,7 @@ impl Cloud {
         let records = SyncRecords::default();
         let sync = sync_controller(&client, &rng, &records, &registry, &readiness);
         let (devices_tx, inbox) = channel::bounded("devices", 16);
-        let devices = DeviceController {
-            client: client.clone(),
-            clock: clock.clone(),
-            rng: rng.clone(),
-            inbox,
-            records: records.clone(),
-            metrics: registry.register(devicecontroller::Metrics::register),
-        };
+        let devices = device_controller(&client, (&clock, &rng), &records, inbox, &registry);
         let node_limit = usize::try_from(config.node_limit).unwrap();
         let hub = cloudhub::CloudHub::new(
             cloudhub::Config::from(&config),
@@ -154,11 +147,7 @@ impl Cloud {
         if with_devices {
             supervisor.start(devices);
         }
-        let (stop, stopped) = Shutdown::new();
-        let run = task::spawn(
-            tracing::Span::none(),
-            supervisor.run_until(async move { stopped.requested().await }),
-        );
+        let (stop, run) = run(supervisor);
         Self { client: admin, gate, net, registry, board, stop, run }
     }
 
@@ -178,6 +167,29 @@ impl Cloud {
         let text = self.registry.encode();
         let found = text.lines().find_map(|candidate| candidate.strip_prefix(line));
         found.map(|value| value.trim().to_owned())
+    }
+}
+
+fn run(supervisor: Supervisor) -> (ShutdownTrigger, AbortOnDrop<anyhow::Result<()>>) {
+    let (stop, stopped) = Shutdown::new();
+    let until_stopped = async move { stopped.requested().await };
+    (stop, task::spawn(tracing::Span::none(), supervisor.run_until(until_stopped)))
+}
+
+fn device_controller(
+    client: &Client,
+    (clock, rng): (&Clock, &Rng),
+    records: &SyncRecords,
+    inbox: DeviceInbox,
+    registry: &SharedRegistry,
+) -> DeviceController {
+    DeviceController {
+        client: client.clone(),
+        clock: clock.clone(),
+        rng: rng.clone(),
+        inbox,
+        records: records.clone(),
+        metrics: registry.register(devicecontroller::Metrics::register),
     }
 }
 

@@ -102,7 +102,7 @@ fn with_a_rule_its_lanes_go() {
     lanes.take(said("a", "2"), &[key("r"), key("s")]);
     let under_way = lanes.next().unwrap();
     let (gone, settled) = lanes.drop_rule(&key("r"));
-    assert_eq!(gone, [under_way.lane.clone()]);
+    assert_eq!(gone, std::slice::from_ref(&under_way.lane));
     assert_eq!(settled.iter().map(|one| one.said.message.header.id.as_str()).collect::<Vec<_>>(), ["1"]);
     assert!(lanes.done(&under_way.lane, Verdict::Taken).is_none(), "too late");
     let job = lanes.next().unwrap();

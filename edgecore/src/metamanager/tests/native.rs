@@ -122,7 +122,7 @@ async fn a_lease_is_renewed_by_what_moves_in_it() {
     let mut rig = Rig::start(Vec::new()).await;
     rig.restored().await;
     rig.hello().await;
-    let renewing = tokio::spawn({
+    let renewing = task::spawn(tracing::Span::none(), {
         let edged = rig.edged.clone();
         async move { edged.renew_lease(lease("7", 10)).await }
     });
@@ -139,7 +139,7 @@ async fn a_lease_is_sent_whole_to_a_cloud_that_takes_no_part_of_it() {
     let mut rig = Rig::start(Vec::new()).await;
     rig.restored().await;
     rig.hello().await;
-    let renewing = tokio::spawn({
+    let renewing = task::spawn(tracing::Span::none(), {
         let edged = rig.edged.clone();
         async move { edged.renew_lease(lease("7", 10)).await }
     });

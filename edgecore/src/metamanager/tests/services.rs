@@ -113,6 +113,9 @@ async fn a_cloud_that_waits_is_told_what_became_of_what_it_publishes_and_calls()
     rig.is_quiet(Duration::from_secs(60)).await;
 }
 
+/// What a cloud makes of the question.
+type Answer = fn(&Message) -> Message;
+
 #[tokio::test(start_paused = true)]
 async fn an_application_asks_either_cloud() {
     let mut rig = Rig::start(Vec::new()).await;
@@ -120,7 +123,7 @@ async fn an_application_asks_either_cloud() {
     let asked = rig.edged.ask_cloud("http://x".to_owned(), b"{}".to_vec()).await;
     assert!(matches!(asked, Err(MetaError::Offline { .. })), "{asked:?}");
     rig.connect().await;
-    let answers: [(fn(&Message) -> Message, Result<HttpResponse, &str>); 4] = [
+    let answers: [(Answer, Result<HttpResponse, &str>); 4] = [
         (|asked| asked.reply(stamp("a"), Content::text("stock")), Ok(HttpResponse::text(200, "stock"))),
         (
             |asked| asked.reply(stamp("a"), content(&HttpResponse::text(404, "ours"))),
