@@ -98,11 +98,15 @@ pub fn server_config(
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(verifier.build()?)
         .with_single_cert(chain(identity), identity.key.to_rustls())?;
-    // A session that is resumed shows no certificate, so one that has run out since would do. Clients that come often keep
-    // their connections; what all others save by it is a millisecond.
+    resume_nothing(&mut config);
+    Ok(config)
+}
+
+/// A session that is resumed shows no certificate, so one that has run out since would do. Clients that come often keep their
+/// connections; what all others save by it is a millisecond.
+fn resume_nothing(config: &mut ServerConfig) {
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok(config)
 }
 
 /// A client that trusts `ca` alone, verifies the server's name, and shows `identity` if there is one.

@@ -9,7 +9,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::TlsError;
+use super::{TlsError, resume_nothing};
 
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
@@ -31,8 +31,8 @@ fn read_identity(chain: &[u8], key: &[u8]) -> Result<Identity, TlsError> {
     Ok((chain.map_err(unreadable("certificate"))?, key))
 }
 
-/// A server that shows the chain with its key. With `clients` it lets in who shows a certificate of one of these CAs; without, it
-/// asks nobody for one. All is PEM.
+/// A server that shows the chain with its key. With `clients` it lets in who shows a certificate of one of these CAs, on each
+/// connection; without, it asks nobody for one. All is PEM.
 ///
 /// # Errors
 /// When something of it cannot be read or used.
@@ -53,7 +53,11 @@ pub fn foreign_server_config(
         None => builder.with_no_client_auth(),
     };
     let (chain, key) = read_identity(chain, key)?;
-    Ok(builder.with_single_cert(chain, key)?)
+    let mut config = builder.with_single_cert(chain, key)?;
+    if clients.is_some() {
+        resume_nothing(&mut config);
+    }
+    Ok(config)
 }
 
 /// A client that trusts the certificates in `roots` and shows, where there is one, the chain with its key. All is PEM.

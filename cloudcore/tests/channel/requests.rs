@@ -314,10 +314,8 @@ async fn a_node_tells_of_its_own_drivers_one_by_one() {
     assert!(error_text(&tell(Operation::Update, "edge-2", "a").await).starts_with("Forbidden: "));
 }
 
-/// As a kubelet writes it: <https://kubernetes.io/docs/concepts/storage/persistent-volumes/#expanding-persistent-volumes-claims>.
-#[tokio::test(start_paused = true)]
-async fn a_node_says_what_came_of_the_growth_of_its_pods_claims() {
-    let cloud = Cloud::start().await;
+/// A claim of 1 GiB whose volume has 2, and which waits for a node to grow the file system. Its uid.
+pub(crate) async fn growing_claim(cloud: &Cloud) -> String {
     let volume = json!({"metadata": {"name": "pv1"}, "spec": {
         "capacity": {"storage": "2Gi"}, "accessModes": ["ReadWriteOnce"],
         "claimRef": {"namespace": "default", "name": "data"}, "csi": {"driver": "d", "volumeHandle": "v"}}});
@@ -332,7 +330,15 @@ async fn a_node_says_what_came_of_the_growth_of_its_pods_claims() {
         "conditions": [{"type": "FileSystemResizePending", "status": "True"}]});
     claim.status = serde_json::from_value(waits).unwrap();
     claims.replace_status("data", &PostParams::default(), &claim).await.unwrap();
-    let uid = claim.metadata.uid.unwrap();
+    claim.metadata.uid.unwrap()
+}
+
+/// As a kubelet writes it: <https://kubernetes.io/docs/concepts/storage/persistent-volumes/#expanding-persistent-volumes-claims>.
+#[tokio::test(start_paused = true)]
+async fn a_node_says_what_came_of_the_growth_of_its_pods_claims() {
+    let cloud = Cloud::start().await;
+    let uid = growing_claim(&cloud).await;
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(cloud.client.clone(), "default");
     let mut stranger = Edge::join(&cloud, "edge-2").await;
     let mut edge = Edge::join(&cloud, "edge-1").await;
     let mut pod = objects::pod("web", "edge-1");

@@ -52,7 +52,8 @@ async fn of_the_node(edge: &mut Edge) {
         (Operation::Patch, format!("default/nodepatch/{EDGE}"), json!({"status": {"phase": "Running"}})),
         (Operation::Query, lease.clone(), Value::Null),
         (Operation::Insert, lease.clone(), objects::lease(EDGE)),
-        (Operation::Update, lease, shorter),
+        (Operation::Update, lease.clone(), shorter),
+        (Operation::Patch, lease, json!({"spec": {"holderIdentity": EDGE, "leaseDurationSeconds": 30}})),
         (Operation::Insert, csr_path.clone(), csr),
         (Operation::Query, csr_path, Value::Null),
         (Operation::Insert, "default/event/web.1".to_owned(), event.clone()),
@@ -76,6 +77,7 @@ async fn of_the_node(edge: &mut Edge) {
 
 async fn of_its_pods(cloud: &Cloud, edge: &mut Edge) {
     cloud.create_service_account("default").await;
+    let claim = requests::growing_claim(cloud).await;
     let mut pod = objects::pod("web", EDGE);
     let volume = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data"}},
         {"name": "cfg", "configMap": {"name": "web-cfg"}}]);
@@ -91,6 +93,11 @@ async fn of_its_pods(cloud: &Cloud, edge: &mut Edge) {
         (Operation::Query, "default/configmap/web-cfg", Value::Null),
         (Operation::Query, "default/secret/web-secret", Value::Null),
         (Operation::Query, "default/persistentvolumeclaim/data", Value::Null),
+        (
+            Operation::Patch,
+            "default/persistentvolumeclaim/data",
+            json!({"metadata": {"uid": claim}, "status": {"capacity": {"storage": "2Gi"}}}),
+        ),
         (Operation::Query, "default/serviceaccounttoken/default", token),
         (Operation::Insert, "default/pod/mirror", mirror),
         (

@@ -44,7 +44,6 @@ pub(super) async fn start(
 }
 
 /// What the files say is read again for each client that comes, and taken anew when it is something else: certificates are renewed.
-/// While it is the same, clients resume their TLS sessions.
 fn served(files: ServedTls) -> Tls {
     let last: Mutex<Option<(Fingerprint, Arc<ServerConfig>)>> = Mutex::new(None);
     let tls = Tls::new(move || {

@@ -37,6 +37,7 @@ async fn the_newest_that_came_of_a_claims_growth_is_said_once_there_is_somebody_
     // The link breaks before the answer, and meanwhile there is better to say.
     rig.disconnect().await;
     grown(&rig, Growth::Done { capacity: "2Gi".to_owned() }).await;
+    rig.is_quiet(QUERY_TIMEOUT).await;
     connect_native(&rig).await;
     let second = rig.asked(Operation::Patch, PATH).await;
     assert_eq!(said(&second), json!({"metadata": {"uid": "c1"}, "status": {"capacity": {"storage": "2Gi"}}}));
