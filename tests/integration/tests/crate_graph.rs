@@ -12,7 +12,7 @@ const ROWS: &[&[&str]] = &[
     &["proto", "heap", "demo-app"],
     &["certs", "chassis"],
     &["apiserver", "mapper-framework", "mqtt"],
-    &["cloudcore", "edgecore", "keadm", "virtual-mapper", "modbus-mapper", "hollow-edge"],
+    &["cloudcore", "edgecore", "keadm", "virtual-mapper", "modbus-mapper", "opcua-mapper", "hollow-edge"],
     &["integration"],
 ];
 

@@ -8,11 +8,8 @@ const MUCH: usize = 32 << 10;
 pub(crate) fn rows() -> Vec<Row> {
     let much = "x".repeat(MUCH);
     let evicted = |row: Row, message: &str| {
-        row.shows(&format!(
-            "{{phase: Failed, reason: Evicted, message: '~{message}',
-               conditions: [{{type: DisruptionTarget, status: 'True', reason: TerminationByKubelet}}]}}"
-        ))
-        .event("Evicted", "exceed")
+        row.shows(&format!("{{phase: Failed, reason: Evicted, message: '~{message}'}}"))
+            .event("Evicted", "exceed")
     };
     vec![
         evicted(
