@@ -89,6 +89,9 @@ async fn what_does_not_fit_is_refused_aloud_and_comes_when_there_is_room() {
     let mut config = cloud.edge("edge-1");
     let disk = Disk::new(&dir.join("disk"));
     let database = disk.at.join("edgecore.db").to_str().unwrap().to_owned();
+    // A folder is one EdgeCore's.
+    let other = disk.at.join("edge-2");
+    std::fs::create_dir(&other).unwrap();
     config.database.data_source.clone_from(&database);
     let mut edge = start("edgecore", &config, &dir);
     cloud.kubectl.apply(&pod("first")).await.unwrap();
@@ -126,7 +129,7 @@ async fn what_does_not_fit_is_refused_aloud_and_comes_when_there_is_room() {
 
     // A node that has nothing yet cannot begin, and says what it needs.
     let mut config = cloud.edge("edge-2");
-    let database = disk.at.join("edge-2.db").to_str().unwrap().to_owned();
+    let database = other.join("edgecore.db").to_str().unwrap().to_owned();
     config.database.data_source.clone_from(&database);
     let file = write(&config, &cloud.dir.path().join("edge-2"));
     let ending = tokio::process::Command::from(command("edgecore", &file)).kill_on_drop(true).output();

@@ -13,10 +13,11 @@ use chassis::rng::Rng;
 use edgecore::edgehub::bootstrap::load_or_join;
 use edgecore::settings::TransportSettings;
 use http::HeaderValue;
-use integration::daemons::{Cloud, SOON, command, start, state, write};
+use integration::daemons::{Cloud, SOON, command, start, write};
 use integration::site::get;
 use integration::wait::until;
 use proto::config::Sensitive;
+use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
 /// `EX_USAGE` of sysexits.h, after which systemd does not start a unit again.
@@ -192,17 +193,22 @@ async fn a_node_that_has_pods_runs_them_whatever_is_wrong_with_its_certificate()
     let cloud = Cloud::start().await;
     let mut config = cloud.edge("edge-1");
     let dir = cloud.dir.path().join("edge-1");
-    let admin = config.common_config.monitor_server.bind_address.clone();
     let mut edge = start("edgecore", &config, &dir);
     until("the node", SOON, || cloud.kubectl.value("node/edge-1", "{.metadata.uid}")).await.unwrap();
     let pod = "{apiVersion: v1, kind: Pod, metadata: {name: shop}, spec: {nodeName: edge-1, containers: [{name: main, image: 'none.invalid/none:1'}]}}";
     until("the pod", SOON, || cloud.kubectl.apply(pod)).await.unwrap();
-    let has_pod = || async {
-        let edged = state(&admin).await?["edged"].to_string();
-        anyhow::ensure!(edged.contains("shop"), "{edged}");
+    let database = config.database.data_source.clone();
+    until("the node has stored the pod", SOON, || async {
+        let store = Connection::open_with_flags(&database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let found: i64 =
+            store.query_row("SELECT count(*) FROM objects WHERE key = 'default/pod/shop'", [], |row| {
+                row.get(0)
+            })?;
+        anyhow::ensure!(found == 1, "no pod in {database}");
         Ok(())
-    };
-    until("the pod at the edge", SOON, has_pod).await.unwrap();
+    })
+    .await
+    .unwrap();
     edge.kill().unwrap();
     let hub = &mut config.modules.edge_hub;
     for file in [&hub.tls_ca_file, &hub.tls_cert_file, &hub.tls_private_key_file] {
@@ -210,7 +216,6 @@ async fn a_node_that_has_pods_runs_them_whatever_is_wrong_with_its_certificate()
     }
     hub.token = Sensitive(String::new());
     let mut edge = start("edgecore", &config, &dir);
-    until("the pod without a certificate", SOON, has_pod).await.unwrap();
     until("what is missing is said", SOON, || async {
         let said = edge.output()?;
         anyhow::ensure!(
