@@ -35,9 +35,10 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
             [CompletionResult]::new('debug', 'debug', [CompletionResultType]::ParameterValue, 'Find out what is wrong with a node')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'A control plane, a CloudCore and an edge node with two pods, on this machine alone')
             [CompletionResult]::new('gettoken', 'gettoken', [CompletionResultType]::ParameterValue, 'Print the token that edge nodes join with')
-            [CompletionResult]::new('init', 'init', [CompletionResultType]::ParameterValue, 'Make this machine the cloud side')
+            [CompletionResult]::new('init', 'init', [CompletionResultType]::ParameterValue, 'Install the cloud side, into a cluster or on this machine')
             [CompletionResult]::new('join', 'join', [CompletionResultType]::ParameterValue, 'Make this machine an edge node')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Write the manual pages')
+            [CompletionResult]::new('manifest', 'manifest', [CompletionResultType]::ParameterValue, 'Print what `init` would apply to a cluster')
             [CompletionResult]::new('mapper', 'mapper', [CompletionResultType]::ParameterValue, 'Projects for device drivers')
             [CompletionResult]::new('reset', 'reset', [CompletionResultType]::ParameterValue, 'Undo `init` or `join` on this machine')
             [CompletionResult]::new('rollback', 'rollback', [CompletionResultType]::ParameterValue, 'Go back to a back-up')
@@ -583,15 +584,26 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
             break
         }
         'keadm;init' {
-            [CompletionResult]::new('--advertise-address', '--advertise-address', [CompletionResultType]::ParameterName, 'Addresses under which edge nodes reach this machine. Without it: found out from the machine')
-            [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Change the configuration: path=value[,path=value...] with the keys of cloudcore.yaml')
-            [CompletionResult]::new('--bin-dir', '--bin-dir', [CompletionResultType]::ParameterName, 'Folder with the `cloudcore` binary; without it, the folder of this keadm')
-            [CompletionResult]::new('--embedded', '--embedded', [CompletionResultType]::ParameterName, 'Run a Kubernetes control plane inside CloudCore: no cluster is needed')
-            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Stop a CloudCore that is running, and start it anew')
+            [CompletionResult]::new('--advertise-address', '--advertise-address', [CompletionResultType]::ParameterName, 'Addresses under which edge nodes reach CloudCore. With --embedded: found out from the machine')
+            [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Change a value of the Helm chart, or with --embedded a key of cloudcore.yaml: path=value[,path=value...]')
+            [CompletionResult]::new('--bin-dir', '--bin-dir', [CompletionResultType]::ParameterName, 'Folder with the `cloudcore` binary, with --embedded; without it, the folder of this keadm')
+            [CompletionResult]::new('--kube-config', '--kube-config', [CompletionResultType]::ParameterName, 'Kubeconfig of the cluster. Without it: /root/.kube/config')
+            [CompletionResult]::new('--kubeedge-version', '--kubeedge-version', [CompletionResultType]::ParameterName, 'Version of the image; without it, that of this keadm')
+            [CompletionResult]::new('--image-repository', '--image-repository', [CompletionResultType]::ParameterName, 'Where the image is, in place of the registry and folder of the chart')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'File of values, over the chart''s; or version=VERSION')
+            [CompletionResult]::new('--values', '--values', [CompletionResultType]::ParameterName, 'Files of values, over those of the profile')
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Files of further objects to apply')
+            [CompletionResult]::new('--manifests', '--manifests', [CompletionResultType]::ParameterName, 'Files of further objects to apply')
+            [CompletionResult]::new('--files', '--files', [CompletionResultType]::ParameterName, 'Files of further objects to apply')
+            [CompletionResult]::new('--external-helm-root', '--external-helm-root', [CompletionResultType]::ParameterName, 'Folder of another chart. Not taken: keadm renders its own')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How it is said what was done or found')
+            [CompletionResult]::new('--embedded', '--embedded', [CompletionResultType]::ParameterName, 'Run a Kubernetes control plane inside CloudCore on this machine: no cluster is needed')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Take over fields that somebody else has set. With --embedded: stop a CloudCore that is running, and start it anew')
             [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Say what would be done, and change nothing')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Say what would be done, and change nothing')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--skip-preflight-checks', '--skip-preflight-checks', [CompletionResultType]::ParameterName, 'Do not look whether the cluster is fit for it')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'keadm;join' {
@@ -638,6 +650,27 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'keadm;manifest' {
+            [CompletionResult]::new('--advertise-address', '--advertise-address', [CompletionResultType]::ParameterName, 'Addresses under which edge nodes reach CloudCore')
+            [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Change a value of the Helm chart: path=value[,path=value...]')
+            [CompletionResult]::new('--kube-config', '--kube-config', [CompletionResultType]::ParameterName, 'Taken as in KubeEdge and without effect: no cluster is asked')
+            [CompletionResult]::new('--kubeedge-version', '--kubeedge-version', [CompletionResultType]::ParameterName, 'Version of the image; without it, that of this keadm')
+            [CompletionResult]::new('--image-repository', '--image-repository', [CompletionResultType]::ParameterName, 'Where the image is, in place of the registry and folder of the chart')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'File of values, over the chart''s; or version=VERSION')
+            [CompletionResult]::new('--values', '--values', [CompletionResultType]::ParameterName, 'Files of values, over those of the profile')
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Files of further objects to apply')
+            [CompletionResult]::new('--manifests', '--manifests', [CompletionResultType]::ParameterName, 'Files of further objects to apply')
+            [CompletionResult]::new('--files', '--files', [CompletionResultType]::ParameterName, 'Files of further objects to apply')
+            [CompletionResult]::new('--external-helm-root', '--external-helm-root', [CompletionResultType]::ParameterName, 'Folder of another chart. Not taken: keadm renders its own')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How it is said what was done or found')
+            [CompletionResult]::new('--skip-crds', '--skip-crds', [CompletionResultType]::ParameterName, 'Leave out the definitions of custom resources')
+            [CompletionResult]::new('--skip-preflight-checks', '--skip-preflight-checks', [CompletionResultType]::ParameterName, 'Taken as in KubeEdge and without effect: no cluster is asked')
+            [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Taken as in KubeEdge and without effect: nothing is changed anyway')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Taken as in KubeEdge and without effect: nothing is changed anyway')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'keadm;mapper' {
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
@@ -665,9 +698,9 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
         }
         'keadm;reset' {
             [CompletionResult]::new('--remote-runtime-endpoint', '--remote-runtime-endpoint', [CompletionResultType]::ParameterName, 'Socket of the container runtime. Without it: the one in edgecore.yaml')
+            [CompletionResult]::new('--kube-config', '--kube-config', [CompletionResultType]::ParameterName, 'Kubeconfig of the cluster that CloudCore was installed into. Without it: /root/.kube/config, unless CloudCore is on this machine')
             [CompletionResult]::new('--pre-run', '--pre-run', [CompletionResultType]::ParameterName, 'Script that is run first')
             [CompletionResult]::new('--post-run', '--post-run', [CompletionResultType]::ParameterName, 'Script that is run last')
-            [CompletionResult]::new('--kube-config', '--kube-config', [CompletionResultType]::ParameterName, 'Kubeconfig of the cluster: nothing in a cluster is touched from a machine')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How it is said what was done or found')
             [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Do not ask')
             [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Say what would be done, and change nothing')
@@ -770,9 +803,10 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
             [CompletionResult]::new('debug', 'debug', [CompletionResultType]::ParameterValue, 'Find out what is wrong with a node')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'A control plane, a CloudCore and an edge node with two pods, on this machine alone')
             [CompletionResult]::new('gettoken', 'gettoken', [CompletionResultType]::ParameterValue, 'Print the token that edge nodes join with')
-            [CompletionResult]::new('init', 'init', [CompletionResultType]::ParameterValue, 'Make this machine the cloud side')
+            [CompletionResult]::new('init', 'init', [CompletionResultType]::ParameterValue, 'Install the cloud side, into a cluster or on this machine')
             [CompletionResult]::new('join', 'join', [CompletionResultType]::ParameterValue, 'Make this machine an edge node')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Write the manual pages')
+            [CompletionResult]::new('manifest', 'manifest', [CompletionResultType]::ParameterValue, 'Print what `init` would apply to a cluster')
             [CompletionResult]::new('mapper', 'mapper', [CompletionResultType]::ParameterValue, 'Projects for device drivers')
             [CompletionResult]::new('reset', 'reset', [CompletionResultType]::ParameterValue, 'Undo `init` or `join` on this machine')
             [CompletionResult]::new('rollback', 'rollback', [CompletionResultType]::ParameterValue, 'Go back to a back-up')
@@ -911,6 +945,9 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
             break
         }
         'keadm;help;man' {
+            break
+        }
+        'keadm;help;manifest' {
             break
         }
         'keadm;help;mapper' {

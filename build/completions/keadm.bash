@@ -58,6 +58,9 @@ _keadm() {
             keadm,man)
                 cmd="keadm__subcmd__man"
                 ;;
+            keadm,manifest)
+                cmd="keadm__subcmd__manifest"
+                ;;
             keadm,mapper)
                 cmd="keadm__subcmd__mapper"
                 ;;
@@ -319,6 +322,9 @@ _keadm() {
             keadm__subcmd__help,man)
                 cmd="keadm__subcmd__help__subcmd__man"
                 ;;
+            keadm__subcmd__help,manifest)
+                cmd="keadm__subcmd__help__subcmd__manifest"
+                ;;
             keadm__subcmd__help,mapper)
                 cmd="keadm__subcmd__help__subcmd__mapper"
                 ;;
@@ -458,7 +464,7 @@ _keadm() {
 
     case "${cmd}" in
         keadm)
-            opts="-h -V --help --version backup ban batch completion config config-update ctl debug demo gettoken init join man mapper reset rollback unban upgrade version help"
+            opts="-h -V --help --version backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2054,7 +2060,7 @@ _keadm() {
             return 0
             ;;
         keadm__subcmd__help)
-            opts="backup ban batch completion config config-update ctl debug demo gettoken init join man mapper reset rollback unban upgrade version help"
+            opts="backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2585,6 +2591,20 @@ _keadm() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        keadm__subcmd__help__subcmd__manifest)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         keadm__subcmd__help__subcmd__mapper)
             opts="new"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -2712,7 +2732,7 @@ _keadm() {
             return 0
             ;;
         keadm__subcmd__init)
-            opts="-d -h --embedded --advertise-address --set --force --dry-run --bin-dir --help"
+            opts="-d -f -h --embedded --advertise-address --set --force --dry-run --bin-dir --kube-config --skip-preflight-checks --kubeedge-version --image-repository --profile --values --files --manifests --external-helm-root --output --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2728,6 +2748,46 @@ _keadm() {
                     ;;
                 --bin-dir)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kube-config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kubeedge-version)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --image-repository)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --values)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --manifests)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --files)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --external-helm-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json yaml" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -2889,6 +2949,68 @@ _keadm() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        keadm__subcmd__manifest)
+            opts="-d -f -h --advertise-address --set --skip-crds --kube-config --skip-preflight-checks --dry-run --kubeedge-version --image-repository --profile --values --files --manifests --external-helm-root --output --help generate"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --advertise-address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kube-config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kubeedge-version)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --image-repository)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --values)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --manifests)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --files)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --external-helm-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         keadm__subcmd__mapper)
             opts="-h --help new help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -2968,7 +3090,7 @@ _keadm() {
             return 0
             ;;
         keadm__subcmd__reset)
-            opts="-d -h --force --dry-run --remote-runtime-endpoint --pre-run --post-run --kube-config --output --help cloud edge"
+            opts="-d -h --force --dry-run --remote-runtime-endpoint --kube-config --pre-run --post-run --output --help cloud edge"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2978,15 +3100,15 @@ _keadm() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --kube-config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --pre-run)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --post-run)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --kube-config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

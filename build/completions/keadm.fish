@@ -36,9 +36,10 @@ complete -c keadm -n "__fish_keadm_needs_command" -f -a "ctl" -d 'Pods and devic
 complete -c keadm -n "__fish_keadm_needs_command" -f -a "debug" -d 'Find out what is wrong with a node'
 complete -c keadm -n "__fish_keadm_needs_command" -f -a "demo" -d 'A control plane, a CloudCore and an edge node with two pods, on this machine alone'
 complete -c keadm -n "__fish_keadm_needs_command" -f -a "gettoken" -d 'Print the token that edge nodes join with'
-complete -c keadm -n "__fish_keadm_needs_command" -f -a "init" -d 'Make this machine the cloud side'
+complete -c keadm -n "__fish_keadm_needs_command" -f -a "init" -d 'Install the cloud side, into a cluster or on this machine'
 complete -c keadm -n "__fish_keadm_needs_command" -f -a "join" -d 'Make this machine an edge node'
 complete -c keadm -n "__fish_keadm_needs_command" -f -a "man" -d 'Write the manual pages'
+complete -c keadm -n "__fish_keadm_needs_command" -f -a "manifest" -d 'Print what `init` would apply to a cluster'
 complete -c keadm -n "__fish_keadm_needs_command" -f -a "mapper" -d 'Projects for device drivers'
 complete -c keadm -n "__fish_keadm_needs_command" -f -a "reset" -d 'Undo `init` or `join` on this machine'
 complete -c keadm -n "__fish_keadm_needs_command" -f -a "rollback" -d 'Go back to a back-up'
@@ -274,13 +275,24 @@ json\t'One JSON document on stdout; progress goes to stderr'
 yaml\t'One YAML document on stdout; progress goes to stderr'"
 complete -c keadm -n "__fish_keadm_using_subcommand gettoken" -l dry-run -d 'Accepted: this command changes nothing'
 complete -c keadm -n "__fish_keadm_using_subcommand gettoken" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c keadm -n "__fish_keadm_using_subcommand init" -l advertise-address -d 'Addresses under which edge nodes reach this machine. Without it: found out from the machine' -r
-complete -c keadm -n "__fish_keadm_using_subcommand init" -l set -d 'Change the configuration: path=value[,path=value...] with the keys of cloudcore.yaml' -r
-complete -c keadm -n "__fish_keadm_using_subcommand init" -l bin-dir -d 'Folder with the `cloudcore` binary; without it, the folder of this keadm' -r -F
-complete -c keadm -n "__fish_keadm_using_subcommand init" -l embedded -d 'Run a Kubernetes control plane inside CloudCore: no cluster is needed'
-complete -c keadm -n "__fish_keadm_using_subcommand init" -l force -d 'Stop a CloudCore that is running, and start it anew'
+complete -c keadm -n "__fish_keadm_using_subcommand init" -l advertise-address -d 'Addresses under which edge nodes reach CloudCore. With --embedded: found out from the machine' -r
+complete -c keadm -n "__fish_keadm_using_subcommand init" -l set -d 'Change a value of the Helm chart, or with --embedded a key of cloudcore.yaml: path=value[,path=value...]' -r
+complete -c keadm -n "__fish_keadm_using_subcommand init" -l bin-dir -d 'Folder with the `cloudcore` binary, with --embedded; without it, the folder of this keadm' -r -F
+complete -c keadm -n "__fish_keadm_using_subcommand init" -l kube-config -d 'Kubeconfig of the cluster. Without it: /root/.kube/config' -r -F
+complete -c keadm -n "__fish_keadm_using_subcommand init" -l kubeedge-version -d 'Version of the image; without it, that of this keadm' -r
+complete -c keadm -n "__fish_keadm_using_subcommand init" -l image-repository -d 'Where the image is, in place of the registry and folder of the chart' -r
+complete -c keadm -n "__fish_keadm_using_subcommand init" -l profile -d 'File of values, over the chart\'s; or version=VERSION' -r
+complete -c keadm -n "__fish_keadm_using_subcommand init" -l values -d 'Files of values, over those of the profile' -r -F
+complete -c keadm -n "__fish_keadm_using_subcommand init" -s f -l manifests -l files -d 'Files of further objects to apply' -r -F
+complete -c keadm -n "__fish_keadm_using_subcommand init" -l external-helm-root -d 'Folder of another chart. Not taken: keadm renders its own' -r -F
+complete -c keadm -n "__fish_keadm_using_subcommand init" -l output -d 'How it is said what was done or found' -r -f -a "text\t'For people'
+json\t'One JSON document on stdout; progress goes to stderr'
+yaml\t'One YAML document on stdout; progress goes to stderr'"
+complete -c keadm -n "__fish_keadm_using_subcommand init" -l embedded -d 'Run a Kubernetes control plane inside CloudCore on this machine: no cluster is needed'
+complete -c keadm -n "__fish_keadm_using_subcommand init" -l force -d 'Take over fields that somebody else has set. With --embedded: stop a CloudCore that is running, and start it anew'
 complete -c keadm -n "__fish_keadm_using_subcommand init" -s d -l dry-run -d 'Say what would be done, and change nothing'
-complete -c keadm -n "__fish_keadm_using_subcommand init" -s h -l help -d 'Print help'
+complete -c keadm -n "__fish_keadm_using_subcommand init" -l skip-preflight-checks -d 'Do not look whether the cluster is fit for it'
+complete -c keadm -n "__fish_keadm_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c keadm -n "__fish_keadm_using_subcommand join" -s e -l cloudcore-ipport -d 'Where CloudCore takes the channels of edge nodes' -r
 complete -c keadm -n "__fish_keadm_using_subcommand join" -s i -l edgenode-name -d 'Name of the node; without it, the name of this machine' -r
 complete -c keadm -n "__fish_keadm_using_subcommand join" -s t -l token -d 'Join token, from `keadm gettoken` on the cloud side. The variable keeps it out of lists of processes' -r
@@ -316,6 +328,22 @@ json\t'One JSON document on stdout; progress goes to stderr'
 yaml\t'One YAML document on stdout; progress goes to stderr'"
 complete -c keadm -n "__fish_keadm_using_subcommand man" -l dry-run -d 'Say what would be done, and change nothing'
 complete -c keadm -n "__fish_keadm_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c keadm -n "__fish_keadm_using_subcommand manifest" -l advertise-address -d 'Addresses under which edge nodes reach CloudCore' -r
+complete -c keadm -n "__fish_keadm_using_subcommand manifest" -l set -d 'Change a value of the Helm chart: path=value[,path=value...]' -r
+complete -c keadm -n "__fish_keadm_using_subcommand manifest" -l kube-config -d 'Taken as in KubeEdge and without effect: no cluster is asked' -r -F
+complete -c keadm -n "__fish_keadm_using_subcommand manifest" -l kubeedge-version -d 'Version of the image; without it, that of this keadm' -r
+complete -c keadm -n "__fish_keadm_using_subcommand manifest" -l image-repository -d 'Where the image is, in place of the registry and folder of the chart' -r
+complete -c keadm -n "__fish_keadm_using_subcommand manifest" -l profile -d 'File of values, over the chart\'s; or version=VERSION' -r
+complete -c keadm -n "__fish_keadm_using_subcommand manifest" -l values -d 'Files of values, over those of the profile' -r -F
+complete -c keadm -n "__fish_keadm_using_subcommand manifest" -s f -l manifests -l files -d 'Files of further objects to apply' -r -F
+complete -c keadm -n "__fish_keadm_using_subcommand manifest" -l external-helm-root -d 'Folder of another chart. Not taken: keadm renders its own' -r -F
+complete -c keadm -n "__fish_keadm_using_subcommand manifest" -l output -d 'How it is said what was done or found' -r -f -a "text\t'For people'
+json\t'One JSON document on stdout; progress goes to stderr'
+yaml\t'One YAML document on stdout; progress goes to stderr'"
+complete -c keadm -n "__fish_keadm_using_subcommand manifest" -l skip-crds -d 'Leave out the definitions of custom resources'
+complete -c keadm -n "__fish_keadm_using_subcommand manifest" -l skip-preflight-checks -d 'Taken as in KubeEdge and without effect: no cluster is asked'
+complete -c keadm -n "__fish_keadm_using_subcommand manifest" -s d -l dry-run -d 'Taken as in KubeEdge and without effect: nothing is changed anyway'
+complete -c keadm -n "__fish_keadm_using_subcommand manifest" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c keadm -n "__fish_keadm_using_subcommand mapper; and not __fish_seen_subcommand_from new help" -s h -l help -d 'Print help'
 complete -c keadm -n "__fish_keadm_using_subcommand mapper; and not __fish_seen_subcommand_from new help" -f -a "new" -d 'Write the project of a new mapper: it builds, passes its test, and runs without EdgeCore at once'
 complete -c keadm -n "__fish_keadm_using_subcommand mapper; and not __fish_seen_subcommand_from new help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -325,9 +353,9 @@ complete -c keadm -n "__fish_keadm_using_subcommand mapper; and __fish_seen_subc
 complete -c keadm -n "__fish_keadm_using_subcommand mapper; and __fish_seen_subcommand_from help" -f -a "new" -d 'Write the project of a new mapper: it builds, passes its test, and runs without EdgeCore at once'
 complete -c keadm -n "__fish_keadm_using_subcommand mapper; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c keadm -n "__fish_keadm_using_subcommand reset" -l remote-runtime-endpoint -d 'Socket of the container runtime. Without it: the one in edgecore.yaml' -r
+complete -c keadm -n "__fish_keadm_using_subcommand reset" -l kube-config -d 'Kubeconfig of the cluster that CloudCore was installed into. Without it: /root/.kube/config, unless CloudCore is on this machine' -r -F
 complete -c keadm -n "__fish_keadm_using_subcommand reset" -l pre-run -d 'Script that is run first' -r -F
 complete -c keadm -n "__fish_keadm_using_subcommand reset" -l post-run -d 'Script that is run last' -r -F
-complete -c keadm -n "__fish_keadm_using_subcommand reset" -l kube-config -d 'Kubeconfig of the cluster: nothing in a cluster is touched from a machine' -r -F
 complete -c keadm -n "__fish_keadm_using_subcommand reset" -l output -d 'How it is said what was done or found' -r -f -a "text\t'For people'
 json\t'One JSON document on stdout; progress goes to stderr'
 yaml\t'One YAML document on stdout; progress goes to stderr'"
@@ -383,26 +411,27 @@ json\t'One JSON document on stdout; progress goes to stderr'
 yaml\t'One YAML document on stdout; progress goes to stderr'"
 complete -c keadm -n "__fish_keadm_using_subcommand version" -l dry-run -d 'Accepted: this command changes nothing'
 complete -c keadm -n "__fish_keadm_using_subcommand version" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man mapper reset rollback unban upgrade version help" -f -a "backup" -d 'Copy what makes this machine a node to a safe place'
-complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man mapper reset rollback unban upgrade version help" -f -a "ban" -d 'Shut a node out for good, or list who is'
-complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man mapper reset rollback unban upgrade version help" -f -a "batch" -d 'Do the same on many machines, over ssh'
-complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man mapper reset rollback unban upgrade version help" -f -a "completion" -d 'Print what a shell needs to complete keadm\'s command lines'
-complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man mapper reset rollback unban upgrade version help" -f -a "config" -d 'What an installation consists of'
-complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man mapper reset rollback unban upgrade version help" -f -a "config-update" -d 'Change the configuration of EdgeCore on this machine'
-complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man mapper reset rollback unban upgrade version help" -f -a "ctl" -d 'Pods and devices of this node, with or without the cloud'
-complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man mapper reset rollback unban upgrade version help" -f -a "debug" -d 'Find out what is wrong with a node'
-complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man mapper reset rollback unban upgrade version help" -f -a "demo" -d 'A control plane, a CloudCore and an edge node with two pods, on this machine alone'
-complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man mapper reset rollback unban upgrade version help" -f -a "gettoken" -d 'Print the token that edge nodes join with'
-complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man mapper reset rollback unban upgrade version help" -f -a "init" -d 'Make this machine the cloud side'
-complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man mapper reset rollback unban upgrade version help" -f -a "join" -d 'Make this machine an edge node'
-complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man mapper reset rollback unban upgrade version help" -f -a "man" -d 'Write the manual pages'
-complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man mapper reset rollback unban upgrade version help" -f -a "mapper" -d 'Projects for device drivers'
-complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man mapper reset rollback unban upgrade version help" -f -a "reset" -d 'Undo `init` or `join` on this machine'
-complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man mapper reset rollback unban upgrade version help" -f -a "rollback" -d 'Go back to a back-up'
-complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man mapper reset rollback unban upgrade version help" -f -a "unban" -d 'Let a banned node in again'
-complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man mapper reset rollback unban upgrade version help" -f -a "upgrade" -d 'A new version on this machine, and the old one again when it does not work'
-complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man mapper reset rollback unban upgrade version help" -f -a "version" -d 'Say which version this is'
-complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man mapper reset rollback unban upgrade version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help" -f -a "backup" -d 'Copy what makes this machine a node to a safe place'
+complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help" -f -a "ban" -d 'Shut a node out for good, or list who is'
+complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help" -f -a "batch" -d 'Do the same on many machines, over ssh'
+complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help" -f -a "completion" -d 'Print what a shell needs to complete keadm\'s command lines'
+complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help" -f -a "config" -d 'What an installation consists of'
+complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help" -f -a "config-update" -d 'Change the configuration of EdgeCore on this machine'
+complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help" -f -a "ctl" -d 'Pods and devices of this node, with or without the cloud'
+complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help" -f -a "debug" -d 'Find out what is wrong with a node'
+complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help" -f -a "demo" -d 'A control plane, a CloudCore and an edge node with two pods, on this machine alone'
+complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help" -f -a "gettoken" -d 'Print the token that edge nodes join with'
+complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help" -f -a "init" -d 'Install the cloud side, into a cluster or on this machine'
+complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help" -f -a "join" -d 'Make this machine an edge node'
+complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help" -f -a "man" -d 'Write the manual pages'
+complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help" -f -a "manifest" -d 'Print what `init` would apply to a cluster'
+complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help" -f -a "mapper" -d 'Projects for device drivers'
+complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help" -f -a "reset" -d 'Undo `init` or `join` on this machine'
+complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help" -f -a "rollback" -d 'Go back to a back-up'
+complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help" -f -a "unban" -d 'Let a banned node in again'
+complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help" -f -a "upgrade" -d 'A new version on this machine, and the old one again when it does not work'
+complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help" -f -a "version" -d 'Say which version this is'
+complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c keadm -n "__fish_keadm_using_subcommand help; and __fish_seen_subcommand_from backup" -f -a "edge" -d 'EdgeCore\'s binary, configuration, certificates and store, to /etc/kubeedge/backup/VERSION'
 complete -c keadm -n "__fish_keadm_using_subcommand help; and __fish_seen_subcommand_from batch" -f -a "gen-config" -d 'Write ./config.yaml, to be filled in'
 complete -c keadm -n "__fish_keadm_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "images" -d 'The images that an installation uses'
