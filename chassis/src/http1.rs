@@ -29,26 +29,8 @@ pub async fn serve<S, F>(
     S: AsyncRead + AsyncWrite + Unpin,
     F: Future<Output = Response<Full<Bytes>>>,
 {
-    let service = service_fn(|request| {
-        let answer = respond(request);
-        async { Ok::<_, Infallible>(answer.await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let serving = async {
-        tokio::select! {
-            served = connection.as_mut() => served,
-            () = shutdown.requested() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        }
-    };
-    if let Ok(Err(error)) = timeout(at_most, serving).await {
-        tracing::debug!("connection ended: {error}");
+    if let Ok(served) = timeout(at_most, run(stream, respond, HEAD_TIME, shutdown.requested())).await {
+        note(served);
     }
 }
 
@@ -64,28 +46,46 @@ pub async fn serve_long<S, F>(
     S: AsyncRead + AsyncWrite + Unpin,
     F: Future<Output = Response<Full<Bytes>>>,
 {
-    let service = service_fn(|request| {
-        let answer = respond(request);
-        async { Ok::<_, Infallible>(answer.await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(idle)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
     let last = async {
         tokio::select! {
             () = shutdown.requested() => {}
             () = tokio::time::sleep(life) => {}
         }
     };
-    let served = tokio::select! {
+    note(run(stream, respond, idle, last).await);
+}
+
+/// Answers until the peer ends, a request's head takes longer than `head`, or, after the request that is being answered, when `last`
+/// has come.
+async fn run<S, F>(
+    stream: S,
+    respond: impl Fn(Request<Incoming>) -> F,
+    head: Duration,
+    last: impl Future<Output = ()>,
+) -> hyper::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    F: Future<Output = Response<Full<Bytes>>>,
+{
+    let service = service_fn(|request| {
+        let answer = respond(request);
+        async { Ok::<_, Infallible>(answer.await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
         served = connection.as_mut() => served,
         () = last => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
-    };
+    }
+}
+
+fn note(served: hyper::Result<()>) {
     if let Err(error) = served {
         tracing::debug!("connection ended: {error}");
     }
