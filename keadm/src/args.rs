@@ -1,8 +1,8 @@
 //! The command line. Flags of stock keadm keep their names and defaults (spec edge-keadm-mapper 7).
 
-mod common;
 mod ctl;
 mod debug;
+mod every_command;
 mod init;
 mod join;
 mod notes;
@@ -12,7 +12,6 @@ mod upgrade;
 
 use std::path::PathBuf;
 
-pub use common::{Acting, EdgeConfig, Format, OtherSets, Output, Reading, Scripts};
 pub use ctl::{
     Confirm, Ctl, CtlAction, Describe, Edit, Exec, Get, Held, ListFormat, Logs, Restart, Thing,
     UnholdUpgrade, Which,
@@ -21,6 +20,7 @@ pub use debug::{
     Check, Collect, Debug, DebugAction, Diagnose, DiagnoseNode, DiagnosePod, DiagnoseWhat, Install, Kind,
     StoreGet, Subject,
 };
+pub use every_command::{Acting, EdgeConfig, Format, OtherSets, Output, Reading, Scripts};
 pub use init::{Chart, InCluster, Init, Manifest, ManifestAction};
 pub use join::{CgroupDriver, HubProtocol, Join};
 pub use notes::Note;

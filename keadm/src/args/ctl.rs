@@ -1,6 +1,6 @@
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use super::common::{ACCEPTED, Acting, EdgeConfig, Reading};
+use super::every_command::{ACCEPTED, Acting, EdgeConfig, Reading};
 
 /// `keadm ctl`
 #[derive(Debug, Clone, ClapArgs)]

@@ -3,8 +3,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use super::common::{EdgeConfig, Reading};
 use super::ctl::{ListFormat, Which};
+use super::every_command::{EdgeConfig, Reading};
 
 /// `keadm debug`
 #[derive(Debug, Clone, ClapArgs)]
@@ -209,7 +209,7 @@ pub struct Collect {
     #[arg(short, long, value_name = "DIR", default_value = "/var/log/kubeedge")]
     pub log_path: PathBuf,
     /// Say more: everything that is collected is said anyway.
-    #[arg(short, long, help_heading = super::common::ACCEPTED)]
+    #[arg(short, long, help_heading = super::every_command::ACCEPTED)]
     pub detail: bool,
     /// Common flags.
     #[command(flatten)]

@@ -4,7 +4,7 @@ use certs::JoinToken;
 use clap::{Args as ClapArgs, ValueEnum};
 use http::uri::Authority;
 
-use super::common::{ACCEPTED, OtherSets, Output};
+use super::every_command::{ACCEPTED, OtherSets, Output};
 
 /// `keadm join`
 #[derive(Debug, Clone, ClapArgs)]

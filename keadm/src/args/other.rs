@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use super::common::{Acting, Reading};
+use super::every_command::{Acting, Reading};
 
 /// `keadm version`
 #[derive(Debug, Clone, ClapArgs)]

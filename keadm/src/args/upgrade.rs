@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 
-use super::common::{ACCEPTED, Acting, EdgeConfig, OtherSets, Scripts};
+use super::every_command::{ACCEPTED, Acting, EdgeConfig, OtherSets, Scripts};
 
 /// `keadm upgrade`
 #[derive(Debug, Clone, ClapArgs)]

@@ -1,7 +1,7 @@
 //! What an installation may be given: the keys of the Helm chart, with its `values.yaml` as the default.
 
+mod keys;
 mod plain;
-mod types;
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use chassis::config::{Problem, Problems, parse_str, to_yaml};
 use serde_json::{Value, json};
 
-pub use self::types::Values;
+pub use self::keys::Values;
 use crate::hint::WithHint as _;
 use crate::strvals;
 
