@@ -67,8 +67,11 @@ pub(crate) fn rows() -> Vec<Row> {
             .event("Created", "Created container")
             .event("Started", "Started container"),
         Row::new("before its sandbox is there a pod's containers are being created", pages::CONTAINER_STATES)
-            // A volume that cannot be there yet keeps it so: a pod that starts at once may show only that it runs.
-            .spec("{containers: [{name: main, args: [pause]}], volumes: [{name: v, configMap: {name: not-there}}]}")
+            // A volume that cannot be there yet keeps it so: a pod that starts at once may show only that it runs. Only
+            // a volume that a container mounts is waited for.
+            .spec(
+                "{containers: [{name: main, args: [pause], volumeMounts: [{name: v, mountPath: /v}]}], volumes: [{name: v, configMap: {name: not-there}}]}",
+            )
             .shows(
                 "{phase: Pending, podIP: null, podIPs: null, containerStatuses: [{name: main, ready: false, started: false, state: {waiting: {reason: ContainerCreating}}}]}",
             ),
