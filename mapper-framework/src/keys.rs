@@ -47,6 +47,15 @@ struct Found<'a> {
     is_read: bool,
 }
 
+/// What was read of a `configData`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked<T> {
+    /// What it means, or everything that is wrong with it, each with its place.
+    pub value: Result<T, Vec<String>>,
+    /// Keys that mean nothing: slips of the pen, or for another mapper.
+    pub unread: Vec<String>,
+}
+
 impl Config {
     /// Its keys. `place` is what messages begin with: `protocol.configData`.
     #[must_use]
@@ -199,6 +208,14 @@ impl<'a> Keys<'a> {
     #[must_use]
     pub fn problems(self) -> Vec<String> {
         self.problems
+    }
+
+    /// Ends the reading. `value` is what came of it, and does not count where anything is wrong; keys that are `ignored` are not called unread.
+    #[must_use]
+    pub fn checked<T>(mut self, value: Option<T>, ignored: &[&str]) -> Checked<T> {
+        self.take(ignored);
+        let (unread, problems) = (self.unread(), self.problems());
+        Checked { value: value.filter(|_| problems.is_empty()).ok_or(problems), unread }
     }
 
     /// The first of these names that is there. All of them count as read.

@@ -63,7 +63,7 @@
 //! ```
 //!
 //! [`Conversion`] makes values of raw numbers: size, byte order, scale and offset. [`Keys`] reads what was written for other
-//! mappers: names in any case, numbers as texts, nested values, and everything that is wrong at once.
+//! mappers: names in any case, numbers as texts, nested values, and everything that is wrong at once; [`Visitors`] remembers what was read so.
 //!
 //! # When a driver is called
 //!
@@ -111,14 +111,16 @@ pub mod sinks;
 pub mod stream;
 mod tls;
 mod value;
+mod visitors;
 
 pub use self::anomaly::{Anomaly, Thresholds};
 pub use self::convert::{ByteOrder, Conversion, ConvertError, Number, Raw, decode, encode};
 pub use self::device::{Config, Device, Key, Method, Property};
 pub use self::driver::{Driver, DriverError};
 pub use self::health::State;
-pub use self::keys::Keys;
+pub use self::keys::{Checked, Keys};
 pub use self::run::{Mapper, main};
 pub use self::simulate::devices;
 pub use self::stream::{Frame, Frames};
 pub use self::value::{DataType, Value, ValueError};
+pub use self::visitors::{Visitor, Visitors};

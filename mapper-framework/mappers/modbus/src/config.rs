@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mapper_framework::{Config, Keys};
+use mapper_framework::{Checked, Config, Keys};
 
 use crate::plan::Limits;
 
@@ -95,13 +95,10 @@ const KNOWN: [&str; 3] = ["deviceID", "protocolID", "protocolName"];
 
 impl Reached {
     /// What `configData` says, or everything that is wrong with it, and keys that mean nothing.
-    pub(crate) fn read(config: &Config) -> (Result<Self, Vec<String>>, Vec<String>) {
+    pub(crate) fn read(config: &Config) -> Checked<Self> {
         let mut keys = config.keys("protocol.configData");
         let reached = parse(&mut keys);
-        drop(keys.text(&KNOWN));
-        let unread = keys.unread();
-        let problems = keys.problems();
-        (reached.filter(|_| problems.is_empty()).ok_or(problems), unread)
+        keys.checked(reached, &KNOWN)
     }
 }
 

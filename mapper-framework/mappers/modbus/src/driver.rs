@@ -1,10 +1,10 @@
 //! One Modbus device.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mapper_framework::{Config, Device, Driver, DriverError, Property, Value};
+use mapper_framework::{Device, Driver, DriverError, Property, Value, Visitors};
 use tokio::time::Instant;
 use tokio_modbus::{ExceptionCode, Request, Response};
 
@@ -15,9 +15,6 @@ use crate::refusal::{self, Asked};
 use crate::registers::{Content, Span, Table};
 use crate::visitor::Visitor;
 
-/// Most visitors that are remembered: a device has fewer properties, and more only come up where it is changed again and again.
-const MOST_VISITORS: usize = 1000;
-
 /// See the crate's documentation.
 #[derive(Debug)]
 pub struct Modbus {
@@ -26,8 +23,7 @@ pub struct Modbus {
     line: Option<Arc<Shared>>,
     /// What is asked for to see whether the device is there.
     probe: Option<Span>,
-    /// By property: what its visitor said, and what that means.
-    visitors: HashMap<String, (Config, Result<Visitor, DriverError>)>,
+    visitors: Visitors<Visitor>,
     cycle: Cycle,
     /// The device does not know the functions that set a single register.
     only_multiple: bool,
@@ -40,50 +36,20 @@ impl Modbus {
     /// When `protocol.configData` makes no sense: everything that is wrong with it and with the visitors of the properties. A
     /// visitor alone that makes no sense is a matter of its property.
     pub fn new(device: &Device, lines: &Lines) -> Result<Self, DriverError> {
-        let (reached, mut unread) = Reached::read(device.config());
-        let mut problems = Vec::new();
-        let mut probe = None;
-        for property in device.properties() {
-            let (visitor, more) = Visitor::read(property);
-            unread.extend(more);
-            match visitor {
-                Ok(visitor) => probe = probe.or(Some(visitor.span)),
-                Err(more) => problems.extend(more),
-            }
-        }
-        if !unread.is_empty() {
-            tracing::warn!("these keys mean nothing: {}", unread.join(", "));
-        }
-        let reached = reached.map_err(|mut all| {
-            all.append(&mut problems);
-            DriverError::Config(all.join("; "))
-        })?;
-        problems.iter().for_each(|problem| tracing::warn!("{problem}"));
+        let mut visitors = Visitors::default();
+        let reached = visitors.check(device, Reached::read(device.config()))?;
+        let mut spans = device.properties().iter().filter_map(|property| visitors.get(property).ok());
+        let probe = spans.next().map(|visitor: Visitor| visitor.span);
+        drop(spans);
         Ok(Self {
             reached,
             lines: lines.clone(),
             line: None,
             probe,
-            visitors: HashMap::new(),
+            visitors,
             cycle: Cycle::default(),
             only_multiple: false,
         })
-    }
-
-    /// What the visitor of a property says, read again only when it has changed.
-    fn visitor(&mut self, property: &Property) -> Result<Visitor, DriverError> {
-        if let Some((config, visitor)) = self.visitors.get(property.name())
-            && config == property.config()
-        {
-            return visitor.clone();
-        }
-        if self.visitors.len() >= MOST_VISITORS {
-            self.visitors.clear();
-        }
-        let visitor = Visitor::read(property).0.map_err(|problems| DriverError::Config(problems.join("; ")));
-        let known = (property.config().clone(), visitor.clone());
-        self.visitors.insert(property.name().to_owned(), known);
-        visitor
     }
 
     async fn ask(&self, asked: Asked<'_>, request: &Request<'static>) -> Result<Answer, DriverError> {
@@ -195,7 +161,7 @@ impl Driver for Modbus {
     fn upcoming(&mut self, properties: &[&Property]) {
         let mut waiting = BTreeMap::new();
         for property in properties {
-            if let Ok(visitor) = self.visitor(property) {
+            if let Ok(visitor) = self.visitors.get(property) {
                 waiting.insert(property.name().to_owned(), visitor.span);
             }
         }
@@ -203,13 +169,13 @@ impl Driver for Modbus {
     }
 
     async fn read(&mut self, property: &Property) -> Result<Value, DriverError> {
-        let visitor = self.visitor(property)?;
+        let visitor = self.visitors.get(property)?;
         let content = self.content(property.name(), visitor.span).await?;
         visitor.value(&content)
     }
 
     async fn write(&mut self, property: &Property, value: &Value) -> Result<(), DriverError> {
-        let visitor = self.visitor(property)?;
+        let visitor = self.visitors.get(property)?;
         let span = visitor.span;
         if !span.table.is_writable() {
             return Err(DriverError::Unsupported(format!(

@@ -1,6 +1,6 @@
 //! Where a property is in the device and what its registers mean: its visitor's `configData`.
 
-use mapper_framework::{ByteOrder, Conversion, DataType, Keys, Property, Raw};
+use mapper_framework::{ByteOrder, Conversion, DataType, Keys, Raw};
 
 use crate::registers::{Span, Table};
 
@@ -56,48 +56,40 @@ const ORDERS: [(&str, ByteOrder); 6] = [
     ("little", ByteOrder::Dcba),
 ];
 
-/// Keys that stock's mappers have and that say nothing here: the type and the range are the model's.
-const KNOWN: [&str; 4] = ["dataType", "value", "min", "max"];
+impl mapper_framework::Visitor for Visitor {
+    /// The type and the range are the model's.
+    const IGNORED: &'static [&'static str] = &["dataType", "value", "min", "max"];
 
-impl Visitor {
-    /// What the property says, or everything that is wrong with it, and keys that mean nothing.
-    pub(crate) fn read(property: &Property) -> (Result<Self, Vec<String>>, Vec<String>) {
-        let mut keys =
-            property.config().keys(&format!("properties[{}].visitors.configData", property.name()));
-        let visitor = parse(&mut keys, property.data_type());
-        drop(keys.text(&KNOWN));
-        let unread = keys.unread();
-        let problems = keys.problems();
-        (visitor.filter(|_| problems.is_empty()).ok_or(problems), unread)
+    fn parse(keys: &mut Keys<'_>, data_type: Option<DataType>) -> Option<Self> {
+        let table = keys.choice(&["register"], &TABLES);
+        if !keys.has(&["register"]) {
+            keys.problem(
+                "register",
+                "is missing: CoilRegister, DiscreteInputRegister, HoldingRegister or InputRegister",
+            );
+        }
+        let start = keys.whole(&["offset"], 0..=65535);
+        if !keys.has(&["offset"]) {
+            keys.problem("offset", "is missing: the address of the first register, counted from 0");
+        }
+        let most = table.map_or(2000, Table::most_read);
+        let count = keys.whole(&["limit"], 1..=i64::from(most));
+        let raw = keys.choice(&["rawType"], &RAWS);
+        let order = order(keys);
+        let conversion = conversion(keys);
+        let table = table?;
+        let count = if keys.has(&["limit"]) { count? } else { usual_count(keys, table, raw, data_type)? };
+        let (start, count) = (u16::try_from(start?).ok()?, u16::try_from(count).ok()?);
+        let Some(span) = Span::new(table, start, count) else {
+            keys.problem(
+                "limit",
+                &format!("{count} registers from {start} on go past 65535, the last address"),
+            );
+            return None;
+        };
+        let form = form(keys, span, raw, data_type)?;
+        Some(Self { span, form, order, conversion, data_type })
     }
-}
-
-fn parse(keys: &mut Keys<'_>, data_type: Option<DataType>) -> Option<Visitor> {
-    let table = keys.choice(&["register"], &TABLES);
-    if !keys.has(&["register"]) {
-        keys.problem(
-            "register",
-            "is missing: CoilRegister, DiscreteInputRegister, HoldingRegister or InputRegister",
-        );
-    }
-    let start = keys.whole(&["offset"], 0..=65535);
-    if !keys.has(&["offset"]) {
-        keys.problem("offset", "is missing: the address of the first register, counted from 0");
-    }
-    let most = table.map_or(2000, Table::most_read);
-    let count = keys.whole(&["limit"], 1..=i64::from(most));
-    let raw = keys.choice(&["rawType"], &RAWS);
-    let order = order(keys);
-    let conversion = conversion(keys);
-    let table = table?;
-    let count = if keys.has(&["limit"]) { count? } else { usual_count(keys, table, raw, data_type)? };
-    let (start, count) = (u16::try_from(start?).ok()?, u16::try_from(count).ok()?);
-    let Some(span) = Span::new(table, start, count) else {
-        keys.problem("limit", &format!("{count} registers from {start} on go past 65535, the last address"));
-        return None;
-    };
-    let form = form(keys, span, raw, data_type)?;
-    Some(Visitor { span, form, order, conversion, data_type })
 }
 
 fn order(keys: &mut Keys<'_>) -> ByteOrder {

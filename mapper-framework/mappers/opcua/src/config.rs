@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use mapper_framework::{Config, Keys};
+use mapper_framework::{Checked, Config, Keys};
 use opcua::crypto::SecurityPolicy;
 use opcua::types::MessageSecurityMode;
 
@@ -84,13 +84,10 @@ const KNOWN: [&str; 2] = ["protocolID", "deviceID"];
 
 impl Reached {
     /// What `configData` says, or everything that is wrong with it, and keys that mean nothing.
-    pub(crate) fn read(config: &Config, secrets: &[&str]) -> (Result<Self, Vec<String>>, Vec<String>) {
+    pub(crate) fn read(config: &Config, secrets: &[&str]) -> Checked<Self> {
         let mut keys = config.keys("protocol.configData");
         let reached = parse(&mut keys, secrets);
-        drop(keys.text(&KNOWN));
-        let unread = keys.unread();
-        let problems = keys.problems();
-        (reached.filter(|_| problems.is_empty()).ok_or(problems), unread)
+        keys.checked(reached, &KNOWN)
     }
 }
 

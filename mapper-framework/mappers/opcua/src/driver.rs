@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use mapper_framework::{Config, Device, Driver, DriverError, Property, Value};
+use mapper_framework::{Device, Driver, DriverError, Property, Value, Visitors};
 use opcua::client::Session;
 use opcua::types::{
     Array, AttributeId, DataValue, NodeId, NumericRange, ReadValueId, StatusCode, TimestampsToReturn,
@@ -16,9 +16,6 @@ use crate::session::Connected;
 use crate::values;
 use crate::watch::{Item, MOST_ITEMS, Watch, item};
 
-/// Most visitors that are remembered: a device has fewer properties, and more only come up where it is changed again and again.
-const MOST_VISITORS: usize = 1000;
-
 /// See the crate's documentation.
 #[derive(Debug)]
 pub struct OpcUa {
@@ -27,8 +24,7 @@ pub struct OpcUa {
     /// None where the server has none for us, or nothing is to be watched yet.
     watch: Option<Watch>,
     can_watch: bool,
-    /// By property: what its visitor said, and what that means.
-    visitors: HashMap<String, (Config, Result<Visitor, DriverError>)>,
+    visitors: Visitors<Visitor>,
     /// Properties that are read next.
     waiting: BTreeMap<String, Visitor>,
     /// What was read of them already.
@@ -44,47 +40,18 @@ impl OpcUa {
     /// When `protocol.configData` makes no sense: everything that is wrong with it and with the visitors of the properties. A
     /// visitor alone that makes no sense is a matter of its property.
     pub fn new(device: &Device, secrets: &[&str]) -> Result<Self, DriverError> {
-        let (reached, mut unread) = Reached::read(device.config(), secrets);
-        let mut problems = Vec::new();
-        for property in device.properties() {
-            let (visitor, more) = Visitor::read(property);
-            unread.extend(more);
-            problems.extend(visitor.err().unwrap_or_default());
-        }
-        if !unread.is_empty() {
-            tracing::warn!("these keys mean nothing: {}", unread.join(", "));
-        }
-        let reached = reached.map_err(|mut all| {
-            all.append(&mut problems);
-            DriverError::Config(all.join("; "))
-        })?;
-        problems.iter().for_each(|problem| tracing::warn!("{problem}"));
+        let mut visitors = Visitors::default();
+        let reached = visitors.check(device, Reached::read(device.config(), secrets))?;
         Ok(Self {
             reached,
             connected: None,
             watch: None,
             can_watch: true,
-            visitors: HashMap::new(),
+            visitors,
             waiting: BTreeMap::new(),
             read: HashMap::new(),
             types: HashMap::new(),
         })
-    }
-
-    /// What the visitor of a property says, read again only when it has changed.
-    fn visitor(&mut self, property: &Property) -> Result<Visitor, DriverError> {
-        if let Some((config, visitor)) = self.visitors.get(property.name())
-            && config == property.config()
-        {
-            return visitor.clone();
-        }
-        if self.visitors.len() >= MOST_VISITORS {
-            self.visitors.clear();
-        }
-        let visitor = Visitor::read(property).0.map_err(|problems| DriverError::Config(problems.join("; ")));
-        let known = (property.config().clone(), visitor.clone());
-        self.visitors.insert(property.name().to_owned(), known);
-        visitor
     }
 
     /// The session, as long as there is one.
@@ -272,14 +239,14 @@ impl Driver for OpcUa {
         self.waiting.clear();
         self.read.clear();
         for property in properties {
-            if let Ok(visitor) = self.visitor(property) {
+            if let Ok(visitor) = self.visitors.get(property) {
                 self.waiting.insert(property.name().to_owned(), visitor);
             }
         }
     }
 
     async fn read(&mut self, property: &Property) -> Result<Value, DriverError> {
-        let visitor = self.visitor(property)?;
+        let visitor = self.visitors.get(property)?;
         let value = self.fetch(property.name(), &visitor).await?;
         let what = || format!("reading {} at {}", visitor.node, self.reached.url);
         if value.status().is_bad() {
@@ -294,7 +261,7 @@ impl Driver for OpcUa {
     }
 
     async fn write(&mut self, property: &Property, value: &Value) -> Result<(), DriverError> {
-        let visitor = self.visitor(property)?;
+        let visitor = self.visitors.get(property)?;
         let session = self.session()?;
         let id = Self::id(&session, &visitor.node).await?;
         if visitor.range != NumericRange::None {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr as _;
 
-use mapper_framework::{DataType, Keys, Property};
+use mapper_framework::{DataType, Keys};
 use opcua::types::{Identifier, NodeId, NumericRange};
 
 /// See the table at the top of the crate.
@@ -23,51 +23,40 @@ pub(crate) enum Node {
     Named(String, Identifier),
 }
 
-/// Stock's key for people, and those that other protocols have.
-const KNOWN: [&str; 4] = ["browseName", "dataType", "min", "max"];
+impl mapper_framework::Visitor for Visitor {
+    /// Stock's key for people, and those that other protocols have.
+    const IGNORED: &'static [&'static str] = &["browseName", "dataType", "min", "max"];
 
-impl Visitor {
-    /// What the property says, or everything that is wrong with it, and keys that mean nothing.
-    pub(crate) fn read(property: &Property) -> (Result<Self, Vec<String>>, Vec<String>) {
-        let mut keys =
-            property.config().keys(&format!("properties[{}].visitors.configData", property.name()));
-        let visitor = parse(&mut keys, property.data_type());
-        drop(keys.text(&KNOWN));
-        let unread = keys.unread();
-        let problems = keys.problems();
-        (visitor.filter(|_| problems.is_empty()).ok_or(problems), unread)
-    }
-}
-
-fn parse(keys: &mut Keys<'_>, data_type: Option<DataType>) -> Option<Visitor> {
-    let subscribe = keys.flag(&["subscribe"]);
-    let range = keys.text(&["indexRange"]);
-    let range = match range.map(|range| (NumericRange::from_str(&range), range)) {
-        None => NumericRange::None,
-        Some((Ok(range), _)) => range,
-        Some((Err(_), range)) => {
-            keys.problem("indexRange", &format!("{range:?} is no range of elements, such as 3 or 0:9"));
+    fn parse(keys: &mut Keys<'_>, data_type: Option<DataType>) -> Option<Self> {
+        let subscribe = keys.flag(&["subscribe"]);
+        let range = keys.text(&["indexRange"]);
+        let range = match range.map(|range| (NumericRange::from_str(&range), range)) {
+            None => NumericRange::None,
+            Some((Ok(range), _)) => range,
+            Some((Err(_), range)) => {
+                keys.problem("indexRange", &format!("{range:?} is no range of elements, such as 3 or 0:9"));
+                return None;
+            }
+        };
+        if data_type == Some(DataType::Stream) {
+            keys.problem("nodeID", "a STREAM is not read from a node");
+        }
+        let Some(id) = keys.text(&["nodeID"]) else {
+            if !keys.has(&["nodeID"]) {
+                keys.problem(
+                    "nodeID",
+                    "is missing: such as ns=2;s=Boiler.Temperature, ns=2;i=1005 or nsu=urn:maker:plant;i=7",
+                );
+            }
             return None;
+        };
+        let node = node(&id);
+        if node.is_none() {
+            let what = "is no node: one is ns=2;s=Boiler.Temperature, ns=2;i=1005 or nsu=urn:maker:plant;i=7";
+            keys.problem("nodeID", &format!("{id:?} {what}"));
         }
-    };
-    if data_type == Some(DataType::Stream) {
-        keys.problem("nodeID", "a STREAM is not read from a node");
+        Some(Self { node: node?, range, subscribe, data_type })
     }
-    let Some(id) = keys.text(&["nodeID"]) else {
-        if !keys.has(&["nodeID"]) {
-            keys.problem(
-                "nodeID",
-                "is missing: such as ns=2;s=Boiler.Temperature, ns=2;i=1005 or nsu=urn:maker:plant;i=7",
-            );
-        }
-        return None;
-    };
-    let node = node(&id);
-    if node.is_none() {
-        let what = "is no node: one is ns=2;s=Boiler.Temperature, ns=2;i=1005 or nsu=urn:maker:plant;i=7";
-        keys.problem("nodeID", &format!("{id:?} {what}"));
-    }
-    Some(Visitor { node: node?, range, subscribe, data_type })
 }
 
 /// Reads the text form of a node's id (OPC UA part 6, 5.3.1.10 and 5.3.1.11). Stock's documentation has a comma for the semicolon.

@@ -1,6 +1,6 @@
 use super::*;
 
-fn read(config: &str) -> (Result<Reached, Vec<String>>, Vec<String>) {
+fn read(config: &str) -> Checked<Reached> {
     let device = format!(
         "kind: Device\nmetadata: {{name: d}}\nspec:\n  protocol: {{protocolName: modbus, configData: {config}}}\n  properties: []\n"
     );
@@ -9,11 +9,11 @@ fn read(config: &str) -> (Result<Reached, Vec<String>>, Vec<String>) {
 }
 
 fn ok(config: &str) -> Reached {
-    read(config).0.unwrap()
+    read(config).value.unwrap()
 }
 
 fn wrong(config: &str) -> Vec<String> {
-    let problems = read(config).0.unwrap_err();
+    let problems = read(config).value.unwrap_err();
     problems.iter().map(|problem| problem.strip_prefix("protocol.configData.").unwrap().to_owned()).collect()
 }
 
@@ -48,7 +48,7 @@ fn stocks_manifests_are_understood() {
         ok("{com: {commType: tcp}, tcp: {ip: plc, port: 502}}").line,
         network("plc", 502, Framing::Tcp)
     );
-    assert_eq!(read(nested).1, [] as [&str; 0]);
+    assert_eq!(read(nested).unread, [] as [&str; 0]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use mapper_framework::Device;
+use mapper_framework::{Device, Visitor as _};
 
 use super::*;
 
@@ -26,7 +26,7 @@ fn device(visitors: &[(&str, &str)]) -> Device {
 
 fn read(data_type: &str, visitor: &str) -> Result<Visitor, Vec<String>> {
     let device = device(&[(data_type, visitor)]);
-    Visitor::read(device.property("p0").unwrap()).0
+    Visitor::read(device.property("p0").unwrap()).value
 }
 
 fn ok(data_type: &str, visitor: &str) -> Visitor {
@@ -138,7 +138,7 @@ fn registers_that_cannot_hold_the_type_are_refused() {
 #[test]
 fn keys_that_mean_nothing_are_found() {
     let device = device(&[("INT", "{register: coil, offset: 0, offest: 1, max: 3}")]);
-    let (visitor, unread) = Visitor::read(device.property("p0").unwrap());
-    assert!(visitor.is_ok());
-    assert_eq!(unread, ["properties[p0].visitors.configData.offest"]);
+    let read = Visitor::read(device.property("p0").unwrap());
+    assert!(read.value.is_ok());
+    assert_eq!(read.unread, ["properties[p0].visitors.configData.offest"]);
 }

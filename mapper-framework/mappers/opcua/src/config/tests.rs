@@ -1,6 +1,6 @@
 use super::*;
 
-fn read(config: &str) -> (Result<Reached, Vec<String>>, Vec<String>) {
+fn read(config: &str) -> Checked<Reached> {
     let device = format!(
         "kind: Device\nmetadata: {{name: d}}\nspec:\n  protocol: {{protocolName: opcua, configData: {config}}}\n  properties: []\n"
     );
@@ -9,11 +9,11 @@ fn read(config: &str) -> (Result<Reached, Vec<String>>, Vec<String>) {
 }
 
 fn ok(config: &str) -> Reached {
-    read(config).0.unwrap()
+    read(config).value.unwrap()
 }
 
 fn wrong(config: &str) -> Vec<String> {
-    let problems = read(config).0.unwrap_err();
+    let problems = read(config).value.unwrap_err();
     problems.iter().map(|problem| problem.strip_prefix("protocol.configData.").unwrap().to_owned()).collect()
 }
 
@@ -35,7 +35,7 @@ fn stocks_manifest_is_understood() {
     };
     assert_eq!(reached.security, Some(security));
     assert_eq!(reached.user, User::Named("testuser".into(), "/ca/pass".into()));
-    assert_eq!(read(stock).1, [] as [&str; 0]);
+    assert_eq!(read(stock).unread, [] as [&str; 0]);
 }
 
 #[test]

@@ -1,3 +1,5 @@
+use mapper_framework::Visitor as _;
+
 use super::*;
 
 fn read(data_type: &str, visitor: &str) -> Result<Visitor, Vec<String>> {
@@ -7,7 +9,7 @@ fn read(data_type: &str, visitor: &str) -> Result<Visitor, Vec<String>> {
          - {{name: p, visitors: {{protocolName: opcua, configData: {visitor}}}}}\n"
     );
     let device = mapper_framework::devices(&manifests, "opcua").unwrap().remove(0);
-    Visitor::read(device.property("p").unwrap()).0
+    Visitor::read(device.property("p").unwrap()).value
 }
 
 fn named(id: &str) -> Node {
