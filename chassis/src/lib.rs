@@ -20,6 +20,7 @@ pub mod module;
 pub mod places;
 pub mod readiness;
 pub mod rng;
+pub mod servicemanager;
 pub mod shutdown;
 pub mod signal;
 pub mod supervisor;

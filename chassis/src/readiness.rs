@@ -70,6 +70,13 @@ impl Readiness {
         all_ready(&self.parts.borrow())
     }
 
+    /// Ends when other parts than these are not ready.
+    pub async fn differs(&self, pending: &[&str]) {
+        let mut parts = self.parts.subscribe();
+        let waited = parts.wait_for(|parts| names(parts, |state| state != State::Ready) != pending).await;
+        debug_assert!(waited.is_ok(), "self holds a sender, so the channel is open");
+    }
+
     /// Ends when every part is ready. It never ends when a part is lost.
     pub async fn wait(&self) {
         let mut parts = self.parts.subscribe();

@@ -35,6 +35,7 @@ use chassis::metrics::SharedRegistry;
 use chassis::module::Module as _;
 use chassis::readiness::Readiness;
 use chassis::rng::Rng;
+use chassis::servicemanager::{Listener, ServiceManager};
 use chassis::supervisor::Supervisor;
 use chassis::telemetry::{self, LogFormat, LogHandle};
 use jiff::SignedDuration;
@@ -75,6 +76,8 @@ pub struct Environment {
     pub log: Option<LogHandle>,
     /// Where nodes connect, and the API; without it, as the configuration says.
     pub simulated: Option<Simulated>,
+    /// systemd, where it started us.
+    pub service: Option<Listener>,
 }
 
 /// What a simulation has in place of sockets.
@@ -127,10 +130,12 @@ struct Builder {
 pub fn run(config: CloudCore) -> anyhow::Result<()> {
     certs::tls::install_provider();
     let log = telemetry::init(log_format(config.logging.format), &config.logging.level)?;
-    let environment =
-        Environment { clock: Clock::system(), rng: Rng::from_os()?, log: Some(log), simulated: None };
+    let rng = Rng::from_os()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(chassis::signal::until_terminated(|stop| async move {
+        let service = Listener::from_environment().context("find systemd at NOTIFY_SOCKET")?;
+        let environment =
+            Environment { clock: Clock::system(), rng, log: Some(log), simulated: None, service };
         let stop = stop.received();
         tokio::pin!(stop);
         tokio::select! {
@@ -146,7 +151,7 @@ impl App {
     /// # Errors
     /// What could not be opened.
     pub async fn build(config: CloudCore, environment: Environment) -> anyhow::Result<Self> {
-        let Environment { clock, rng, log, simulated } = environment;
+        let Environment { clock, rng, log, simulated, service } = environment;
         let registry = SharedRegistry::new();
         let mut builder = Builder {
             config,
@@ -163,6 +168,8 @@ impl App {
         let admin = builder.start_admin(log).await?;
         // The parts say so themselves, but not before they are made.
         let complete = builder.readiness.register("app");
+        let all = builder.readiness.clone();
+        builder.supervisor.start(ServiceManager::new(service, all.clone(), all));
         match simulated {
             Some(Simulated { acceptor, client, root_pem }) => {
                 let api = Api { client, root_pem };

@@ -36,6 +36,7 @@ use chassis::metrics::SharedRegistry;
 use chassis::module::Module as _;
 use chassis::readiness::Readiness;
 use chassis::rng::Rng;
+use chassis::servicemanager::{Listener, ServiceManager};
 use chassis::supervisor::Supervisor;
 use chassis::telemetry::{self, LogHandle};
 
@@ -73,6 +74,8 @@ pub struct Environment {
     pub runtime: Option<Runtime>,
     /// Mounts and cgroups.
     pub machine: Machine,
+    /// systemd, where it started us.
+    pub service: Option<Listener>,
 }
 
 impl std::fmt::Debug for Environment {
@@ -96,17 +99,19 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
     certs::tls::install_provider();
     let log = telemetry::init(settings.log.0, &settings.log.1)?;
     let _alone = instance::alone(&settings.database)?;
-    let environment = Environment {
-        clock: Clock::system(),
-        rng: Rng::from_os()?,
-        log: Some(log),
-        dialer: None,
-        runtime: None,
-        machine: Machine::real(),
-    };
+    let rng = Rng::from_os()?;
     // One thread serves a node with 110 pods; each further one would cost a stack and an allocator arena.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(chassis::signal::until_terminated(|stop| async move {
+        let environment = Environment {
+            clock: Clock::system(),
+            rng,
+            log: Some(log),
+            dialer: None,
+            runtime: None,
+            machine: Machine::real(),
+            service: Listener::from_environment().context("find systemd at NOTIFY_SOCKET")?,
+        };
         let stop = stop.received();
         tokio::pin!(stop);
         tokio::select! {
@@ -123,12 +128,16 @@ impl App {
     /// # Errors
     /// What could not be opened, why a node that has no pods cannot join, or the module that failed meanwhile.
     pub async fn build(settings: Settings, environment: Environment) -> anyhow::Result<Self> {
-        let Environment { clock, rng, log, dialer, runtime, machine } = environment;
+        let Environment { clock, rng, log, dialer, runtime, machine, service } = environment;
         let readiness = Readiness::new();
         let registry = SharedRegistry::new();
         let metrics = registry.register(ChannelMetrics::register);
         let mut supervisor = Supervisor::new(GRACE);
         let hub_ready = readiness.register("edgehub");
+        // Whoever starts a node waits for its pods and not for its cloud, which may be away for long.
+        let up = Readiness::new();
+        let modules = up.register("modules");
+        supervisor.start(ServiceManager::new(service, up, readiness.clone()));
 
         let debug = DebugSources::default();
         let state = AdminState { readiness, registry: registry.clone(), log, debug: debug.clone() };
@@ -173,6 +182,7 @@ impl App {
             supervisor.start(edged);
         }
 
+        modules.ready();
         // From here on pods and drivers have what the store holds; what follows takes as long as the cloud is not there.
         let (ways, credentials) = match dialer {
             Some(dialer) => (vec![Way { name: "simulated", dialer }], None),

@@ -58,6 +58,7 @@ impl Cloud {
             rng: self.rng.clone(),
             log: None,
             simulated: Some(simulated),
+            service: None,
         };
         let app = App::build(config, environment).await.context("start CloudCore")?;
         self.running = Some(Running::start(app.admin_address(), |stop| app.run_until(stop)));

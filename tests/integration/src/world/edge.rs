@@ -92,6 +92,7 @@ impl Edge {
             dialer: Some(Arc::new(self.net.dialer(&self.name, peer))),
             runtime: Some(self.runtime.client()),
             machine: self.machine.clone(),
+            service: None,
         };
         let app = App::build(settings::load(&file)?, environment).await.context("start EdgeCore")?;
         self.running = Some(Running::start(app.admin_address(), |stop| app.run_until(stop)));
