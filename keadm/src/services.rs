@@ -18,10 +18,10 @@ pub fn start(host: &dyn Host, daemon: &Daemon, printer: &Printer) -> anyhow::Res
     if host.has_systemd() {
         printer.step(format_args!("starting {name} as a systemd unit"));
         host.write(&unit_file(name), &unit(daemon), PUBLIC)?;
-        for args in [&["daemon-reload"][..], &["enable", name], &["restart", name]] {
+        for args in [["daemon-reload"].as_slice(), &["enable", name]] {
             host.run("systemctl", args).hint(|| format!("see `systemctl status {name}`"))?;
         }
-        return Ok(());
+        return told_to_run(host, name, "restart");
     }
     printer.step(format_args!("starting {name} in the background: this machine has no systemd"));
     host.start(daemon)?;
@@ -36,10 +36,12 @@ pub fn start(host: &dyn Host, daemon: &Daemon, printer: &Printer) -> anyhow::Res
 pub async fn stop(host: &dyn Host, daemon: &Daemon, printer: &Printer) -> anyhow::Result<()> {
     let name = daemon.name;
     printer.step(format_args!("stopping {name}"));
-    let unit = unit_file(name);
-    if host.has_systemd() && host.exists(&unit) {
+    if host.has_systemd() && has_unit(host, name) {
         host.run("systemctl", &["disable", "--now", name])?;
-        host.remove(&unit)?;
+        // That of a package is the package's.
+        if host.exists(&unit_file(name)) {
+            host.remove(&unit_file(name))?;
+        }
         host.run("systemctl", &["daemon-reload"])?;
     }
     host.stop(daemon).await
@@ -51,7 +53,7 @@ pub async fn stop(host: &dyn Host, daemon: &Daemon, printer: &Printer) -> anyhow
 /// When it cannot be ended.
 pub async fn pause(host: &dyn Host, daemon: &Daemon, printer: &Printer) -> anyhow::Result<()> {
     printer.step(format_args!("stopping {}", daemon.name));
-    if host.has_systemd() && host.exists(&unit_file(daemon.name)) {
+    if host.has_systemd() && has_unit(host, daemon.name) {
         return host.run("systemctl", &["stop", daemon.name]);
     }
     host.stop(daemon).await
@@ -64,10 +66,22 @@ pub async fn pause(host: &dyn Host, daemon: &Daemon, printer: &Printer) -> anyho
 pub fn resume(host: &dyn Host, daemon: &Daemon, printer: &Printer) -> anyhow::Result<()> {
     let name = daemon.name;
     printer.step(format_args!("starting {name}"));
-    if host.has_systemd() && host.exists(&unit_file(name)) {
-        return host.run("systemctl", &["start", name]).hint(|| format!("see `systemctl status {name}`"));
+    if host.has_systemd() && has_unit(host, name) {
+        return told_to_run(host, name, "start");
     }
     host.start(daemon)
+}
+
+/// Has systemd start a daemon, which returns when it is up. Where it does not come up, its last words say why.
+fn told_to_run(host: &dyn Host, name: &str, verb: &str) -> anyhow::Result<()> {
+    let Err(error) = host.run("systemctl", &[verb, name]) else { return Ok(()) };
+    show_last_words(host, name)?;
+    Err(error.context(format!("{name} does not start: its last words are above")))
+        .hint(|| format!("see `systemctl status {name}`"))
+}
+
+fn show_last_words(host: &dyn Host, name: &str) -> anyhow::Result<()> {
+    host.run("journalctl", &["--unit", name, "--lines", LAST_WORDS, "--output", "cat", "--no-pager"])
 }
 
 /// Where the program of a daemon is: as its unit says, else where it runs from; none when neither says.
@@ -75,7 +89,10 @@ pub fn resume(host: &dyn Host, daemon: &Daemon, printer: &Printer) -> anyhow::Re
 /// # Errors
 /// When the unit or the processes cannot be read.
 pub fn program(host: &dyn Host, name: &str) -> anyhow::Result<Option<PathBuf>> {
-    let unit = host.read(&unit_file(name))?;
+    let mut unit = None;
+    for file in unit_files(name) {
+        unit = unit.or(host.read(&file)?);
+    }
     let line =
         unit.iter().flat_map(|unit| unit.lines()).find_map(|line| line.trim().strip_prefix("ExecStart="));
     match line.and_then(first_word) {
@@ -107,7 +124,7 @@ pub fn still_runs(host: &dyn Host, daemon: &Daemon) -> anyhow::Result<()> {
     if host.is_running(name)? {
         return Ok(());
     }
-    host.run("journalctl", &["--unit", name, "--lines", LAST_WORDS, "--output", "cat", "--no-pager"])?;
+    show_last_words(host, name)?;
     anyhow::bail!("{name} has ended: its last words are above")
 }
 
@@ -121,8 +138,19 @@ pub fn log_of(host: &dyn Host, daemon: &Daemon) -> String {
     }
 }
 
+/// Where keadm puts its units.
 fn unit_file(name: &str) -> PathBuf {
     format!("/etc/systemd/system/{name}.service").into()
+}
+
+/// Where units are, the first before the others: the administrator's and keadm's, then those of packages (systemd.unit(5)).
+fn unit_files(name: &str) -> [PathBuf; 3] {
+    ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"]
+        .map(|folder| PathBuf::from(format!("{folder}/{name}.service")))
+}
+
+fn has_unit(host: &dyn Host, name: &str) -> bool {
+    unit_files(name).iter().any(|file| host.exists(file))
 }
 
 /// The units that the packages have. Of edgecore where its name says nothing else.
@@ -156,6 +184,46 @@ fn escaped(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::{Change, Facts, Recording};
+
+    /// A node that was set up from the package, with a configuration by hand.
+    #[tokio::test]
+    async fn the_unit_of_a_package_is_stopped_and_started_and_not_removed() {
+        let unit = "/usr/lib/systemd/system/edgecore.service";
+        let text = "[Service]\nExecStart=/usr/bin/edgecore --config /etc/kubeedge/config/edgecore.yaml\n";
+        let facts =
+            Facts { systemd: true, files: [(unit.into(), text.to_owned())].into(), ..Facts::default() };
+        let host = Recording::acting(facts, Printer::quiet());
+        let found = program(&host, "edgecore").unwrap();
+        assert_eq!(found, Some("/usr/bin/edgecore".into()));
+        let daemon = Daemon {
+            name: "edgecore",
+            program: "/usr/bin/edgecore".into(),
+            config: "/etc/kubeedge/config/edgecore.yaml".into(),
+        };
+        let quiet = Printer::quiet();
+        pause(&host, &daemon, &quiet).await.unwrap();
+        resume(&host, &daemon, &quiet).unwrap();
+        stop(&host, &daemon, &quiet).await.unwrap();
+        let changes = host.changes();
+        let ran: Vec<&str> = changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Run(command) => Some(command.as_str()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(
+            ran,
+            [
+                "systemctl stop edgecore",
+                "systemctl start edgecore",
+                "systemctl disable --now edgecore",
+                "systemctl daemon-reload"
+            ]
+        );
+        assert!(!changes.contains(&Change::Remove(unit.into())));
+    }
 
     #[test]
     fn a_unit_for_ordinary_and_for_odd_paths() {
