@@ -28,6 +28,7 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
             [CompletionResult]::new('backup', 'backup', [CompletionResultType]::ParameterValue, 'Copy what makes this machine a node to a safe place')
             [CompletionResult]::new('ban', 'ban', [CompletionResultType]::ParameterValue, 'Shut a node out for good, or list who is')
             [CompletionResult]::new('batch', 'batch', [CompletionResultType]::ParameterValue, 'Do the same on many machines, over ssh')
+            [CompletionResult]::new('cert', 'cert', [CompletionResultType]::ParameterValue, 'The certificate of this node')
             [CompletionResult]::new('completion', 'completion', [CompletionResultType]::ParameterValue, 'Print what a shell needs to complete keadm''s command lines')
             [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'What an installation consists of')
             [CompletionResult]::new('config-update', 'config-update', [CompletionResultType]::ParameterValue, 'Change the configuration of EdgeCore on this machine')
@@ -113,6 +114,35 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
             break
         }
         'keadm;batch;help;help' {
+            break
+        }
+        'keadm;cert' {
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('renew', 'renew', [CompletionResultType]::ParameterValue, 'Get this node a new certificate, because the one that it has is no good any more')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'keadm;cert;renew' {
+            [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'Join token, from `keadm gettoken` on the cloud side. The variable keeps it out of lists of processes')
+            [CompletionResult]::new('--token', '--token', [CompletionResultType]::ParameterName, 'Join token, from `keadm gettoken` on the cloud side. The variable keeps it out of lists of processes')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How it is said what was done or found')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'EdgeCore''s configuration file')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Also when the certificate is still good, or the cloud has another CA now: the old files are kept beside the new')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Say what would be done, and change nothing')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'keadm;cert;help' {
+            [CompletionResult]::new('renew', 'renew', [CompletionResultType]::ParameterValue, 'Get this node a new certificate, because the one that it has is no good any more')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'keadm;cert;help;renew' {
+            break
+        }
+        'keadm;cert;help;help' {
             break
         }
         'keadm;completion' {
@@ -796,6 +826,7 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
             [CompletionResult]::new('backup', 'backup', [CompletionResultType]::ParameterValue, 'Copy what makes this machine a node to a safe place')
             [CompletionResult]::new('ban', 'ban', [CompletionResultType]::ParameterValue, 'Shut a node out for good, or list who is')
             [CompletionResult]::new('batch', 'batch', [CompletionResultType]::ParameterValue, 'Do the same on many machines, over ssh')
+            [CompletionResult]::new('cert', 'cert', [CompletionResultType]::ParameterValue, 'The certificate of this node')
             [CompletionResult]::new('completion', 'completion', [CompletionResultType]::ParameterValue, 'Print what a shell needs to complete keadm''s command lines')
             [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'What an installation consists of')
             [CompletionResult]::new('config-update', 'config-update', [CompletionResultType]::ParameterValue, 'Change the configuration of EdgeCore on this machine')
@@ -831,6 +862,13 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
             break
         }
         'keadm;help;batch;gen-config' {
+            break
+        }
+        'keadm;help;cert' {
+            [CompletionResult]::new('renew', 'renew', [CompletionResultType]::ParameterValue, 'Get this node a new certificate, because the one that it has is no good any more')
+            break
+        }
+        'keadm;help;cert;renew' {
             break
         }
         'keadm;help;completion' {

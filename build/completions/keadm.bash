@@ -25,6 +25,9 @@ _keadm() {
             keadm,batch)
                 cmd="keadm__subcmd__batch"
                 ;;
+            keadm,cert)
+                cmd="keadm__subcmd__cert"
+                ;;
             keadm,completion)
                 cmd="keadm__subcmd__completion"
                 ;;
@@ -102,6 +105,18 @@ _keadm() {
                 ;;
             keadm__subcmd__batch__subcmd__help,help)
                 cmd="keadm__subcmd__batch__subcmd__help__subcmd__help"
+                ;;
+            keadm__subcmd__cert,help)
+                cmd="keadm__subcmd__cert__subcmd__help"
+                ;;
+            keadm__subcmd__cert,renew)
+                cmd="keadm__subcmd__cert__subcmd__renew"
+                ;;
+            keadm__subcmd__cert__subcmd__help,help)
+                cmd="keadm__subcmd__cert__subcmd__help__subcmd__help"
+                ;;
+            keadm__subcmd__cert__subcmd__help,renew)
+                cmd="keadm__subcmd__cert__subcmd__help__subcmd__renew"
                 ;;
             keadm__subcmd__config,help)
                 cmd="keadm__subcmd__config__subcmd__help"
@@ -289,6 +304,9 @@ _keadm() {
             keadm__subcmd__help,batch)
                 cmd="keadm__subcmd__help__subcmd__batch"
                 ;;
+            keadm__subcmd__help,cert)
+                cmd="keadm__subcmd__help__subcmd__cert"
+                ;;
             keadm__subcmd__help,completion)
                 cmd="keadm__subcmd__help__subcmd__completion"
                 ;;
@@ -348,6 +366,9 @@ _keadm() {
                 ;;
             keadm__subcmd__help__subcmd__batch,gen-config)
                 cmd="keadm__subcmd__help__subcmd__batch__subcmd__gen__subcmd__config"
+                ;;
+            keadm__subcmd__help__subcmd__cert,renew)
+                cmd="keadm__subcmd__help__subcmd__cert__subcmd__renew"
                 ;;
             keadm__subcmd__help__subcmd__config,images)
                 cmd="keadm__subcmd__help__subcmd__config__subcmd__images"
@@ -464,7 +485,7 @@ _keadm() {
 
     case "${cmd}" in
         keadm)
-            opts="-h -V --help --version backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help"
+            opts="-h -V --help --version backup ban batch cert completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -668,6 +689,92 @@ _keadm() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__cert)
+            opts="-h --help renew help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__cert__subcmd__help)
+            opts="renew help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__cert__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__cert__subcmd__help__subcmd__renew)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__cert__subcmd__renew)
+            opts="-t -h --token --force --dry-run --output --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --token)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -t)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -2060,7 +2167,7 @@ _keadm() {
             return 0
             ;;
         keadm__subcmd__help)
-            opts="backup ban batch completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help"
+            opts="backup ban batch cert completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2130,6 +2237,34 @@ _keadm() {
             return 0
             ;;
         keadm__subcmd__help__subcmd__batch__subcmd__gen__subcmd__config)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__help__subcmd__cert)
+            opts="renew"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__help__subcmd__cert__subcmd__renew)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

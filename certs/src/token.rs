@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
@@ -87,6 +89,14 @@ impl JoinToken {
     pub fn verify(&self, ca: &Ca, now: Timestamp) -> Result<Timestamp, TokenError> {
         self.check_ca(ca.cert_der())?;
         verify_bearer(&self.jwt, ca, now)
+    }
+
+    /// When the token says that it expires, for showing: nobody has verified that. None when it does not say.
+    #[must_use]
+    pub fn claimed_expiry(&self) -> Option<Timestamp> {
+        let claims = URL_SAFE_NO_PAD.decode(self.jwt.split('.').nth(1)?).ok()?;
+        let claims: Claims = serde_json::from_slice(&claims).ok()?;
+        Timestamp::from_second(claims.exp).ok()
     }
 
     /// The part that is sent as `Authorization: Bearer`. Treat as secret.

@@ -1,5 +1,6 @@
 //! The command line. Flags of stock keadm keep their names and defaults (spec edge-keadm-mapper 7).
 
+mod cert;
 mod ctl;
 mod debug;
 mod every_command;
@@ -12,6 +13,7 @@ mod upgrade;
 
 use std::path::PathBuf;
 
+pub use cert::{Cert, CertAction, CertRenew};
 pub use ctl::{
     Confirm, Ctl, CtlAction, Describe, Edit, Exec, Get, Held, ListFormat, Logs, Restart, Thing,
     UnholdUpgrade, Which,
@@ -54,6 +56,8 @@ pub enum Command {
     Ban(Ban),
     /// Do the same on many machines, over ssh.
     Batch(Batch),
+    /// The certificate of this node.
+    Cert(Cert),
     /// Print what a shell needs to complete keadm's command lines.
     Completion(Completion),
     /// What an installation consists of.

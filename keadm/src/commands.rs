@@ -2,6 +2,7 @@
 
 mod ban;
 mod batch;
+mod cert;
 pub(crate) mod completion;
 mod config_update;
 mod ctl;
@@ -26,7 +27,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::args::{Args, BackupWhat, Command, ConfigAction, RollbackWhat, UpgradeWhat};
+use crate::args::{Args, BackupWhat, CertAction, Command, ConfigAction, RollbackWhat, UpgradeWhat};
 use crate::hint::WithHint as _;
 use crate::host::{Daemon, Host, Recording, System};
 use crate::printer::Printer;
@@ -58,6 +59,9 @@ pub fn run(args: Args, printer: &Printer) -> anyhow::Result<()> {
             },
             Command::Ban(ban) => ban::ban(ban, printer).await,
             Command::Batch(batch) => batch::run(batch, printer).await,
+            Command::Cert(cert) => match cert.action {
+                CertAction::Renew(renew) => cert::run(renew, printer).await,
+            },
             Command::Completion(completion) => {
                 completion::completion(&completion, printer);
                 Ok(())

@@ -4,6 +4,7 @@ pub mod args;
 pub mod bans;
 pub mod cluster;
 pub mod commands;
+pub mod credentials;
 pub mod cri;
 pub mod demo;
 pub mod edge_store;

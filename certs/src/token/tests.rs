@@ -25,6 +25,14 @@ fn a_token_is_good_at_its_ca_until_it_expires() {
 }
 
 #[test]
+fn a_token_says_when_it_expires_to_whoever_has_it() {
+    let token = JoinToken::issue(&ca(), now(), DAY).unwrap();
+    assert_eq!(token.claimed_expiry(), Some(now() + DAY));
+    let odd = JoinToken::parse(&format!("{}.a.b.c", "0".repeat(64))).unwrap();
+    assert_eq!(odd.claimed_expiry(), None);
+}
+
+#[test]
 fn a_token_of_another_ca_is_refused_on_both_sides() {
     let (ours, theirs) = (ca(), ca());
     let token = JoinToken::issue(&theirs, now(), DAY).unwrap();
@@ -36,13 +44,12 @@ fn a_token_of_another_ca_is_refused_on_both_sides() {
 /// The header and claims that stock makes: `{"alg":"HS256","typ":"JWT"}` and `exp` alone.
 #[test]
 fn header_and_claims_are_those_of_stock() {
-    use base64::Engine as _;
     let token = JoinToken::issue(&ca(), now(), DAY).unwrap();
     let parts: Vec<serde_json::Value> = token
         .bearer()
         .split('.')
         .take(2)
-        .map(|part| base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).unwrap())
+        .map(|part| URL_SAFE_NO_PAD.decode(part).unwrap())
         .map(|json| serde_json::from_slice(&json).unwrap())
         .collect();
     assert_eq!(parts[0], serde_json::json!({"alg": "HS256", "typ": "JWT"}));

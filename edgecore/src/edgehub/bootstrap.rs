@@ -116,7 +116,7 @@ async fn load(config: &Config, clock: &Clock) -> Result<Option<Joined>, Bootstra
     }
     if now > info.not_after {
         tracing::warn!(expired = %info.not_after, clock = %now, file = %config.certificate_file.display(),
-            "by this node's clock its certificate has expired: if the clock is right the cloud will refuse it; join again with a token of `keadm gettoken`");
+            "by this node's clock its certificate has expired: if the clock is right the cloud will refuse it; `keadm cert renew` with a token of `keadm gettoken` gets a new one");
     }
     Ok(Some(joined))
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 pub(super) const SERVER_OUT_OF_TIME: &str = "set this node's clock (an NTP server that it reaches, or `date`); if it is right, restart CloudCore, which then makes itself a new certificate";
 
 /// What to do when this node's certificate is out of its time by the cloud's clock.
-pub(super) const OWN_OUT_OF_TIME: &str = "compare this node's clock with CloudCore's; if the certificate has expired by CloudCore's, join anew with a token of `keadm gettoken`";
+pub(super) const OWN_OUT_OF_TIME: &str = "compare this node's clock with CloudCore's; if the certificate has expired by CloudCore's, `keadm cert renew` with a token of `keadm gettoken` gets a new one";
 
 /// When a certificate is good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! What is said of flags that are accepted and have no effect, and in which format.
 
 use super::{
-    Args, Command, ConfigAction, CtlAction, DebugAction, DiagnoseWhat, Format, ImagesAction, ListFormat,
+    Args, CertAction, Command, ConfigAction, CtlAction, DebugAction, DiagnoseWhat, Format, ImagesAction,
+    ListFormat,
 };
 use super::{BackupWhat, BatchAction, Join, Role, RollbackWhat, UpgradeEdge, UpgradeWhat};
 
@@ -26,6 +27,9 @@ impl Args {
             Command::Batch(batch) => match &batch.action {
                 Some(BatchAction::GenConfig(gen_config)) => gen_config.acting.output.format,
                 None => batch.acting.output.format,
+            },
+            Command::Cert(cert) => match &cert.action {
+                CertAction::Renew(renew) => renew.acting.output.format,
             },
             Command::Config(config) => match &config.action {
                 ConfigAction::Images(images) => match &images.action {

@@ -115,7 +115,7 @@ impl Joining<'_> {
 }
 
 /// The CA of the cloud, when it is the token's.
-async fn authority(
+pub(super) async fn authority(
     web: &dyn Web,
     server: &str,
     token: &JoinToken,

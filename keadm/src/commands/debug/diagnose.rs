@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use http::StatusCode;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use proto::config::edgecore::EdgeCore;
 
 use super::super::ctl::configuration;
 use super::check;
 use crate::args::{DiagnosePod, EdgeConfig};
+use crate::credentials::{certificate_finding, token_finding};
 use crate::edge_store::EdgeStore;
 use crate::findings::{Finding, report};
 use crate::hint::WithHint as _;
@@ -37,7 +39,9 @@ pub(super) async fn node(config: &EdgeConfig, look: &dyn Look, web: &dyn Web) ->
         }
     };
     found.push(store(&config, look));
-    found.push(certificates(&config, look));
+    let (hub, now) = (&config.modules.edge_hub, Timestamp::now());
+    found.push(certificate_finding(hub, &config.modules.edged.hostname_override, look, now));
+    found.extend(token_finding(hub, look, now));
     found.push(check::runtime(&config).await);
     found.push(readiness(&config, web).await);
     let server = &config.modules.edge_hub.http_server;
@@ -66,19 +70,6 @@ fn store(config: &EdgeCore, look: &dyn Look) -> Finding {
     match EdgeStore::open(path).and_then(|store| store.objects("pod")) {
         Ok(pods) => Finding::good("store", format!("{}: {} pods", path.display(), pods.len())),
         Err(error) => Finding::bad("store", format!("{error:#}"), hint),
-    }
-}
-
-fn certificates(config: &EdgeCore, look: &dyn Look) -> Finding {
-    let hub = &config.modules.edge_hub;
-    let files = [&hub.tls_ca_file, &hub.tls_cert_file, &hub.tls_private_key_file];
-    match files.iter().find(|file| !look.exists(Path::new(file.as_str()))) {
-        Some(missing) => Finding::bad(
-            "certificates",
-            format!("{missing} is not there"),
-            "EdgeCore gets it with the token: a new one is `keadm config-update --set modules.edgeHub.token=TOKEN`",
-        ),
-        None => Finding::good("certificates", "all three files are there"),
     }
 }
 
