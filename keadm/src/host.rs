@@ -155,6 +155,12 @@ pub trait Host: Look {
     /// Removes every pod from the container runtime at this socket.
     fn remove_pods<'a>(&'a self, socket: &'a Path) -> BoxFuture<'a, anyhow::Result<()>>;
 
+    /// Removes the control groups that the pods of a node had, below this one.
+    ///
+    /// # Errors
+    /// When there is still a process in one.
+    fn remove_groups(&self, root: &str) -> anyhow::Result<()>;
+
     /// Stops the containers of a pod at this socket, and says how many ran.
     fn stop_containers<'a>(
         &'a self,

@@ -9,6 +9,7 @@ pub mod cri;
 pub mod demo;
 pub mod edge_store;
 pub mod findings;
+pub mod groups;
 pub mod hint;
 pub mod host;
 pub mod listing;

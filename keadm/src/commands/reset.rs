@@ -129,6 +129,8 @@ impl Resetting<'_> {
         if was_node && self.host.exists(&socket) {
             self.printer.step("removing pods");
             failed += usize::from(!self.worked("remove pods", &self.host.remove_pods(&socket).await));
+            let groups = self.host.remove_groups(&config.modules.edged.tailored_kubelet_config.cgroup_root);
+            failed += usize::from(!self.worked("remove the control groups of pods", &groups));
         }
         let folders: &[&str] = if was_node { &EDGE_FOLDERS } else { &[] };
         failed + self.remove(&[ETC, LIB, LOG]) + self.remove(folders)

@@ -58,6 +58,8 @@ pub enum Change {
     Stop(Daemon),
     /// All pods are removed from the runtime at this socket.
     RemovePods(PathBuf),
+    /// The control groups of pods are removed, below this one.
+    RemoveGroups(String),
     /// The containers of a pod are stopped.
     StopContainers(String),
     /// An image is pulled.
@@ -122,6 +124,9 @@ impl fmt::Display for Change {
             }
             Self::Stop(daemon) => write!(f, "stop {}", daemon.name),
             Self::RemovePods(socket) => write!(f, "remove all pods of {}", socket.display()),
+            Self::RemoveGroups(root) => {
+                write!(f, "remove the control groups of pods below /{}", root.trim_matches('/'))
+            }
             Self::StopContainers(pod) => write!(f, "stop the containers of pod {pod}"),
             Self::Pull(image) => write!(f, "pull {image}"),
         }
@@ -210,6 +215,11 @@ impl<L: Look> Host for Recording<L> {
     fn remove_pods<'a>(&'a self, socket: &'a Path) -> BoxFuture<'a, anyhow::Result<()>> {
         self.record(Change::RemovePods(socket.to_owned()));
         ready(Ok(())).boxed()
+    }
+
+    fn remove_groups(&self, root: &str) -> anyhow::Result<()> {
+        self.record(Change::RemoveGroups(root.to_owned()));
+        Ok(())
     }
 
     fn stop_containers<'a>(

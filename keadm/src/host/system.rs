@@ -10,7 +10,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use super::{Daemon, Host, Look};
-use crate::{cri, edge_store, mounts};
+use crate::{cri, edge_store, groups, mounts};
 
 /// Configuration files have some 20 KiB; this keeps a wrong path from filling the memory.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -174,6 +174,10 @@ impl Host for System {
 
     fn remove_pods<'a>(&'a self, socket: &'a Path) -> BoxFuture<'a, anyhow::Result<()>> {
         async { cri::remove_pods(socket).await.map(drop) }.boxed()
+    }
+
+    fn remove_groups(&self, root: &str) -> anyhow::Result<()> {
+        groups::remove(Path::new("/sys/fs/cgroup"), root)
     }
 
     fn stop_containers<'a>(
