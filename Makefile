@@ -1,6 +1,6 @@
 # Each verb is one call of the real tool. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help deps simulators build app package check test demo demo-down demo-status bench bench-channel bench-devices bench-authorization soak restarts crowd fuzz
+.PHONY: help deps simulators build app package check test demo demo-down demo-status bench bench-channel bench-devices bench-authorization soak restarts crowd systemd fuzz
 
 CARGO ?= cargo
 # Where cargo builds to; `make demo` keeps its state below it.
@@ -98,6 +98,14 @@ restarts: deps app ## EdgeCore and containerd are killed a hundred times among t
 crowd: deps app ## five hundred pods (PODS=100: fewer) at once on one node: how long it takes, EdgeCore's memory and open files
 	$(CARGO) build --workspace --locked --bins
 	PODS=$(PODS) $(CARGO) test --locked -p integration --test bad_input -- --ignored --nocapture five_hundred
+
+# A root is some 300 MB, takes minutes to make, and is made once.
+SYSTEMD_ROOT ?= $(abspath $(TARGET))/systemd-root
+
+systemd: app ## keadm on machines with a real systemd: init, two nodes, a power cut, upgrade, rollback, reset (needs debootstrap and systemd-nspawn)
+	@build/systemd-root.sh $(SYSTEMD_ROOT)
+	$(CARGO) build --workspace --locked --bins
+	SYSTEMD_ROOT=$(SYSTEMD_ROOT) $(CARGO) test --locked -p integration --test systemd -- --ignored --nocapture --test-threads=1
 
 fuzz: ## every fuzz target for a minute (needs cargo-fuzz)
 	@for folder in proto certs mqtt keadm; do for target in $$(cd $$folder && $(CARGO) fuzz list); do \

@@ -12,13 +12,29 @@ use tokio::process::Command;
 pub struct Kubectl {
     kubeconfig: PathBuf,
     cache: PathBuf,
+    network: Option<PathBuf>,
 }
 
 impl Kubectl {
     /// Uses `kubeconfig`; discovery is cached beside it, so that tests do not share a cache.
     #[must_use]
     pub fn new(kubeconfig: &Path) -> Self {
-        Self { kubeconfig: kubeconfig.to_owned(), cache: kubeconfig.with_extension("kubectl-cache") }
+        let cache = kubeconfig.with_extension("kubectl-cache");
+        Self { kubeconfig: kubeconfig.to_owned(), cache, network: None }
+    }
+
+    /// The same, in the network namespace that this file stands for, with its cache in a folder of its own.
+    #[must_use]
+    pub fn in_network(kubeconfig: &Path, namespace: &Path, cache: &Path) -> Self {
+        let (kubeconfig, cache) = (kubeconfig.to_owned(), cache.to_owned());
+        Self { kubeconfig, cache, network: Some(namespace.to_owned()) }
+    }
+
+    fn command(&self) -> Command {
+        let Some(namespace) = &self.network else { return Command::new("kubectl") };
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={}", namespace.display())).args(["--", "kubectl"]);
+        command
     }
 
     /// Runs `kubectl ARGS` and gives what it printed.
@@ -46,7 +62,8 @@ impl Kubectl {
     }
 
     async fn pipe(&self, args: &[&str], input: &str) -> anyhow::Result<String> {
-        let mut child = Command::new("kubectl")
+        let mut child = self
+            .command()
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)
             .arg("--cache-dir")

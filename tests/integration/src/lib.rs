@@ -7,6 +7,7 @@ pub mod bench;
 pub mod daemons;
 pub mod envtest;
 pub mod kubectl;
+pub mod machine;
 pub mod mqtt;
 pub mod ports;
 pub mod process;
