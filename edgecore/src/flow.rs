@@ -18,6 +18,7 @@ mod bus;
 mod devices;
 mod error;
 mod hub;
+mod links;
 mod services;
 mod storage;
 
@@ -28,6 +29,7 @@ use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Event, Node, NodeStatus, PersistentVolume, PersistentVolumeClaim, Pod, PodStatus, Secret,
+    Service,
 };
 use k8s_openapi::api::node::v1::RuntimeClass;
 use tokio::sync::oneshot;
@@ -44,6 +46,7 @@ pub use devices::{
 };
 pub use error::MetaError;
 pub use hub::{FromCloud, HubFeed, HubInbox, ToCloud};
+pub use links::Linked;
 pub use services::{ServiceCall, ServiceChange, ServiceFeed, ServiceInbox, ServiceRequest};
 pub use storage::{ClaimGrowth, DriverReport, Growth, StorageRequest};
 
@@ -166,6 +169,8 @@ pub enum MetaRequest {
     },
     /// About drivers of volumes.
     Storage(StorageRequest),
+    /// Services of the cluster: from the cloud, else those that it last told of; none where it has never been asked.
+    Links(Linked, Reply<Vec<Service>>),
     /// A token for a service account. Offline, the last token that was issued for the same request is served.
     Token {
         /** Namespace. */

@@ -27,7 +27,7 @@ pub const LEASES: &str = "kube-node-lease";
 const OURS: &str = "kubeedge";
 
 /// All of it. A node asks through CloudCore, whose own authorizer says what it may have: hence `get` beside `watch`.
-const GRANTS: [Grant; 27] = [
+const GRANTS: [Grant; 28] = [
     // EdgeController: what nodes should have, and what they ask for.
     cluster("", &["pods"], &["create", "delete", "get", "list", "watch"]),
     cluster("", &["pods/status"], &["patch"]),
@@ -35,6 +35,7 @@ const GRANTS: [Grant; 27] = [
     cluster("", &["nodes/status"], &["patch"]),
     cluster("", &["configmaps", "persistentvolumes", "secrets"], &["get", "list", "watch"]),
     cluster("", &["persistentvolumeclaims"], &["get"]),
+    cluster("", &["services"], &["get", "list"]),
     cluster("", &["persistentvolumeclaims/status"], &["update"]),
     cluster("", &["events"], &["create", "patch", "update"]),
     cluster("", &["serviceaccounts/token"], &["create"]),

@@ -14,6 +14,7 @@ mod leases;
 mod nodes;
 mod pods;
 mod request;
+mod services;
 mod storage;
 mod tokens;
 
@@ -160,6 +161,7 @@ impl Caller {
             }
             Request::GetConfig(path) => self.get_config(&path).await,
             Request::GetStorage(path) => self.get_storage(&path).await,
+            Request::GetServices(path) => self.get_services(&path).await,
             Request::ReportDrivers { report, what } => self.report_drivers(*report, what).await,
             Request::ReportGrowth { claim, report } => self.report_growth(&claim, *report).await,
             Request::CreateToken { account, request } => self.create_token(&account, *request).await,

@@ -17,4 +17,5 @@ mod records;
 mod registration;
 mod requests;
 mod rights;
+mod services;
 mod sessions;

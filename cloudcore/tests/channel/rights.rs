@@ -93,6 +93,8 @@ async fn of_its_pods(cloud: &Cloud, edge: &mut Edge) {
         (Operation::Query, "default/configmap/web-cfg", Value::Null),
         (Operation::Query, "default/secret/web-secret", Value::Null),
         (Operation::Query, "default/persistentvolumeclaim/data", Value::Null),
+        (Operation::Query, "default/service", Value::Null),
+        (Operation::Query, "default/service/kubernetes", Value::Null),
         (
             Operation::Patch,
             "default/persistentvolumeclaim/data",

@@ -4,6 +4,7 @@
 //! <https://kubernetes.io/docs/tasks/inject-data-application/define-environment-variable-container/>.
 
 mod expand;
+pub mod links;
 
 use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVarSource, Pod};
 
@@ -56,8 +57,8 @@ pub struct EnvContext<'a> {
     pub facts: &'a PodFacts,
     /// The pod's config maps and secrets.
     pub config: &'a ConfigSet,
-    /// Where the Kubernetes API is reached from this node (`KUBERNETES_SERVICE_HOST` and `_PORT`); empty when the
-    /// node offers none. The container's own variables come before these.
+    /// Where services of the cluster are, the Kubernetes API among them (`KUBERNETES_SERVICE_HOST`). The container's own variables
+    /// come before these, and of two of the same name the first counts.
     pub services: &'a [(String, String)],
 }
 

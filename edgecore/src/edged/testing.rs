@@ -9,13 +9,14 @@ use chassis::task::{self, AbortOnDrop};
 use k8s_openapi::api::authentication::v1::TokenRequestStatus;
 use k8s_openapi::api::core::v1::{
     ConfigMap, ContainerStatus, NodeStatus, PersistentVolume, PersistentVolumeClaim, Pod, PodStatus, Secret,
+    Service,
 };
 use k8s_openapi::api::node::v1::RuntimeClass;
 use k8s_openapi::api::storage::v1::{CSIDriver, VolumeAttachment};
 use tokio::sync::watch;
 
 use crate::flow::{
-    ClaimGrowth, DriverReport, MetaClient, MetaError, MetaInbox, MetaRequest, PodChange, PodFeed, PodInbox,
+    ClaimGrowth, DriverReport, Linked, MetaClient, MetaError, MetaInbox, MetaRequest, PodChange, PodFeed, PodInbox,
     PodKey, Reply, StorageRequest,
 };
 
@@ -65,6 +66,8 @@ pub struct Book {
     pub driver_reports: Vec<DriverReport>,
     /// What was told of claims that have grown.
     pub growth: Vec<ClaimGrowth>,
+    /// The services of the cluster.
+    pub services: Vec<Service>,
     /// What every request for a token gets; nobody can be asked when there is none.
     pub token: Option<TokenRequestStatus>,
 }
@@ -79,6 +82,17 @@ impl Book {
 
     fn claim(&self, namespace: &str, name: &str) -> Option<Box<PersistentVolumeClaim>> {
         self.claims.get(&format!("{namespace}/{name}")).cloned().map(Box::new)
+    }
+
+    fn linked(&self, of: &Linked) -> Vec<Service> {
+        let namespaces = match of {
+            Linked::Kubernetes => vec!["default"],
+            Linked::Namespace(namespace) => vec!["default", namespace],
+        };
+        let is_there = |service: &&Service| {
+            service.metadata.namespace.as_deref().is_some_and(|namespace| namespaces.contains(&namespace))
+        };
+        self.services.iter().filter(is_there).cloned().collect()
     }
 
     fn kept_devices(&self) -> Vec<(String, Vec<u8>)> {
@@ -269,6 +283,7 @@ async fn serve(mut inbox: MetaInbox, book: watch::Sender<Book>) {
                 drop(reply.send(found.ok_or_else(|| not_found("persistentvolume", String::new(), name))));
             }
             MetaRequest::Storage(question) => answer_storage(question, &book),
+            MetaRequest::Links(of, reply) => drop(reply.send(Ok(book.borrow().linked(&of)))),
             MetaRequest::Token { mut request, reply, .. } => {
                 request.status = book.borrow().token.clone();
                 let offline = || MetaError::Offline { what: "a token".to_owned() };

@@ -10,6 +10,7 @@ mod hooks;
 mod image_gc;
 mod images;
 mod lifecycle;
+mod links;
 mod logs;
 mod metrics;
 mod node_shutdown;

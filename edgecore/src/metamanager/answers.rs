@@ -1,5 +1,6 @@
 //! The answers to what edged asks: from the store, else from the cloud.
 
+mod links;
 mod services;
 mod storage;
 mod uploads;
@@ -68,6 +69,7 @@ impl Answers {
                 reply(to, token.map(Box::new));
             }
             MetaRequest::Storage(question) => self.storage(question).await,
+            MetaRequest::Links(of, to) => reply(to, self.links(&of).await),
             MetaRequest::PluginDevices(to) => {
                 reply(to, self.store.devices().await.map_err(|error| MetaError::Store(error.to_string())));
             }

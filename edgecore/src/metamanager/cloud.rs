@@ -225,13 +225,18 @@ impl Cloud {
 
     /// Sends a message and waits for its answer.
     pub(super) async fn ask(&self, message: Message) -> Result<Message, CallError> {
+        self.ask_within(self.timeout, message).await
+    }
+
+    /// As [`Self::ask`], and no longer than `limit`.
+    pub(super) async fn ask_within(&self, limit: Duration, message: Message) -> Result<Message, CallError> {
         let Posted { id, answer, .. } = self.post(message).await?;
-        match tokio::time::timeout(self.timeout, answer).await {
+        match tokio::time::timeout(limit, answer).await {
             Ok(Ok(message)) => Ok(*message),
             Ok(Err(_)) => Err(CallError::Offline),
             Err(_) => {
                 self.asked().waiting.remove(&id);
-                Err(CallError::Timeout(self.timeout))
+                Err(CallError::Timeout(limit))
             }
         }
     }
@@ -243,11 +248,15 @@ impl Cloud {
         resource: Resource,
         content: Content,
     ) -> Result<Message, CallError> {
-        let mut link = self.link();
-        if tokio::time::timeout(LINK_GRACE, link.wait_for(|up| *up)).await.is_err() {
-            return Err(CallError::Offline);
-        }
+        self.link_soon().await?;
         self.call(operation, resource, content).await
+    }
+
+    /// Gives a link that is being made a moment.
+    pub(super) async fn link_soon(&self) -> Result<(), CallError> {
+        let mut link = self.link();
+        let waited = tokio::time::timeout(LINK_GRACE, link.wait_for(|up| *up)).await;
+        waited.map(drop).map_err(|_| CallError::Offline)
     }
 
     /// A message in edged's name (spec edge-keadm-mapper 2.4).

@@ -374,6 +374,7 @@ mod claims;
 mod configs;
 mod devices;
 mod events;
+mod links;
 mod native;
 mod restart;
 mod services;

@@ -165,6 +165,7 @@ async fn what_no_pod_names_is_dropped_and_nothing_else() {
             object("secret", "default/secret/spare"),
             object("configmap", "other/configmap/use"),
             object("node", "node/edge-1"),
+            object("service", "default/service"),
             object("persistentvolumeclaim", "default/persistentvolumeclaim/old"),
             claim,
             object("persistentvolume", "null/persistentvolume/pv1"),
@@ -178,7 +179,7 @@ async fn what_no_pod_names_is_dropped_and_nothing_else() {
     };
     assert_eq!(store.apply(drop_unused()).await.unwrap(), [Outcome::Changed]);
     let mut left = Vec::new();
-    for kind in ["configmap", "secret", "node", "pod", "persistentvolumeclaim", "persistentvolume"] {
+    for kind in ["configmap", "secret", "node", "pod", "service", "persistentvolumeclaim", "persistentvolume"] {
         left.extend(store.objects(kind).await.unwrap().into_iter().map(|object| object.key));
     }
     let kept = [
@@ -186,6 +187,7 @@ async fn what_no_pod_names_is_dropped_and_nothing_else() {
         "other/configmap/use",
         "node/edge-1",
         "default/pod/web",
+        "default/service",
         "other/persistentvolumeclaim/data",
         "null/persistentvolume/pv2",
     ];

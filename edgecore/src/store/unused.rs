@@ -13,7 +13,8 @@ pub(super) fn is_named(connection: &Connection, pods: &str, name: &str) -> rusql
         .exists(params![pods, format!("\"{name}\"")])
 }
 
-/// Deletes the objects of a namespace that no pod names, and the volumes that no claim does.
+/// Deletes the objects of a namespace that no pod names, what is known of the services of one that has no pod, and the volumes that
+/// no claim names.
 pub(super) fn drop_unused(
     connection: &Connection,
     namespace: &str,
@@ -33,6 +34,12 @@ pub(super) fn drop_unused(
             }
         }
     }
+    let services = connection
+        .prepare_cached(
+            "DELETE FROM objects WHERE kind = 'service' AND key = ?1 || '/service'
+             AND NOT EXISTS (SELECT 1 FROM objects WHERE kind = 'pod' AND substr(key, 1, length(?2)) = ?2)",
+        )?
+        .execute(params![namespace, pods])?;
     let volumes = connection
         .prepare_cached(
             "DELETE FROM objects AS volume WHERE kind = 'persistentvolume' AND NOT EXISTS (
@@ -40,7 +47,7 @@ pub(super) fn drop_unused(
                AND CAST(value AS TEXT) ->> '$.spec.volumeName' = replace(volume.key, ?1, ''))",
         )?
         .execute(["null/persistentvolume/"])?;
-    Ok(dropped + volumes + drop_of_volumes(connection)?)
+    Ok(dropped + services + volumes + drop_of_volumes(connection)?)
 }
 
 /// Attachments and secrets of volumes that are not here any more.

@@ -50,6 +50,7 @@ pub(super) enum Request {
     ReportPodStatus { namespace: String, reports: Vec<PodReport> },
     GetConfig(ObjectPath),
     GetStorage(ObjectPath),
+    GetServices(ObjectPath),
     ReportDrivers { report: Box<CSINode>, what: Drivers },
     ReportGrowth { claim: ObjectPath, report: Box<PersistentVolumeClaim> },
     CreateToken { account: Named, request: Box<TokenRequest> },
@@ -112,6 +113,9 @@ impl Request {
             ResourceKind::CertificateSigningRequest => about.csr(),
             ResourceKind::CsiNode => about.drivers(),
             ResourceKind::PersistentVolumeClaim if route.operation == Operation::Patch => about.growth(),
+            ResourceKind::Service if route.operation == Operation::Query => {
+                about.namespace().map(|_| Self::GetServices(path.clone()))
+            }
             _ => about.other(),
         }
     }
@@ -131,6 +135,7 @@ impl Request {
             Self::PatchPodStatus { .. } | Self::ReportPodStatus { .. } => "pod_status",
             Self::GetConfig(_) => "config_get",
             Self::GetStorage(_) => "storage_get",
+            Self::GetServices(_) => "services_get",
             Self::ReportDrivers { .. } => "csi_drivers",
             Self::ReportGrowth { .. } => "claim_growth",
             Self::CreateToken { .. } => "token",

@@ -54,7 +54,7 @@ pub struct PodSettings {
     pub most: u32,
     /// How fast images may be pulled.
     pub pulls: PullLimits,
-    /// Variables that every container gets.
+    /// Variables that every container gets, and gets from no service of the cluster.
     pub services: Vec<(String, String)>,
 }
 

@@ -1,6 +1,7 @@
 //! Performs the steps that [`super::state`] decides: everything with side effects, and the events about it.
 
 mod able;
+mod links;
 mod start;
 mod stop;
 

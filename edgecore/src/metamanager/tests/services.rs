@@ -23,7 +23,7 @@ fn rules(topics: &[&str], urls: &[&str]) -> NodeRules {
 }
 
 impl Rig {
-    async fn connect_native(&self) {
+    pub(super) async fn connect_native(&self) {
         let (hello, said) = oneshot::channel();
         self.from_cloud.send(FromCloud::Connected(Some(hello))).await.unwrap();
         said.await.unwrap();

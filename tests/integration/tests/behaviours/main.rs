@@ -30,6 +30,7 @@ mod row;
 mod run;
 mod security;
 mod seen;
+mod services;
 mod sidecars;
 mod static_pods;
 mod statuses;
@@ -50,12 +51,13 @@ use self::run::Table;
 const TOGETHER: usize = 12;
 
 fn table() -> Vec<Row> {
-    let themes: [fn() -> Vec<Row>; 22] = [
+    let themes: [fn() -> Vec<Row>; 23] = [
         outcomes::rows,
         lifecycle::rows,
         restarts::rows,
         statuses::rows,
         environment::rows,
+        services::rows,
         volumes::rows,
         storage::rows,
         resources::rows,

@@ -230,7 +230,10 @@ impl Run<'_> {
         match kind.as_str() {
             "persistentvolume" => format!("/api/v1/{kind}s"),
             "runtimeclass" => format!("/apis/node.k8s.io/v1/{kind}es"),
-            _ => format!("/api/v1/namespaces/{}/{kind}s", self.namespace),
+            _ => {
+                let namespace = object["metadata"]["namespace"].as_str().unwrap_or(self.namespace);
+                format!("/api/v1/namespaces/{namespace}/{kind}s")
+            }
         }
     }
 
@@ -356,10 +359,10 @@ impl Run<'_> {
         }
         let gone = |known: &Known| self.is_seen(&Step::Gone, known);
         self.table.seen.until(self.namespace, SOON, SELDOM, gone).await.map_err(anyhow::Error::msg)?;
-        // What is in no namespace does not go with it.
+        // What is not in the row's namespace does not go with it.
         for object in self.row.objects.iter().map(|object| self.filled_in(object)) {
             let path = self.place(&object);
-            if !path.contains("/namespaces/") {
+            if !path.contains(&format!("/namespaces/{}/", self.namespace)) {
                 let name = object["metadata"]["name"].as_str().unwrap_or_default();
                 self.table.call("DELETE", &format!("{path}/{name}"), &Value::Null).await?;
             }

@@ -185,8 +185,8 @@ impl Worker {
         let Made { attempt, image, users } = *made;
         let (context, settings) = (&self.context, &self.context.settings);
         let facts = context.facts(&self.addresses(spec, view));
-        let (config, services) = (&view.prepared.config, settings.services.as_slice());
-        let env = EnvContext { pod: &view.pod, facts: &facts, config, services };
+        let (config, services) = (&view.prepared.config, self.services(spec).await);
+        let env = EnvContext { pod: &view.pod, facts: &facts, config, services: &services };
         let environment = Environment::of(container, &env).map_err(text)?;
         let volumes = &context.volumes;
         let mut mounts =
