@@ -31,6 +31,7 @@ pub mod pod_resources;
 pub mod pods;
 pub mod preemption;
 pub mod probe;
+pub mod process;
 pub mod relist;
 pub mod resources;
 pub mod roster;
@@ -38,6 +39,7 @@ pub mod runtime;
 pub mod server;
 pub mod sources;
 pub mod static_pods;
+pub mod stop_signal;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod upkeep;

@@ -214,3 +214,25 @@ proptest! {
         prop_assert!(service_name(&text).is_err() || dns_label(&text).is_ok());
     }
 }
+
+/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination-stop-signals>
+#[test]
+fn a_stop_signal_is_one_of_the_system_that_the_pod_is_for() {
+    let told = |os: Value, signal: &str| {
+        let mut pod = good_pod();
+        pod["spec"]["os"] = os;
+        pod["spec"]["containers"][0]["lifecycle"] = json!({"stopSignal": signal});
+        shown(&pod::validate(&pod))
+    };
+    let (linux, windows) = (json!({"name": "linux"}), json!({"name": "windows"}));
+    for signal in ["SIGUSR1", "SIGTERM", "SIGRTMIN", "SIGRTMIN+15", "SIGRTMAX-14", "SIGCLD"] {
+        assert_eq!(told(linux.clone(), signal), [""; 0], "{signal}");
+        let forbidden = "spec.containers[0].lifecycle.stopSignal: Forbidden: may not be set for containers with empty `spec.os.name`";
+        assert_eq!(told(Value::Null, signal), [forbidden]);
+    }
+    for signal in ["USR1", "SIGNONE", "SIGRTMIN+16", "SIGRTMIN+0", "SIGRTMIN+01", "SIGRTMAX-15", "9"] {
+        assert_eq!(told(linux.clone(), signal).len(), 1, "{signal}");
+    }
+    assert_eq!(told(windows.clone(), "SIGKILL"), [""; 0]);
+    assert!(told(windows, "SIGUSR1")[0].contains("Unsupported value"));
+}

@@ -9,8 +9,7 @@
 //! | postStart | after the start; until it has ended, the container counts as waiting, has no probes, and what follows it in the pod is not started for the first time | a note in the pod's directory says so, and it is run again |
 //! | preStop | before the stop signal, within the grace period, which it uses up; the signal then has at least 2 s more | the pod is still to be stopped, so that it is run again, with a grace period that starts anew; of a container that was to be restarted, the probe has to fail again first |
 //!
-//! `lifecycle.stopSignal` is left to the image: no runtime before containerd 2.1 takes it from CRI, and the API server
-//! accepts it only together with `spec.os.name`.
+//! `lifecycle.stopSignal` is no hook: see [`super::stop_signal`].
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -26,6 +26,7 @@ pub use operations::Operations;
 pub use stats::{ContainerStats, CpuStats, FsStats, InterfaceStats, MemoryStats, NetworkStats};
 pub use streams::Streams;
 
+use crate::edged::stop_signal::StopSignal;
 use crate::flow::PodKey;
 
 /// Bytes kept of each output of a command in a container; the rest is dropped. kubelet keeps 10 KiB of what a probe
@@ -162,6 +163,8 @@ pub struct ContainerStatus {
     pub mounts: Vec<(String, String)>,
     /// Where its log is on the node; empty: it has none.
     pub log_path: String,
+    /// What the runtime will stop it with, where it tells (CRI of Kubernetes 1.33): then it takes [`StopSignal`]s.
+    pub stop_signal: Option<StopSignal>,
 }
 
 /// What a command that was run inside a container left.
@@ -226,12 +229,17 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     fn containers<'a>(&'a self, pod: Option<&'a str>) -> Reply<'a, Vec<ContainerRecord>>;
     /// Details of a container.
     fn container_status<'a>(&'a self, id: &'a ContainerId) -> Reply<'a, ContainerStatus>;
-    /// Makes a container, without starting it.
+    /// The number of a container's first process among those of the node; nothing where the runtime does not tell, or it has none.
+    fn main_process<'a>(&'a self, _id: &'a ContainerId) -> Reply<'a, Option<i32>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+    /// Makes a container, without starting it. Not every runtime takes the signal ([`ContainerStatus::stop_signal`]).
     fn create_container<'a>(
         &'a self,
         sandbox: &'a SandboxId,
         config: ContainerConfig,
         sandbox_config: PodSandboxConfig,
+        stop_signal: Option<StopSignal>,
     ) -> Reply<'a, ContainerId>;
     /// Starts a container.
     fn start_container<'a>(&'a self, id: &'a ContainerId) -> Reply<'a, ()>;

@@ -32,6 +32,7 @@ pub(super) fn containers(spec: &Value, volumes: &BTreeSet<&str>, errors: &mut Ve
                 }
             }
             container(item, &path, spec["hostNetwork"] == true, errors);
+            stop_signal(item, &path, spec, errors);
             mounts(item, &path, volumes, errors);
         }
     }
@@ -56,6 +57,38 @@ fn container(item: &Value, path: &str, host_network: bool, errors: &mut Vec<Fiel
     resources(item, path, errors);
     for probe in PROBES.iter().filter(|probe| item[**probe].is_object()) {
         handler(&item[*probe], &format!("{path}.{probe}"), errors);
+    }
+}
+
+/// Which signals there are depends on the system that the pod says it is for.
+fn stop_signal(item: &Value, path: &str, spec: &Value, errors: &mut Vec<FieldError>) {
+    let field = format!("{path}.lifecycle.stopSignal");
+    let signal = &item["lifecycle"]["stopSignal"];
+    match spec["os"]["name"].as_str().unwrap_or_default() {
+        _ if signal.is_null() => {}
+        "" => {
+            let detail = "may not be set for containers with empty `spec.os.name`";
+            errors.push(FieldError::forbidden(field, detail));
+        }
+        "windows" => one_of(&item["lifecycle"], "stopSignal", &field, &["SIGKILL", "SIGTERM"], errors),
+        _ if !is_signal(signal.as_str().unwrap_or_default()) => {
+            errors.push(FieldError::invalid(field, signal, "must be the name of a signal of Linux"));
+        }
+        _ => {}
+    }
+}
+
+fn is_signal(name: &str) -> bool {
+    const NAMED: &str = "ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS \
+                         TERM TRAP TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ RTMIN RTMAX";
+    let Some(name) = name.strip_prefix("SIG") else { return false };
+    let within = |number: &str, most: u8| {
+        number.parse().is_ok_and(|number| (1..=most).contains(&number)) && !number.starts_with(['0', '+'])
+    };
+    match (name.strip_prefix("RTMIN+"), name.strip_prefix("RTMAX-")) {
+        (Some(number), _) => within(number, 15),
+        (_, Some(number)) => within(number, 14),
+        _ => NAMED.split_whitespace().any(|known| known == name),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::edged::runtime::{
     ExecOutput, FsStats, Image, NetworkStats, Reply, RuntimeError, RuntimeStatus, RuntimeVersion, SandboxId,
     SandboxRecord, SandboxStatus, Streams,
 };
+use crate::edged::stop_signal::StopSignal;
 use crate::flow::{MetaError, MetaInbox, MetaRequest};
 
 /// A runtime that can be up or down, and nothing else.
@@ -77,6 +78,7 @@ impl ContainerRuntime for Switch {
         _: &'a SandboxId,
         _: ContainerConfig,
         _: PodSandboxConfig,
+        _: Option<StopSignal>,
     ) -> Reply<'a, ContainerId> {
         unused()
     }

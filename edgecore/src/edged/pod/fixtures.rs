@@ -63,6 +63,7 @@ pub(super) fn running(pod: &Pod, name: &str, attempt: u32, sandbox: u32) -> Obse
         annotations: [(CONTAINER_HASH.to_owned(), hash)].into(),
         mounts: Vec::new(),
         log_path: String::new(),
+        stop_signal: None,
     };
     ObservedContainer { record, status, last_words: None }
 }

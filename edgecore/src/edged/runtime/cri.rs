@@ -3,6 +3,7 @@
 //! The connection is made when it is first needed and again whenever it broke; a call made meanwhile fails with
 //! [`RuntimeError::Unreachable`], and whoever made it decides when to try again.
 
+mod containers;
 mod convert;
 mod endpoint;
 mod events;
@@ -18,11 +19,11 @@ use hyper_util::rt::TokioIo;
 use k8s_cri::v1::image_service_client::ImageServiceClient;
 use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
 use k8s_cri::v1::{
-    AuthConfig, ContainerConfig, ContainerFilter, ContainerStatusRequest, CreateContainerRequest, ImageSpec,
-    ImageStatusRequest, ListContainersRequest, ListImagesRequest, ListPodSandboxRequest, PodSandboxConfig,
-    PodSandboxFilter, PodSandboxStatusRequest, PullImageRequest, RemoveContainerRequest, RemoveImageRequest,
-    RemovePodSandboxRequest, ReopenContainerLogRequest, RunPodSandboxRequest, StartContainerRequest,
-    StatusRequest, StopContainerRequest, StopPodSandboxRequest, VersionRequest,
+    AuthConfig, ContainerConfig, ContainerFilter, ImageSpec, ImageStatusRequest, ListContainersRequest,
+    ListImagesRequest, ListPodSandboxRequest, PodSandboxConfig, PodSandboxFilter, PodSandboxStatusRequest,
+    PullImageRequest, RemoveContainerRequest, RemoveImageRequest, RemovePodSandboxRequest,
+    ReopenContainerLogRequest, RunPodSandboxRequest, StartContainerRequest, StatusRequest,
+    StopContainerRequest, StopPodSandboxRequest, VersionRequest,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
@@ -38,6 +39,7 @@ use super::{
     SandboxId, SandboxRecord, SandboxStatus, Streams,
 };
 use crate::edged::labels;
+use crate::edged::stop_signal::StopSignal;
 
 /// Largest answer accepted: kubelet's limit. A list of a few hundred containers takes about 1 MiB.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
@@ -233,12 +235,11 @@ impl ContainerRuntime for CriRuntime {
     }
 
     fn container_status<'a>(&'a self, id: &'a ContainerId) -> Reply<'a, ContainerStatus> {
-        async move {
-            let request = ContainerStatusRequest { container_id: id.0.clone(), verbose: false };
-            let answer = self.call("ContainerStatus", self.runtime.clone().container_status(request)).await?;
-            convert::container_status(answer)
-        }
-        .boxed()
+        containers::status(self, id).boxed()
+    }
+
+    fn main_process<'a>(&'a self, id: &'a ContainerId) -> Reply<'a, Option<i32>> {
+        containers::main_process(self, id).boxed()
     }
 
     fn create_container<'a>(
@@ -246,17 +247,9 @@ impl ContainerRuntime for CriRuntime {
         sandbox: &'a SandboxId,
         config: ContainerConfig,
         sandbox_config: PodSandboxConfig,
+        stop_signal: Option<StopSignal>,
     ) -> Reply<'a, ContainerId> {
-        async move {
-            let request = CreateContainerRequest {
-                pod_sandbox_id: sandbox.0.clone(),
-                config: Some(config),
-                sandbox_config: Some(sandbox_config),
-            };
-            let answer = self.call("CreateContainer", self.runtime.clone().create_container(request)).await?;
-            Ok(ContainerId(answer.container_id))
-        }
-        .boxed()
+        containers::create(self, sandbox, config, sandbox_config, stop_signal).boxed()
     }
 
     fn start_container<'a>(&'a self, id: &'a ContainerId) -> Reply<'a, ()> {

@@ -145,6 +145,26 @@ fn stopping() -> Vec<Row> {
             .delete(None)
             .gone()
             .showed("{containerStatuses: [{name: main, state: {terminated: {exitCode: 6, message: SIGUSR1}}}]}"),
+        Row::new("the container's own stop signal wins over the image's", pages::STOP_SIGNALS)
+            .spec(&format!(
+                "{{os: {{name: linux}}, terminationGracePeriodSeconds: 60, containers: [{{name: main, image: '{FITTED}', imagePullPolicy: Never,
+                   args: [signal, then, exit, '6'], lifecycle: {{stopSignal: SIGUSR2}}}}]}}"
+            ))
+            .shows("{phase: Running, containerStatuses: [{name: main, stopSignal: SIGUSR2}]}")
+            .delete(None)
+            .gone()
+            .showed(
+                "{containerStatuses: [{name: main, stopSignal: SIGUSR2, state: {terminated: {exitCode: 6, message: SIGUSR2}}}]}",
+            ),
+        Row::new("a container that does not hear its stop signal is killed when its time is over", pages::STOP_SIGNALS)
+            .spec(
+                "{os: {name: linux}, terminationGracePeriodSeconds: 3, containers: [{name: main, args: [signal, then, deaf],
+                  lifecycle: {stopSignal: SIGHUP}}]}",
+            )
+            .shows("{phase: Running}")
+            .delete(None)
+            .gone()
+            .showed("{containerStatuses: [{name: main, state: {terminated: {exitCode: 137, message: SIGHUP}}}]}"),
         Row::new("a deletion may have a grace period of its own", pages::TERMINATION)
             .spec("{terminationGracePeriodSeconds: 3600, containers: [{name: main, args: [deaf]}]}")
             .shows("{phase: Running}")

@@ -12,6 +12,7 @@ use crate::edged::pod::containers::{as_container, is_sidecar};
 use crate::edged::pod::observed::ObservedContainer;
 use crate::edged::pod::state::{Waiting, WaitingReason};
 use crate::edged::runtime::ContainerState;
+use crate::edged::stop_signal::StopSignal;
 
 /// Exit code of a container that the runtime lost: as if it had been killed (128 + SIGKILL), as kubelet says it.
 const LOST_EXIT_CODE: i32 = 137;
@@ -78,6 +79,9 @@ fn status(
         },
         state: Some(state),
         last_state: Some(last_state.unwrap_or_default()),
+        stop_signal: newest
+            .and_then(|newest| stop_signal(newest, container))
+            .map(|signal| signal.name().to_owned()),
         ..ContainerStatus::default()
     }
 }
@@ -214,6 +218,13 @@ fn image(newest: Option<&ObservedContainer>, container: &Container) -> String {
         Some(id) if id.starts_with("sha256:") => asked,
         Some(name) => name.to_owned(),
     }
+}
+
+/// What the container is stopped with: by the runtime, or by edged where it takes no signals. With one that does not say and a container that does not
+/// ask, nobody here knows: the image may name one.
+fn stop_signal(newest: &ObservedContainer, container: &Container) -> Option<StopSignal> {
+    let own = || StopSignal::of(container).ok().flatten().filter(|signal| signal.to_linux().is_some());
+    newest.status.stop_signal.or_else(own)
 }
 
 fn container_id(container: &ObservedContainer, input: &StatusInput<'_>) -> String {

@@ -20,6 +20,7 @@ use crate::edged::pod::security::{SecurityDefaults, container_security};
 use crate::edged::pod::state::{Failure, Waiting, WaitingReason};
 use crate::edged::resources::{container_resources, hugepages};
 use crate::edged::runtime::{Image, RuntimeError, SandboxId};
+use crate::edged::stop_signal::StopSignal;
 
 /// What a container is made of besides its spec.
 struct Made<'a> {
@@ -82,7 +83,8 @@ impl Worker {
         // removed. What is begun here is stopped properly afterwards.
         view.is_committed.store(true, Ordering::Relaxed);
         let runtime = &self.context.runtime;
-        let id = match runtime.create_container(sandbox, config, sandbox_config).await {
+        let stop_signal = StopSignal::of(container).ok().flatten();
+        let id = match runtime.create_container(sandbox, config, sandbox_config, stop_signal).await {
             Ok(id) => id,
             Err(error) => {
                 return Err(self
@@ -182,6 +184,7 @@ impl Worker {
         made: &Made<'_>,
         view: &View,
     ) -> Result<ContainerConfig, String> {
+        StopSignal::of(container)?;
         let Made { attempt, image, users } = *made;
         let (context, settings) = (&self.context, &self.context.settings);
         let facts = context.facts(&self.addresses(spec, view));

@@ -1,7 +1,10 @@
 //! Ending containers: their `preStop` hooks, then the stop signal, then the end of their patience.
 
+mod signal;
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use chassis::task::{self, AbortOnDrop};
 use futures::future::join_all;
@@ -94,7 +97,11 @@ impl Worker {
         if let Some(container) = named(view, id) {
             self.pre_stop(container, kill_at, view).await;
         }
-        let grace = kill_at.saturating_duration_since(Instant::now()).max(MINIMUM_GRACE);
+        let kill_at = kill_at.max(Instant::now() + MINIMUM_GRACE);
+        let grace = match self.signal(id, kill_at, view).await {
+            true => Duration::ZERO,
+            false => kill_at.saturating_duration_since(Instant::now()),
+        };
         self.context.runtime.stop_container(id, grace).await?;
         self.pre_stops.forget(id);
         Ok(())

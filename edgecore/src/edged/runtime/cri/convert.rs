@@ -99,6 +99,7 @@ pub(super) fn container_status(
         annotations: status.annotations.into_iter().collect(),
         log_path: status.log_path,
         mounts: status.mounts.into_iter().map(|mount| (mount.container_path, mount.host_path)).collect(),
+        stop_signal: None,
     })
 }
 

@@ -117,7 +117,7 @@ mod tests {
             image: Some(ImageSpec { user_specified_image: "app:1".to_owned(), ..ImageSpec::default() }),
             ..ContainerConfig::default()
         };
-        let id = runtime.create_container(&sandbox, config, PodSandboxConfig::default()).await.unwrap();
+        let id = runtime.create_container(&sandbox, config, PodSandboxConfig::default(), None).await.unwrap();
         (fake, runtime, id)
     }
 
