@@ -11,13 +11,16 @@
 //! | [`accounts`] | keeps a `default` service account and `kube-root-ca.crt` in every namespace |
 //! | [`namespaces`] | empties a namespace that is being deleted |
 //! | [`orphans`] | removes pods whose node is gone |
+//! | [`ephemeral`] | makes the claims of volumes that have one of their own, and removes them after their pods |
 //!
 //! Before any of them, [`definitions`] makes the custom resources known that CloudCore works with.
 
 pub mod accounts;
 mod action;
+mod claims;
 pub mod controllers;
 pub mod definitions;
+mod ephemeral;
 pub mod lifecycle;
 pub mod namespaces;
 pub mod orphans;

@@ -150,6 +150,8 @@ pub enum MetaRequest {
         namespace: String,
         /** Name. */
         name: String,
+        /** UID of the pod that it has to be made for; another one in the store does not count. */
+        owner: Option<String>,
         /** Answer. */
         reply: Reply<Box<PersistentVolumeClaim>>,
     },
@@ -301,10 +303,15 @@ impl MetaClient {
         self.ask(|reply| MetaRequest::Secret { namespace, name, reply }).await
     }
 
-    /// A persistent volume claim that a pod uses.
-    pub async fn claim(&self, namespace: &str, name: &str) -> Result<PersistentVolumeClaim, MetaError> {
-        let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        self.ask(|reply| MetaRequest::Claim { namespace, name, reply }).await.map(|claim| *claim)
+    /// A persistent volume claim that a pod uses. `owner`: UID of the pod that it was made for, if it has to be.
+    pub async fn claim(
+        &self,
+        namespace: &str,
+        name: &str,
+        owner: Option<&str>,
+    ) -> Result<PersistentVolumeClaim, MetaError> {
+        let (namespace, name, owner) = (namespace.to_owned(), name.to_owned(), owner.map(str::to_owned));
+        self.ask(|reply| MetaRequest::Claim { namespace, name, owner, reply }).await.map(|claim| *claim)
     }
 
     /// A persistent volume that a claim is bound to.

@@ -9,6 +9,7 @@ pub mod ban;
 pub mod codec;
 pub mod config;
 pub mod dmi;
+pub mod ephemeral;
 pub mod hello;
 pub mod json;
 pub mod lane;

@@ -359,7 +359,8 @@ impl KnownPod {
         let namespace = change.path.namespace.clone();
         let in_namespace =
             |Reference { kind, name }| ObjectPath { namespace: namespace.clone(), kind, name: Some(name) };
-        let uses = references::of_pod(spec).into_iter().map(in_namespace).collect();
+        let name = change.path.name.as_deref().unwrap_or_default();
+        let uses = references::of_pod(name, spec).into_iter().map(in_namespace).collect();
         let service_account = references::service_account(spec).to_owned();
         let ends = pod.metadata.deletion_timestamp.is_some();
         Some(Self { node, ends, change, uses, service_account })

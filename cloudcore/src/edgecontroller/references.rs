@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar, EphemeralContainer, PodSpec, Volume};
 use proto::ResourceKind;
+use proto::ephemeral::claim_name;
 
 /// An object in the namespace of the pod.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,9 +15,9 @@ pub(crate) struct Reference {
     pub(crate) name: String,
 }
 
-/// Everything that the pod names, in every place where a pod can name something: containers of all three sorts,
+/// Everything that the pod of this name names, in every place where a pod can name something: containers of all three sorts,
 /// volumes of all sources, and pull secrets.
-pub(crate) fn of_pod(spec: &PodSpec) -> BTreeSet<Reference> {
+pub(crate) fn of_pod(pod: &str, spec: &PodSpec) -> BTreeSet<Reference> {
     let mut found = Found::default();
     for container in spec.containers.iter().chain(spec.init_containers.iter().flatten()) {
         found.container(container);
@@ -26,6 +27,9 @@ pub(crate) fn of_pod(spec: &PodSpec) -> BTreeSet<Reference> {
     }
     for volume in spec.volumes.iter().flatten() {
         found.volume(volume);
+        if volume.ephemeral.is_some() {
+            found.add(ResourceKind::PersistentVolumeClaim, &claim_name(pod, &volume.name));
+        }
     }
     for secret in spec.image_pull_secrets.iter().flatten() {
         found.secret(&secret.name);
@@ -155,12 +159,13 @@ mod tests {
                 {"name": "v4", "persistentVolumeClaim": {"claimName": "claim"}},
                 {"name": "v5", "csi": {"driver": "d", "nodePublishSecretRef": {"name": "csi-secret"}}},
                 {"name": "v6", "emptyDir": {}},
+                {"name": "v7", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}},
             ],
             "imagePullSecrets": [{"name": "pull-secret"}],
         }))
         .unwrap();
         let found: Vec<String> =
-            of_pod(&spec).into_iter().map(|found| format!("{}/{}", found.kind, found.name)).collect();
+            of_pod("web", &spec).into_iter().map(|found| format!("{}/{}", found.kind, found.name)).collect();
         assert_eq!(
             found,
             [
@@ -175,6 +180,7 @@ mod tests {
                 "secret/pull-secret",
                 "secret/volume-secret",
                 "persistentvolumeclaim/claim",
+                "persistentvolumeclaim/web-v7",
             ]
         );
         assert_eq!(service_account(&spec), "default");

@@ -2,14 +2,18 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
-    Binding, ConfigMap, Event, EventSource, Namespace, Node, ObjectReference, Pod, ServiceAccount, Taint,
+    Binding, ConfigMap, Event, EventSource, Namespace, Node, ObjectReference, PersistentVolumeClaim, Pod,
+    ServiceAccount, Taint,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, Error};
 use serde_json::json;
 
-use super::namespaces;
+use super::{claims, namespaces};
+
+/// Who says of pods where they go.
+const SCHEDULER: &str = "default-scheduler";
 
 /// Which pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +42,12 @@ pub(super) enum Action {
     EmptyNamespace { namespace: String },
     /// Remove a pod that nothing runs any more.
     RemovePod { pod: PodRef },
+    /// Make the claim of a volume of a pod.
+    CreateClaim(Box<PersistentVolumeClaim>),
+    /// Say on the pod that the claim of this name is somebody else's.
+    ClaimInTheWay { pod: PodRef, claim: String },
+    /// Remove a claim whose pod is gone.
+    RemoveClaim(Box<ObjectMeta>),
 }
 
 impl PodRef {
@@ -70,6 +80,9 @@ impl std::fmt::Display for Action {
             Self::PublishRoot { namespace, .. } => write!(f, "publish the root certificate in {namespace}"),
             Self::EmptyNamespace { namespace } => write!(f, "empty namespace {namespace}"),
             Self::RemovePod { pod } => write!(f, "remove orphaned pod {pod}"),
+            Self::CreateClaim(claim) => write!(f, "create claim {}", claims::shown(&claim.metadata)),
+            Self::ClaimInTheWay { pod, claim } => write!(f, "say on pod {pod} whose claim {claim} is"),
+            Self::RemoveClaim(claim) => write!(f, "remove claim {}", claims::shown(claim)),
         }
     }
 }
@@ -87,6 +100,9 @@ impl Action {
             Self::PublishRoot { namespace, pem } => publish_root(client, &namespace, &pem).await,
             Self::EmptyNamespace { namespace } => namespaces::empty(client, &namespace).await,
             Self::RemovePod { pod } => remove_pod(client, &pod).await,
+            Self::CreateClaim(claim) => claims::create(client, &claim).await,
+            Self::ClaimInTheWay { pod, claim } => claims::in_the_way(client, &pod, &claim, now).await,
+            Self::RemoveClaim(claim) => claims::remove(client, &claim).await,
         };
         match outcome {
             Err(Error::Api(status)) if matches!(status.code, 404 | 409) => {
@@ -117,7 +133,7 @@ async fn bind(client: &Client, pod: &PodRef, node: &str, now: Timestamp) -> Resu
         api.create_subresource("binding", &pod.name, &PostParams::default(), &binding).await?;
     tracing::info!(%pod, node, "bound");
     let message = format!("Successfully assigned {pod} to {node}");
-    record(client, pod, ("Normal", "Scheduled"), &message, now).await
+    record(client, pod, (SCHEDULER, "Normal", "Scheduled"), &message, now).await
 }
 
 async fn unschedulable(client: &Client, pod: &PodRef, message: &str, now: Timestamp) -> Result<(), Error> {
@@ -130,7 +146,7 @@ async fn unschedulable(client: &Client, pod: &PodRef, message: &str, now: Timest
     });
     let api: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace);
     api.patch_status(&pod.name, &PatchParams::default(), &Patch::Strategic(patch)).await?;
-    record(client, pod, ("Warning", "FailedScheduling"), message, now).await
+    record(client, pod, (SCHEDULER, "Warning", "FailedScheduling"), message, now).await
 }
 
 async fn mark_unknown(client: &Client, node: &str, conditions: &[&str], now: Timestamp) -> Result<(), Error> {
@@ -185,10 +201,10 @@ async fn remove_pod(client: &Client, pod: &PodRef) -> Result<(), Error> {
 }
 
 /// A Kubernetes event about a pod. That it could not be recorded must not undo what it is about.
-async fn record(
+pub(super) async fn record(
     client: &Client,
     pod: &PodRef,
-    (kind, reason): (&str, &str),
+    (component, kind, reason): (&str, &str, &str),
     message: &str,
     now: Timestamp,
 ) -> Result<(), Error> {
@@ -209,7 +225,7 @@ async fn record(
         type_: Some(kind.to_owned()),
         reason: Some(reason.to_owned()),
         message: Some(message.to_owned()),
-        source: Some(EventSource { component: Some("default-scheduler".into()), ..EventSource::default() }),
+        source: Some(EventSource { component: Some(component.to_owned()), ..EventSource::default() }),
         first_timestamp: Some(Time(now)),
         last_timestamp: Some(Time(now)),
         count: Some(1),

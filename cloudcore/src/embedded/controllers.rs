@@ -17,6 +17,7 @@ use kube::Client;
 use tokio::time::Instant;
 
 use super::action::Action;
+use super::ephemeral::Claims;
 #[cfg(doc)]
 use super::lifecycle::GRACE;
 use super::lifecycle::Heartbeats;
@@ -61,6 +62,7 @@ struct Memory {
     scheduler: Scheduler,
     heartbeats: Heartbeats,
     missing: Missing,
+    claims: Claims,
 }
 
 impl Controllers {
@@ -99,6 +101,7 @@ impl Memory {
         actions.extend(health);
         let (orphans, gone_at) = self.missing.plan(snapshot, now);
         actions.extend(orphans);
+        actions.extend(self.claims.plan(snapshot));
         let emptying = namespaces::plan(snapshot);
         let again = (!emptying.is_empty()).then(|| now + AGAIN);
         actions.extend(emptying);

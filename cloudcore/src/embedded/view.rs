@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chassis::rng::Rng;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, PersistentVolumeClaim, Pod, ServiceAccount};
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource};
@@ -28,6 +28,7 @@ pub(super) struct View {
     namespaces: Store<Namespace>,
     accounts: Store<ServiceAccount>,
     roots: Store<ConfigMap>,
+    claims: Store<PersistentVolumeClaim>,
 }
 
 /// The cluster at one moment.
@@ -45,6 +46,8 @@ pub(super) struct Snapshot {
     pub(super) accounts: Vec<Arc<ServiceAccount>>,
     /// Every `kube-root-ca.crt`.
     pub(super) roots: Vec<Arc<ConfigMap>>,
+    /// Every claim for a volume.
+    pub(super) claims: Vec<Arc<PersistentVolumeClaim>>,
 }
 
 /// What happened to the picture.
@@ -71,6 +74,7 @@ pub(super) fn watch(client: &Client, rng: &Rng) -> (View, Changes) {
     let (accounts, account_changes) = follow(Api::all(client.clone()), everything(), patience());
     let only_roots = everything().fields(&format!("metadata.name={ROOT_CA}"));
     let (roots, root_changes) = follow(Api::all(client.clone()), only_roots, patience());
+    let (claims, claim_changes) = follow(Api::all(client.clone()), everything(), patience());
     let changes = stream::select_all([
         pod_changes,
         node_changes,
@@ -78,8 +82,9 @@ pub(super) fn watch(client: &Client, rng: &Rng) -> (View, Changes) {
         namespace_changes,
         account_changes,
         root_changes,
+        claim_changes,
     ]);
-    (View { pods, nodes, leases, namespaces, accounts, roots }, changes.boxed())
+    (View { pods, nodes, leases, namespaces, accounts, roots, claims }, changes.boxed())
 }
 
 fn follow<K>(api: Api<K>, config: watcher::Config, patience: Patience) -> (Store<K>, Changes)
@@ -126,6 +131,7 @@ impl View {
             && listed(self.namespaces.wait_until_ready().now_or_never())
             && listed(self.accounts.wait_until_ready().now_or_never())
             && listed(self.roots.wait_until_ready().now_or_never())
+            && listed(self.claims.wait_until_ready().now_or_never())
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -136,6 +142,7 @@ impl View {
             namespaces: self.namespaces.state(),
             accounts: self.accounts.state(),
             roots: self.roots.state(),
+            claims: self.claims.state(),
         }
     }
 }

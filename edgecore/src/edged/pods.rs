@@ -311,8 +311,9 @@ impl Pods {
         for actor in self.actors.values() {
             actor.wanted.send_if_modified(|wanted| {
                 let volumes = wanted.pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-                let mut volumes =
-                    volumes.filter(|one| one.csi.is_some() || one.persistent_volume_claim.is_some());
+                let mut volumes = volumes.filter(|one| {
+                    one.csi.is_some() || one.persistent_volume_claim.is_some() || one.ephemeral.is_some()
+                });
                 // Of one that is gone there may be nothing here but its name.
                 let is_concerned = wanted.gone || volumes.next().is_some();
                 wanted.configs += u64::from(is_concerned);

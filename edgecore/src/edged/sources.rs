@@ -30,11 +30,12 @@ pub trait ConfigSource: Send + Sync {
         name: &str,
     ) -> impl Future<Output = Result<Arc<Secret>, MetaError>> + Send;
 
-    /// A claim of a namespace.
+    /// A claim of a namespace; one that was made for the pod `owner`, where one is named, if there is one.
     fn claim(
         &self,
         namespace: &str,
         name: &str,
+        owner: Option<&str>,
     ) -> impl Future<Output = Result<PersistentVolumeClaim, MetaError>> + Send;
 
     /// A persistent volume.
@@ -80,8 +81,13 @@ impl ConfigSource for MetaClient {
         Self::secret(self, namespace, name).await
     }
 
-    async fn claim(&self, namespace: &str, name: &str) -> Result<PersistentVolumeClaim, MetaError> {
-        Self::claim(self, namespace, name).await
+    async fn claim(
+        &self,
+        namespace: &str,
+        name: &str,
+        owner: Option<&str>,
+    ) -> Result<PersistentVolumeClaim, MetaError> {
+        Self::claim(self, namespace, name, owner).await
     }
 
     async fn volume(&self, name: &str) -> Result<PersistentVolume, MetaError> {

@@ -16,8 +16,8 @@ use k8s_openapi::api::storage::v1::{CSIDriver, VolumeAttachment};
 use tokio::sync::watch;
 
 use crate::flow::{
-    ClaimGrowth, DriverReport, Linked, MetaClient, MetaError, MetaInbox, MetaRequest, PodChange, PodFeed, PodInbox,
-    PodKey, Reply, StorageRequest,
+    ClaimGrowth, DriverReport, Linked, MetaClient, MetaError, MetaInbox, MetaRequest, PodChange, PodFeed,
+    PodInbox, PodKey, Reply, StorageRequest,
 };
 
 /// As much as `app.rs` gives the real one.
@@ -270,7 +270,7 @@ async fn serve(mut inbox: MetaInbox, book: watch::Sender<Book>) {
                 let found = book.borrow().secrets.get(&name).cloned();
                 drop(reply.send(found.ok_or_else(|| not_found("secret", namespace, name))));
             }
-            MetaRequest::Claim { namespace, name, reply } => {
+            MetaRequest::Claim { namespace, name, reply, .. } => {
                 let found = book.borrow().claim(&namespace, &name);
                 drop(reply.send(found.ok_or_else(|| not_found("persistentvolumeclaim", namespace, name))));
             }

@@ -32,6 +32,7 @@ use chassis::rng::Rng;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use proto::ephemeral::is_made_for;
 use tokio::sync::watch;
 
 use self::csi::{Csi, CsiVolume};
@@ -144,10 +145,12 @@ impl<S: ConfigSource> Volumes<S> {
         let mut tasks = Vec::with_capacity(plans.len());
         for Plan { name, kind } in plans {
             let kind = match kind {
-                Kind::Claim { name: claim, read_only } => {
+                Kind::Claim { name: claim, read_only, is_own } => {
                     done.read_only.extend(read_only.then(|| name.clone()));
                     done.claims.insert(name.clone(), claim.clone());
-                    self.behind(pod, &claim).await.map_err(|cause| VolumeError::not_ready(&name, cause))?
+                    self.behind(pod, &claim, is_own)
+                        .await
+                        .map_err(|cause| VolumeError::not_ready(&name, cause))?
                 }
                 other => other,
             };
@@ -215,9 +218,18 @@ impl<S: ConfigSource> Volumes<S> {
     }
 
     /// What the pod's claim leads to.
-    async fn behind(&self, pod: &Pod, claim: &str) -> Result<Kind, String> {
-        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-        let claim = self.source.claim(namespace, claim).await.map_err(|error| error.to_string())?;
+    async fn behind(&self, pod: &Pod, claim: &str, is_own: bool) -> Result<Kind, String> {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let (namespace, uid) = (text(&pod.metadata.namespace), text(&pod.metadata.uid));
+        let owner = is_own.then_some(uid.as_str());
+        let claim = self.source.claim(&namespace, claim, owner).await.map_err(|error| error.to_string())?;
+        if owner.is_some_and(|uid| !is_made_for(&claim, uid)) {
+            let (name, pod) = (text(&claim.metadata.name), text(&pod.metadata.name));
+            // In kubelet's words.
+            return Err(format!(
+                "PVC {namespace}/{name} was not created for pod {namespace}/{pod} (pod is not owner)"
+            ));
+        }
         let name = claim::volume_of(&claim)?;
         let mut volume = self.source.volume(name).await.map_err(|error| error.to_string())?;
         let driver = volume.spec.as_ref().and_then(|spec| Some(spec.csi.as_ref()?.driver.as_str()));

@@ -12,6 +12,7 @@ use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::node::v1::RuntimeClass;
+use proto::ephemeral::is_made_for;
 use proto::{Content, Message, Operation, Resource, ResourceKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -56,8 +57,8 @@ impl Answers {
                 let found = self.config(ResourceKind::Secret, "secret", &namespace, &name).await;
                 reply(to, found.map(Arc::new));
             }
-            MetaRequest::Claim { namespace, name, reply: to } => {
-                reply(to, self.claim(&namespace, &name).await.map(Box::new));
+            MetaRequest::Claim { namespace, name, owner, reply: to } => {
+                reply(to, self.claim(&namespace, &name, owner.as_deref()).await.map(Box::new));
             }
             MetaRequest::RuntimeClass { name, reply: to } => {
                 reply(to, self.runtime_class(&name).await.map(Box::new));
@@ -178,39 +179,47 @@ impl Answers {
     ) -> Result<T, MetaError> {
         let resource = Resource::object(Some(namespace), kind, name);
         let keep = |_: &T, object: Object| (!self.cloud.is_native()).then(|| used(object, namespace, name));
-        self.object(resource, keep).await.map_err(|error| error.named(word, namespace, name))
+        self.object(resource, |_| true, keep).await.map_err(|error| error.named(word, namespace, name))
     }
 
-    /// A claim is kept once it leads to a volume: that never changes. The cloud does not send it by itself.
-    async fn claim(&self, namespace: &str, name: &str) -> Result<PersistentVolumeClaim, MetaError> {
+    /// A claim is kept once it leads to a volume: that never changes. The cloud does not send it by itself. One that was made for a pod goes with
+    /// the pod, and the next pod of its name has another.
+    async fn claim(
+        &self,
+        namespace: &str,
+        name: &str,
+        owner: Option<&str>,
+    ) -> Result<PersistentVolumeClaim, MetaError> {
         let resource = Resource::object(Some(namespace), ResourceKind::PersistentVolumeClaim, name);
         let keep = |claim: &PersistentVolumeClaim, object: Object| {
             let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
             (phase == Some("Bound")).then(|| used(object, namespace, name))
         };
-        let found = self.object(resource, keep).await;
+        let is_it = |claim: &PersistentVolumeClaim| owner.is_none_or(|owner| is_made_for(claim, owner));
+        let found = self.object(resource, is_it, keep).await;
         found.map_err(|error| error.named("persistentvolumeclaim", namespace, name))
     }
 
     async fn volume(&self, name: &str) -> Result<PersistentVolume, MetaError> {
         let resource = Resource::object(None, ResourceKind::PersistentVolume, name);
         let keep = |_: &PersistentVolume, object: Object| Some(Change::PutObject(object));
-        self.object(resource, keep).await.map_err(|error| error.named("persistentvolume", "", name))
+        self.object(resource, |_| true, keep).await.map_err(|error| error.named("persistentvolume", "", name))
     }
 
     async fn runtime_class(&self, name: &str) -> Result<RuntimeClass, MetaError> {
         let resource = Resource::object(None, ResourceKind::RuntimeClass, name);
         let keep = |_: &RuntimeClass, object: Object| Some(Change::PutObject(object));
-        self.object(resource, keep).await.map_err(|error| error.named("runtimeclass", "", name))
+        self.object(resource, |_| true, keep).await.map_err(|error| error.named("runtimeclass", "", name))
     }
 
-    /// From the store, else from the cloud; then `keep` says how it is kept.
+    /// From the store, if it is the one, else from the cloud; then `keep` says how it is kept.
     async fn object<T: DeserializeOwned + Serialize>(
         &self,
         resource: Resource,
+        is_it: impl Fn(&T) -> bool,
         keep: impl Fn(&T, Object) -> Option<Change>,
     ) -> Result<T, ObjectError> {
-        if let Some(stored) = self.stored(&resource.to_string()).await? {
+        if let Some(stored) = self.stored(&resource.to_string()).await?.filter(&is_it) {
             return Ok(stored);
         }
         let answer = self.cloud.call_patiently(Operation::Query, resource.clone(), Content::Null).await?;

@@ -2,15 +2,19 @@
 
 use rusqlite::{Connection, params};
 
-/// Whether the text of a pod contains the name as a string. It may stand there for something else; then an object is kept
-/// that is not used, until the cloud says so.
+/// Whether the text of a pod contains the name as a string, or it is the name of a claim that belongs to a volume of a pod. It may stand there for
+/// something else; then an object is kept that is not used, until the cloud says so.
 pub(super) fn is_named(connection: &Connection, pods: &str, name: &str) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
-            "SELECT 1 FROM objects WHERE kind = 'pod' AND substr(key, 1, length(?1)) = ?1
-             AND instr(CAST(value AS TEXT), ?2) > 0",
+            "SELECT 1 FROM objects AS pod WHERE pod.kind = 'pod' AND substr(pod.key, 1, length(?1)) = ?1
+             AND (instr(CAST(pod.value AS TEXT), ?2) > 0 OR EXISTS (
+               SELECT 1 FROM json_each(iif(json_valid(CAST(pod.value AS TEXT)), CAST(pod.value AS TEXT), '{}'),
+                                       '$.spec.volumes') AS volume
+               WHERE volume.value -> '$.ephemeral' IS NOT NULL
+               AND substr(pod.key, length(?1) + 1) || '-' || (volume.value ->> '$.name') = ?3))",
         )?
-        .exists(params![pods, format!("\"{name}\"")])
+        .exists(params![pods, format!("\"{name}\""), name])
 }
 
 /// Deletes the objects of a namespace that no pod names, what is known of the services of one that has no pod, and the volumes that

@@ -62,6 +62,9 @@ fn source(volume: &Value, path: &str, errors: &mut Vec<FieldError>) {
             relative_free(&source["path"], &format!("{path}.path"), errors);
         }
         "projected" => projected(source, &path, errors),
+        "ephemeral" if !source["volumeClaimTemplate"]["spec"].is_object() => {
+            errors.push(FieldError::required(format!("{path}.volumeClaimTemplate"), ""));
+        }
         _ => {}
     }
     items(source, &path, errors);

@@ -99,7 +99,12 @@ impl ConfigSource for FakeSource {
         self.secrets.get(name).cloned().ok_or_else(|| self.missing("secret", namespace, name))
     }
 
-    async fn claim(&self, namespace: &str, name: &str) -> Result<PersistentVolumeClaim, MetaError> {
+    async fn claim(
+        &self,
+        namespace: &str,
+        name: &str,
+        _owner: Option<&str>,
+    ) -> Result<PersistentVolumeClaim, MetaError> {
         let found = self.claims.get(name).map(|(claim, _)| claim.clone());
         found.ok_or_else(|| self.missing("persistentvolumeclaim", namespace, name))
     }

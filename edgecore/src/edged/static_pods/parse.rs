@@ -78,7 +78,10 @@ fn check(pod: &Pod) -> Result<(), String> {
         return Err("a static pod cannot use a service account of the API".to_owned());
     }
     let volumes = spec.volumes.iter().flatten();
-    if let Some(volume) = volumes.into_iter().find(|volume| volume.persistent_volume_claim.is_some()) {
+    if let Some(volume) = volumes
+        .into_iter()
+        .find(|volume| volume.persistent_volume_claim.is_some() || volume.ephemeral.is_some())
+    {
         return Err(format!("volume {:?}: a static pod cannot use a claim of the API", volume.name));
     }
     let all = spec.init_containers.iter().flatten().chain(&spec.containers);

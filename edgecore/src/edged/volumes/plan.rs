@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{
     HostPathVolumeSource, KeyToPath, Pod, ProjectedVolumeSource, SecretProjection,
     ServiceAccountTokenProjection, Volume, VolumeProjection,
 };
+use proto::ephemeral::claim_name;
 
 use super::csi::{CsiVolume, inline};
 use super::layout::is_one_component;
@@ -38,8 +39,8 @@ pub(super) enum Kind {
     HostPath { path: PathBuf, check: HostPathType },
     /// Files made from objects.
     Files(Files),
-    /// What a claim leads to, which is not known yet.
-    Claim { name: String, read_only: bool },
+    /// What a claim leads to, which is not known yet. `is_own`: it has to be one that was made for this pod.
+    Claim { name: String, read_only: bool, is_own: bool },
     /// A directory of the node that somebody has made for a persistent volume.
     Local { path: PathBuf },
     /// A device of the node.
@@ -100,6 +101,7 @@ pub(super) enum HostPathType {
 /// about the named volume.
 pub(super) fn plans(pod: &Pod) -> Result<Vec<Plan>, (String, String)> {
     let Some(spec) = &pod.spec else { return Ok(Vec::new()) };
+    let pod_name = pod.metadata.name.as_deref().unwrap_or_default();
     let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
     let ephemeral = spec.ephemeral_containers.iter().flatten();
     let containers = containers.map(|container| (&container.volume_mounts, &container.volume_devices));
@@ -116,13 +118,13 @@ pub(super) fn plans(pod: &Pod) -> Result<Vec<Plan>, (String, String)> {
         if !is_one_component(&volume.name) {
             return Err((volume.name.clone(), "its name is not a file name".to_owned()));
         }
-        let kind = kind(volume).map_err(|reason| (volume.name.clone(), reason))?;
+        let kind = kind(pod_name, volume).map_err(|reason| (volume.name.clone(), reason))?;
         plans.push(Plan { name: volume.name.clone(), kind });
     }
     Ok(plans)
 }
 
-fn kind(volume: &Volume) -> Result<Kind, String> {
+fn kind(pod: &str, volume: &Volume) -> Result<Kind, String> {
     if let Some(source) = &volume.empty_dir {
         return empty_dir(source);
     }
@@ -147,7 +149,11 @@ fn kind(volume: &Volume) -> Result<Kind, String> {
     }
     if let Some(source) = &volume.persistent_volume_claim {
         let read_only = source.read_only == Some(true);
-        return Ok(Kind::Claim { name: source.claim_name.clone(), read_only });
+        return Ok(Kind::Claim { name: source.claim_name.clone(), read_only, is_own: false });
+    }
+    if volume.ephemeral.is_some() {
+        let name = claim_name(pod, &volume.name);
+        return Ok(Kind::Claim { name, read_only: false, is_own: true });
     }
     if let Some(source) = &volume.csi {
         return Ok(Kind::Csi(Box::new(inline(&volume.name, source))));

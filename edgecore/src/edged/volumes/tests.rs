@@ -258,3 +258,34 @@ async fn a_claim_leads_to_a_directory_of_the_node_that_the_pods_group_owns() {
     let error = node.set_up(&pod(lost, json!({}))).await.unwrap_err();
     assert!(error.to_string().contains("lost not found"), "{error}");
 }
+
+/// <https://kubernetes.io/docs/concepts/storage/ephemeral-volumes/#persistentvolumeclaim-naming>
+#[tokio::test]
+async fn a_volume_with_a_claim_of_its_own_takes_no_other_claim() {
+    let disk = tempfile::tempdir().unwrap();
+    let claim = |owners: Value| {
+        let metadata = json!({"name": "p-v", "namespace": "ns", "uid": "c1", "ownerReferences": owners});
+        let claim =
+            json!({"metadata": metadata, "spec": {"volumeName": "pv1"}, "status": {"phase": "Bound"}});
+        let owner = json!({"name": "p-v", "namespace": "ns", "uid": "c1"});
+        let volume = json!({"metadata": {"name": "pv1"},
+            "spec": {"claimRef": owner, "local": {"path": disk.path().to_str()}}});
+        (serde_json::from_value(claim).unwrap(), serde_json::from_value(volume).unwrap())
+    };
+    let of = |uid: &str, controller: bool| json!([{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": uid, "controller": controller}]);
+    let pod = pod(json!({"ephemeral": {"volumeClaimTemplate": {"spec": {}}}}), plain_mount());
+    let set_up = async |owners: Value| {
+        let (claim, volume) = claim(owners);
+        let node = Node::fake(FakeSource::default().with_claim(claim, volume));
+        let volumes = node.set_up(&pod).await?;
+        Ok(node.mounts(&pod, &volumes).await.unwrap()[0].host_path.clone())
+    };
+    let mounted: Result<String, VolumeError> = set_up(of(UID, true)).await;
+    assert_eq!(Path::new(&mounted.unwrap()), disk.path());
+    for owners in [json!([]), of("another", true), of(UID, false)] {
+        let error = set_up(owners).await.unwrap_err();
+        assert_eq!(error.reason(), "FailedMount");
+        let told = "PVC ns/p-v was not created for pod ns/p (pod is not owner)";
+        assert!(error.to_string().ends_with(told), "{error}");
+    }
+}

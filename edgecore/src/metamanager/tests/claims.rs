@@ -72,3 +72,33 @@ async fn a_stock_cloud_is_not_told() {
     rig.is_quiet(2 * QUERY_TIMEOUT).await;
     assert_eq!(rig.store.states().await.unwrap(), []);
 }
+
+/// Two pods of one name, one after the other, each with a claim of its own, which has the same name.
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_was_made_for_an_earlier_pod_is_not_taken_for_the_next_ones() {
+    let volumes = json!([{"name": "tmp", "ephemeral": {}}]);
+    let pod = json!({"metadata": {"name": "web", "namespace": "default", "uid": "u1"}, "spec": {"volumes": volumes}});
+    let pod = Object { value: pod.to_string().into_bytes(), ..stored_pod() };
+    let mut rig = Rig::start(vec![pod]).await;
+    rig.restored().await;
+    connect_native(&rig).await;
+    let claim = |pod: &str| {
+        let owner =
+            json!([{"apiVersion": "v1", "kind": "Pod", "name": "web", "uid": pod, "controller": true}]);
+        let metadata = json!({"name": "web-tmp", "namespace": "default", "uid": format!("of {pod}"), "ownerReferences": owner});
+        content(&json!({"metadata": metadata, "spec": {"volumeName": "pv"}, "status": {"phase": "Bound"}}))
+    };
+    for uid in ["u1", "u2"] {
+        let edged = rig.edged.clone();
+        let asked = task::spawn(tracing::Span::none(), async move {
+            edged.claim("default", "web-tmp", Some(uid)).await.unwrap()
+        });
+        let question = rig.asked(Operation::Query, "default/persistentvolumeclaim/web-tmp").await;
+        rig.answer(&question, claim(uid)).await;
+        assert_eq!(asked.await.unwrap().metadata.uid, Some(format!("of {uid}")));
+        // It is kept: a restart without the cloud finds it.
+        let kept = rig.edged.claim("default", "web-tmp", Some(uid)).await.unwrap();
+        assert_eq!(kept.metadata.uid, Some(format!("of {uid}")));
+    }
+    rig.is_quiet(QUERY_TIMEOUT).await;
+}

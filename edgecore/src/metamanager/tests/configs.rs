@@ -88,7 +88,8 @@ async fn a_claim_is_kept_once_it_is_bound_and_goes_with_its_pod() {
     let claim = |phase: &str| json!({"metadata": {"name": "web", "uid": "c"}, "spec": {"volumeName": "pv1"}, "status": {"phase": phase}});
     for phase in ["Pending", "Bound"] {
         let edged = rig.edged.clone();
-        let asking = task::spawn(tracing::Span::none(), async move { edged.claim("default", "web").await });
+        let asking =
+            task::spawn(tracing::Span::none(), async move { edged.claim("default", "web", None).await });
         let question = rig.asked(Operation::Query, "default/persistentvolumeclaim/web").await;
         rig.answer(&question, content(&claim(phase))).await;
         assert_eq!(asking.await.unwrap().unwrap().status.unwrap().phase.as_deref(), Some(phase));
@@ -102,7 +103,7 @@ async fn a_claim_is_kept_once_it_is_bound_and_goes_with_its_pod() {
     assert!(rig.said().await.is_ack());
 
     rig.disconnect().await;
-    assert!(rig.edged.claim("default", "web").await.is_ok());
+    assert!(rig.edged.claim("default", "web", None).await.is_ok());
     assert!(rig.edged.volume("pv1").await.is_ok());
     rig.send(from_controller("m1", Operation::Delete, "default/pod/web", &Value::Null)).await;
     assert!(matches!(rig.next_change().await, PodChange::Delete(_)));
@@ -143,7 +144,7 @@ async fn what_drivers_need_is_kept_as_long_as_their_volume() {
                 "persistentvolume" => edged.volume("pv1").await.map(drop),
                 "volumeattachment" => edged.attachment("csi-1").await.map(drop),
                 "secret" => edged.volume_secret("system", "key").await.map(drop),
-                _ => edged.claim("default", "web").await.map(drop),
+                _ => edged.claim("default", "web", None).await.map(drop),
             }
         });
         let path = match kind {

@@ -54,6 +54,26 @@ pub(crate) fn rows() -> Vec<Row> {
             .event("FailedMount", "CSI driver \"none.invalid\" is not registered on this node")
             .waits("ContainerCreating", "")
             .shows("{phase: Pending}"),
+        Row::new("a volume may have a claim of its own, which is made for its pod", pages::EPHEMERAL_VOLUMES)
+            .object(VOLUME)
+            .once("{args: [write, /v/kept, text], volumeMounts: [{name: v, mountPath: /v}]}")
+            .with(OWN_CLAIM)
+            .event("FailedMount", "persistentvolumeclaim \"pod-v\" is not bound to a volume yet")
+            .apply("{kind: PersistentVolumeClaim, metadata: {name: pod-v}, spec: {volumeName: '@namespace'}, status: {phase: Bound}}")
+            .shows("{phase: Succeeded}")
+            .left("kept", "text"),
+        Row::new("a claim that is somebody else's keeps a pod that would have its own from starting", pages::EPHEMERAL_VOLUMES)
+            .object(VOLUME)
+            .object(
+                "{kind: PersistentVolumeClaim, metadata: {name: pod-v}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}},
+                  volumeName: '@namespace'}, status: {phase: Bound}}",
+            )
+            .once("{args: [write, /v/kept, text], volumeMounts: [{name: v, mountPath: /v}]}")
+            .with(OWN_CLAIM)
+            .event("FailedBinding", "pod-v was not created for pod")
+            .event("FailedMount", "was not created for pod")
+            .waits("ContainerCreating", "")
+            .shows("{phase: Pending}"),
         Row::new("a claim that is not there", pages::CLAIMS)
             .once("{args: [pause], volumeMounts: [{name: v, mountPath: /v}]}")
             .with(CLAIM)
@@ -70,6 +90,13 @@ pub(crate) fn rows() -> Vec<Row> {
             .shows("{phase: Pending}"),
     ]
 }
+
+/// A volume that waits for the claim of volume `v` of the pod.
+const VOLUME: &str = "{kind: PersistentVolume, metadata: {name: '@namespace'}, spec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce],
+  claimRef: {namespace: '@namespace', name: pod-v}, hostPath: {path: '@dir'}}}";
+
+const OWN_CLAIM: &str = "{volumes: [{name: v, ephemeral: {volumeClaimTemplate: {metadata: {labels: {type: scratch}},
+  spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}}}]}";
 
 const CLAIM: &str = "{volumes: [{name: v, persistentVolumeClaim: {claimName: data}}]}";
 

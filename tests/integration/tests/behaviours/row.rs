@@ -84,6 +84,7 @@ pub(crate) mod pages {
         ANNOTATIONS = "concepts/overview/working-with-objects/annotations/";
         CSI = "concepts/storage/volumes/#csi";
         STOP_SIGNALS = "concepts/workloads/pods/pod-lifecycle/#pod-termination-stop-signals";
+        EPHEMERAL_VOLUMES = "concepts/storage/ephemeral-volumes/#generic-ephemeral-volumes";
         SERVICE_VARIABLES = "concepts/services-networking/service/#environment-variables";
         SERVICE_LINKS = "tutorials/services/connect-applications-service/#environment-variables";
         API_FROM_A_POD = "tasks/run-application/access-api-from-pod/";
