@@ -11,6 +11,7 @@ pub mod admission;
 mod base;
 pub mod config;
 pub mod csi;
+mod dbus;
 pub mod devices;
 pub mod downward;
 pub mod env;

@@ -6,7 +6,6 @@
 //! end. Off unless `shutdownGracePeriod` or `shutdownGracePeriodByPodPriority` is set. Nothing is kept; ends when it is dropped, and the
 //! shutdown goes on.
 
-mod dbus;
 pub mod logind;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

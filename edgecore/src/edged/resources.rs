@@ -7,6 +7,7 @@ pub mod cgroup;
 pub mod hugepages;
 mod linux;
 mod qos;
+mod slices;
 mod tree;
 
 use k8s_openapi::api::core::v1::Container;

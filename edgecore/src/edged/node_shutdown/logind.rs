@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use super::dbus::{Bus, Destination, put_text};
+use crate::edged::dbus::body::put_text;
+use crate::edged::dbus::{Bus, Destination};
 
 /// Where every system has its bus.
 const SYSTEM_BUS: &str = "/run/dbus/system_bus_socket";

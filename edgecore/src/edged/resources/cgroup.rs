@@ -1,8 +1,8 @@
 //! Parent cgroups of pods, named as kubelet names them, for cgroup v1, v2 and hybrid hosts.
 //!
 //! With the `cgroupfs` driver edged makes the directories, limits them, and removes them after the pod: a container
-//! runtime leaves the parents of its containers behind. With the `systemd` driver the slices are made and removed
-//! by systemd when the runtime asks for a scope in them, so here they only have names.
+//! runtime leaves the parents of its containers behind. With the `systemd` driver they are slices, which systemd makes, limits and stops for
+//! edged ([`super::slices`]).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::slices::{self, Slices};
 use super::{PodLimits, QosClass, TreeLimits};
 
 /// Name of the cgroup of all pods.
@@ -41,14 +42,22 @@ pub struct PodCgroups {
     root: String,
     /// Where the cgroup file system is mounted.
     mount: PathBuf,
-    /// One looks and writes at a time, or the older look could be written last.
-    turn: Arc<Mutex<()>>,
+    /// One looks and writes at a time, or the older look could be written last. What was last set with systemd.
+    turn: Arc<Mutex<Option<TreeLimits>>>,
+    slices: Slices,
 }
 
 impl PodCgroups {
     /// `root` is `cgroupRoot` of the configuration; `mount` is `/sys/fs/cgroup` except in tests.
     pub fn new(driver: CgroupDriver, root: &str, mount: impl Into<PathBuf>) -> Self {
-        Self { driver, root: root.trim_matches('/').to_owned(), mount: mount.into(), turn: Arc::default() }
+        let (root, mount) = (root.trim_matches('/').to_owned(), mount.into());
+        Self { driver, root, mount, turn: Arc::default(), slices: Slices::default() }
+    }
+
+    /// With systemd elsewhere.
+    #[cfg(test)]
+    pub(super) fn with_slices(self, slices: Slices) -> Self {
+        Self { slices, ..self }
     }
 
     /// The `cgroup_parent` that CRI expects for a pod.
@@ -88,12 +97,11 @@ impl PodCgroups {
             CgroupDriver::Systemd => {
                 // In a slice's name a dash is a level, so the uid's own become underscores.
                 let pod = format!("pod{}", uid.replace('-', "_"));
-                let mut slice = names
-                    .pop()
-                    .map_or(PODS.to_owned(), |root| format!("{}-{PODS}", root.trim_end_matches(".slice")));
-                names.push(format!("{slice}.slice"));
-                for part in qos.map(str::to_owned).into_iter().chain([pod]) {
-                    slice = format!("{slice}-{part}");
+                let mut slice = String::new();
+                let root = std::mem::take(&mut names);
+                let root = root.iter().map(|name| name.trim_end_matches(".slice").to_owned());
+                for part in root.chain([PODS.to_owned()]).chain(qos.map(str::to_owned)).chain([pod]) {
+                    slice = if slice.is_empty() { part } else { format!("{slice}-{part}") };
                     names.push(format!("{slice}.slice"));
                 }
             }
@@ -101,10 +109,10 @@ impl PodCgroups {
         names
     }
 
-    /// Makes the pod's cgroup and limits it; doing so again changes nothing.
+    /// Makes the pod's cgroup and limits it; doing so again changes nothing. Blocks.
     pub fn create(&self, class: QosClass, uid: &str, limits: &PodLimits) -> Result<(), CgroupError> {
         if self.driver == CgroupDriver::Systemd {
-            return Ok(());
+            return self.create_slice(class, uid, limits);
         }
         let levels = self.levels(class, uid);
         if self.is_unified() {
@@ -137,6 +145,59 @@ impl PodCgroups {
         Ok(())
     }
 
+    fn create_slice(&self, class: QosClass, uid: &str, limits: &PodLimits) -> Result<(), CgroupError> {
+        let (levels, is_unified) = (self.levels(class, uid), self.is_unified());
+        let Some((pod, above)) = levels.split_last() else { return Ok(()) };
+        self.ask_systemd(pod, self.slices.start(pod, slices::of_pod(limits, is_unified)))?;
+        if let (QosClass::BestEffort, Some(all)) = (class, above.last()) {
+            self.ask_systemd(all, self.slices.set(all, vec![slices::weighed(2, is_unified)]))?;
+        }
+        for group in self.groups(&levels)? {
+            limit_pages(&group, limits)?;
+        }
+        Ok(())
+    }
+
+    /// Where a cgroup is, in each hierarchy that has it.
+    fn groups(&self, levels: &[String]) -> Result<Vec<PathBuf>, CgroupError> {
+        let hierarchies = if self.is_unified() { vec![self.mount.clone()] } else { self.hierarchies()? };
+        let groups =
+            hierarchies.into_iter().map(|hierarchy| hierarchy.join(levels.iter().collect::<PathBuf>()));
+        Ok(groups.filter(|group| group.exists()).collect())
+    }
+
+    /// What is here runs where it may block, so it may wait, too.
+    fn ask_systemd(
+        &self,
+        slice: &str,
+        call: impl Future<Output = io::Result<()>>,
+    ) -> Result<(), CgroupError> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(io::Error::other);
+        let done = runtime.and_then(|runtime| runtime.block_on(call));
+        done.map_err(|source| CgroupError { path: PathBuf::from(slice), source })
+    }
+
+    fn limit_slices(&self, look: impl FnOnce() -> TreeLimits) -> Result<(), CgroupError> {
+        let mut set = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let limits = look();
+        let burstable = self.levels(QosClass::Burstable, "");
+        let above = burstable.len().saturating_sub(1);
+        let Some((class, all)) = burstable[..above].split_last() else { return Ok(()) };
+        if *set == Some(limits) || self.groups(all)?.is_empty() {
+            return Ok(());
+        }
+        let is_unified = self.is_unified();
+        if let Some(slice) = all.last() {
+            self.ask_systemd(slice, self.slices.set(slice, slices::of_all(&limits, is_unified)))?;
+        }
+        self.ask_systemd(
+            class,
+            self.slices.set(class, vec![slices::weighed(limits.burstable_shares, is_unified)]),
+        )?;
+        *set = Some(limits);
+        Ok(())
+    }
+
     fn create_unified(&self, levels: &[String], limits: &PodLimits) -> Result<(), CgroupError> {
         let mut group = self.mount.clone();
         for level in levels {
@@ -165,7 +226,7 @@ impl PodCgroups {
     /// Nothing is made for it: it is for when a pod has come or gone.
     pub fn limit_all(&self, look: impl FnOnce() -> TreeLimits) -> Result<(), CgroupError> {
         if self.driver == CgroupDriver::Systemd {
-            return Ok(());
+            return self.limit_slices(look);
         }
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let limits = look();
@@ -192,7 +253,9 @@ impl PodCgroups {
     /// process is left in it; nothing is removed twice, so it can be tried again.
     pub fn remove(&self, class: QosClass, uid: &str) -> Result<(), CgroupError> {
         if self.driver == CgroupDriver::Systemd {
-            return Ok(());
+            let levels = self.levels(class, uid);
+            let slice = levels.last().filter(|_| self.groups(&levels).is_ok_and(|groups| !groups.is_empty()));
+            return slice.map_or(Ok(()), |slice| self.ask_systemd(slice, self.slices.stop(slice)));
         }
         let pod: PathBuf = self.levels(class, uid).iter().collect();
         if self.is_unified() {
@@ -248,7 +311,7 @@ fn limit_pids(group: &Path, limits: &PodLimits) -> Result<(), CgroupError> {
 }
 
 /// cgroup v2's weight (1..=10000) for v1's shares (2..=262144), linear as runc maps it.
-fn weight(shares: i64) -> i64 {
+pub(super) fn weight(shares: i64) -> i64 {
     1 + (shares.clamp(2, 262_144) - 2) * 9999 / 262_142
 }
 

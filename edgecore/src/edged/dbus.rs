@@ -1,7 +1,11 @@
-//! As much of D-Bus as it takes to talk to systemd-logind: <https://dbus.freedesktop.org/doc/dbus-specification.html>.
+//! As much of D-Bus as it takes to talk to systemd and systemd-logind: <https://dbus.freedesktop.org/doc/dbus-specification.html>.
 //!
 //! Ours, because no crate does so little: those that speak D-Bus bring an object server, a code generator and a second executor, in all
-//! more than a tenth of this daemon. Little-endian messages, the types that logind uses, one call at a time.
+//! more than a tenth of this daemon. Little-endian messages, the types that these two use, one call at a time.
+
+pub(in crate::edged) mod body;
+#[cfg(test)]
+pub(in crate::edged) mod testing;
 
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
@@ -11,6 +15,8 @@ use std::path::Path;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixAddr, recvmsg};
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
+
+use self::body::{align, put_text};
 
 /// Largest message that is read: logind's are of a few hundred bytes, and nobody else is listened to.
 const MAX_MESSAGE: usize = 64 << 10;
@@ -30,15 +36,15 @@ const BUS: Destination = Destination {
 
 /// Whom a call is for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Destination {
-    pub(super) name: &'static str,
-    pub(super) path: &'static str,
-    pub(super) interface: &'static str,
+pub(in crate::edged) struct Destination {
+    pub(in crate::edged) name: &'static str,
+    pub(in crate::edged) path: &'static str,
+    pub(in crate::edged) interface: &'static str,
 }
 
 /// A descriptor that came over the bus. It is closed when it is dropped.
 #[derive(Debug)]
-pub(super) struct Descriptor(RawFd);
+pub(in crate::edged) struct Descriptor(RawFd);
 
 impl Drop for Descriptor {
     fn drop(&mut self) {
@@ -49,7 +55,7 @@ impl Drop for Descriptor {
 
 /// What has arrived.
 #[derive(Debug, Default)]
-pub(super) struct Message {
+pub(in crate::edged) struct Message {
     kind: u8,
     reply_to: Option<u32>,
     member: String,
@@ -63,45 +69,57 @@ pub(super) struct Message {
 
 /// A connection to a bus.
 #[derive(Debug)]
-pub(super) struct Bus {
+pub(in crate::edged) struct Bus {
     stream: UnixStream,
     read: Vec<u8>,
     fds: Vec<Descriptor>,
     serial: u32,
     signals: VecDeque<Message>,
+    is_bus: bool,
 }
 
 // === impl Bus ===
 
 impl Bus {
     /// Connects, says who we are, and learns whether the bus passes descriptors.
-    pub(super) async fn connect(socket: &Path) -> io::Result<Self> {
+    pub(in crate::edged) async fn connect(socket: &Path) -> io::Result<Self> {
+        let mut bus = Self::connect_peer(socket).await?;
+        bus.call(BUS, "Hello", "", Vec::new()).await?;
+        bus.is_bus = true;
+        Ok(bus)
+    }
+
+    /// The same to somebody who is no bus, but the one who is talked to.
+    pub(in crate::edged) async fn connect_peer(socket: &Path) -> io::Result<Self> {
         let mut stream = UnixStream::connect(socket).await?;
         let user: String =
             nix::unistd::geteuid().to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
         stream
             .write_all(format!("\0AUTH EXTERNAL {user}\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n").as_bytes())
             .await?;
-        let mut bus = Self { stream, read: Vec::new(), fds: Vec::new(), serial: 0, signals: VecDeque::new() };
+        let (read, fds, signals) = (Vec::new(), Vec::new(), VecDeque::new());
+        let mut bus = Self { stream, read, fds, serial: 0, signals, is_bus: false };
         for wanted in ["OK ", "AGREE_UNIX_FD"] {
             let line = bus.line().await?;
             if !line.starts_with(wanted) {
                 return Err(broken(format!("the bus says {line:?}")));
             }
         }
-        bus.call(BUS, "Hello", "", Vec::new()).await?;
         Ok(bus)
     }
 
-    /// Hears of a signal from now on. `rule` is as in the specification.
-    pub(super) async fn listen(&mut self, rule: &str) -> io::Result<()> {
+    /// Hears of a signal from now on. `rule` is as in the specification. A peer says all that it has to say anyway.
+    pub(in crate::edged) async fn listen(&mut self, rule: &str) -> io::Result<()> {
+        if !self.is_bus {
+            return Ok(());
+        }
         let mut body = Vec::new();
         put_text(&mut body, rule);
         self.call(BUS, "AddMatch", "s", body).await.map(drop)
     }
 
     /// Calls a method and waits for its answer. `signature` is that of `body`.
-    pub(super) async fn call(
+    pub(in crate::edged) async fn call(
         &mut self,
         to: Destination,
         method: &str,
@@ -131,7 +149,7 @@ impl Bus {
     }
 
     /// The next signal.
-    pub(super) async fn signal(&mut self) -> io::Result<Message> {
+    pub(in crate::edged) async fn signal(&mut self) -> io::Result<Message> {
         if let Some(signal) = self.signals.pop_front() {
             return Ok(signal);
         }
@@ -201,53 +219,49 @@ fn receive(stream: &UnixStream, chunk: &mut [u8]) -> io::Result<(usize, Vec<Desc
 
 impl Message {
     /// Whether it is this signal. Senders are known by unique names, so who may send it is the match rule's to say.
-    pub(super) fn is_signal(&self, interface: &str, member: &str) -> bool {
+    pub(in crate::edged) fn is_signal(&self, interface: &str, member: &str) -> bool {
         self.kind == 4 && self.interface == interface && self.member == member
     }
 
     /// Whether the bus itself says that `name` has another owner now.
-    pub(super) fn is_new_owner_of(&self, name: &str) -> bool {
+    pub(in crate::edged) fn is_new_owner_of(&self, name: &str) -> bool {
         self.is_signal(BUS.interface, "NameOwnerChanged")
             && self.sender == BUS.name
             && self.text(0).as_deref() == Some(name)
     }
 
     /// A number of the body, at this place in it. A boolean is such a number.
-    pub(super) fn number(&self, at: usize) -> Option<u32> {
+    pub(in crate::edged) fn number(&self, at: usize) -> Option<u32> {
         Some(u32::from_le_bytes(self.body.get(at..at + 4)?.try_into().ok()?))
     }
 
     /// A body that is a variant with a `t` in it.
-    pub(super) fn variant_u64(&self) -> Option<u64> {
+    pub(in crate::edged) fn variant_u64(&self) -> Option<u64> {
         // The signature's length, `t` and zero, then the number where eight divides.
         let number = self.body.get(8..16).filter(|_| self.body.starts_with(b"\x01t\0"))?;
         Some(u64::from_le_bytes(number.try_into().ok()?))
     }
 
     /// The descriptor that came with it.
-    pub(super) fn descriptor(mut self) -> Option<Descriptor> {
+    pub(in crate::edged) fn descriptor(mut self) -> Option<Descriptor> {
         self.fds.pop()
     }
 
-    fn text(&self, at: usize) -> Option<String> {
+    /// A text of the body, at this place in it.
+    pub(in crate::edged) fn text(&self, at: usize) -> Option<String> {
         text(&self.body, at).map(|(text, _)| text)
+    }
+
+    /// The text behind the one at this place.
+    pub(in crate::edged) fn text_after(&self, at: usize) -> Option<(String, usize)> {
+        let (_, end) = text(&self.body, at)?;
+        let next = end.next_multiple_of(4);
+        self.text(next).map(|text| (text, next))
     }
 }
 
 fn broken(message: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, message)
-}
-
-fn align(bytes: &mut Vec<u8>, to: usize) {
-    bytes.resize(bytes.len().next_multiple_of(to), 0);
-}
-
-/// A string behind what is there, where four divides.
-pub(super) fn put_text(bytes: &mut Vec<u8>, text: &str) {
-    align(bytes, 4);
-    bytes.extend(u32::try_from(text.len()).unwrap_or_default().to_le_bytes());
-    bytes.extend(text.as_bytes());
-    bytes.push(0);
 }
 
 fn call(serial: u32, to: Destination, method: &str, signature: &str, body: &[u8]) -> Vec<u8> {
