@@ -1,6 +1,9 @@
 //! Claims for persistent volumes. What binds a claim to its volume is a controller of the cluster; here the row says it.
 
 use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::Path;
 
 use super::row::{Row, pages};
 
@@ -54,6 +57,20 @@ pub(crate) fn rows() -> Vec<Row> {
             .event("FailedMount", "CSI driver \"none.invalid\" is not registered on this node")
             .waits("ContainerCreating", "")
             .shows("{phase: Pending}"),
+        grouped("fsGroupChangePolicy Always: all that a volume has is given to the group", "Always", given)
+            .says("{'file:/v/inner': {gid: 4000, mode: '0664'}, 'file:/v': {gid: 4000}}"),
+        grouped(
+            "fsGroupChangePolicy OnRootMismatch: a volume that was given to the group is left as it is",
+            "OnRootMismatch",
+            given,
+        )
+        .says("{'file:/v/inner': {gid: 0, mode: '0644'}, 'file:/v': {gid: 4000}}"),
+        grouped(
+            "fsGroupChangePolicy OnRootMismatch: a volume that was not is given to it",
+            "OnRootMismatch",
+            not_given,
+        )
+        .says("{'file:/v/inner': {gid: 4000, mode: '0664'}, 'file:/v': {gid: 4000, mode: '2775'}}"),
         Row::new("a volume may have a claim of its own, which is made for its pod", pages::EPHEMERAL_VOLUMES)
             .object(VOLUME)
             .once("{args: [write, /v/kept, text], volumeMounts: [{name: v, mountPath: /v}]}")
@@ -95,7 +112,8 @@ pub(crate) fn rows() -> Vec<Row> {
 const VOLUME: &str = "{kind: PersistentVolume, metadata: {name: '@namespace'}, spec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce],
   claimRef: {namespace: '@namespace', name: pod-v}, hostPath: {path: '@dir'}}}";
 
-const OWN_CLAIM: &str = "{volumes: [{name: v, ephemeral: {volumeClaimTemplate: {metadata: {labels: {type: scratch}},
+const OWN_CLAIM: &str =
+    "{volumes: [{name: v, ephemeral: {volumeClaimTemplate: {metadata: {labels: {type: scratch}},
   spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}}}]}";
 
 const CLAIM: &str = "{volumes: [{name: v, persistentVolumeClaim: {claimName: data}}]}";
@@ -104,6 +122,30 @@ fn affinity(host: &str) -> String {
     format!(
         ", nodeAffinity: {{required: {{nodeSelectorTerms: [{{matchExpressions: [{{key: kubernetes.io/hostname, operator: In, values: [{host}]}}]}}]}}}}"
     )
+}
+
+/// A pod of group 4000 that looks at a file of a disk.
+fn grouped(name: &'static str, policy: &str, before: fn(&Path) -> io::Result<()>) -> Row {
+    bound(name, pages::GROUP_POLICY, "local: {path: '@dir/disk'}", &affinity("edge-1"))
+        .prepare(before)
+        .once("{args: [report, 'file:/v/inner', 'file:/v'], volumeMounts: [{name: v, mountPath: /v}]}")
+        .with(CLAIM)
+        .with(&format!("{{securityContext: {{fsGroup: 4000, fsGroupChangePolicy: {policy}}}}}"))
+}
+
+/// A disk of group 4000 with a file that is not.
+fn given(dir: &Path) -> io::Result<()> {
+    not_given(dir)?;
+    chown(dir.join("disk"), None, Some(4000))?;
+    fs::set_permissions(dir.join("disk"), fs::Permissions::from_mode(0o2775))
+}
+
+fn not_given(dir: &Path) -> io::Result<()> {
+    let (disk, inner) = (dir.join("disk"), dir.join("disk/inner"));
+    fs::create_dir(&disk)?;
+    fs::set_permissions(&disk, fs::Permissions::from_mode(0o755))?;
+    fs::write(&inner, "")?;
+    fs::set_permissions(&inner, fs::Permissions::from_mode(0o644))
 }
 
 /// A pod that writes to a claim that is bound.

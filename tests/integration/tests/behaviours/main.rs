@@ -17,11 +17,13 @@ mod hooks;
 mod images;
 mod lifecycle;
 mod limits;
+mod long;
 mod matching;
 mod neighbour;
 mod network;
 mod outcomes;
 mod probes;
+mod profiles;
 mod promises;
 mod propagation;
 mod resources;
@@ -81,12 +83,13 @@ fn table() -> Vec<Row> {
 
 #[test]
 fn no_two_rows_have_the_same_name_and_each_cites_kubernetes() {
-    let mut names: Vec<&str> = table().iter().map(|row| row.name).collect();
+    let all = || table().into_iter().chain(long::rows());
+    let mut names: Vec<&str> = all().map(|row| row.name).collect();
     let count = names.len();
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), count, "a name is used twice");
-    for row in table() {
+    for row in all() {
         assert!(row.page.starts_with("https://kubernetes.io/docs/"), "{}: {}", row.name, row.page);
         assert!(!row.steps.is_empty(), "{} expects nothing", row.name);
     }
@@ -94,10 +97,21 @@ fn no_two_rows_have_the_same_name_and_each_cites_kubernetes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pods_behave_as_kubernetes_says() {
-    let chosen = chosen();
+    run(chosen()).await;
+}
+
+/// `make chaos` runs them, among others.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "ten minutes: `make chaos`"]
+async fn pods_behave_as_kubernetes_says_for_minutes() {
+    run(long::rows()).await;
+}
+
+async fn run(chosen: Vec<Row>) {
     let site = Site::new(None).unwrap();
     site.up().unwrap();
     further_images::import(&site).unwrap();
+    profiles::write(&site).unwrap();
     let table = Table::open(site).await.unwrap();
     let begun = Instant::now();
     let results: Vec<(&'static str, Duration, Result<(), String>)> = stream::iter(chosen)

@@ -1,11 +1,14 @@
 //! One row of the table.
 
 use std::path::Path;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use integration::site::Site;
+
+use super::run::SOON;
 
 /// Pages of Kubernetes' documentation that rules come from.
 pub(crate) mod pages {
@@ -85,6 +88,8 @@ pub(crate) mod pages {
         CSI = "concepts/storage/volumes/#csi";
         STOP_SIGNALS = "concepts/workloads/pods/pod-lifecycle/#pod-termination-stop-signals";
         EPHEMERAL_VOLUMES = "concepts/storage/ephemeral-volumes/#generic-ephemeral-volumes";
+        TOKEN_ROTATION = "tasks/configure-pod-container/configure-service-account/#serviceaccount-token-volume-projection";
+        GROUP_POLICY = "tasks/configure-pod-container/security-context/#configure-volume-permission-and-ownership-change-policy-for-pods";
         SERVICE_VARIABLES = "concepts/services-networking/service/#environment-variables";
         SERVICE_LINKS = "tutorials/services/connect-applications-service/#environment-variables";
         API_FROM_A_POD = "tasks/run-application/access-api-from-pod/";
@@ -163,6 +168,8 @@ pub(crate) struct Row {
     /// The pod is not made through the API, but of a file on the node.
     pub(crate) is_static: bool,
     pub(crate) steps: Vec<Step>,
+    /// How long each of them may take.
+    pub(crate) patience: Duration,
     problem: Option<String>,
 }
 
@@ -182,6 +189,7 @@ impl Row {
             after: |_| {},
             is_static: false,
             steps: Vec::new(),
+            patience: SOON,
             problem: None,
         }
     }
@@ -250,6 +258,12 @@ impl Row {
     /// See [`Row::after`].
     pub(crate) fn finally(mut self, after: fn(&Path)) -> Self {
         self.after = after;
+        self
+    }
+
+    /// See [`Row::patience`].
+    pub(crate) fn patient(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 

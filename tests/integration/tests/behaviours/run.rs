@@ -19,7 +19,7 @@ use super::seen::{Known, Seen};
 use super::traces::Traces;
 
 /// For one step of a row; a machine that also compiles is slow, and a second crash waits 10 s for its restart.
-const SOON: Duration = Duration::from_secs(120);
+pub(crate) const SOON: Duration = Duration::from_secs(120);
 /// How often the node is looked at: its files and processes give no event.
 const LOOK: Duration = Duration::from_millis(100);
 /// How often what the API shows is looked at, besides at each of its events.
@@ -260,7 +260,7 @@ impl Run<'_> {
                     let pod = known.now.as_deref().ok_or("there is no pod")?;
                     look(&Scene { pod, site: &self.table.site }).map_err(said)
                 };
-                let held = self.table.seen.until(self.namespace, SOON, LOOK, look).await;
+                let held = self.table.seen.until(self.namespace, self.row.patience, LOOK, look).await;
                 held.map_err(|error| format!("{what}: {error}"))
             }
             Step::Answers(port, text) => {
@@ -290,7 +290,7 @@ impl Run<'_> {
             }
             step => {
                 let look = |known: &Known| self.is_seen(step, known);
-                self.table.seen.until(self.namespace, SOON, SELDOM, look).await
+                self.table.seen.until(self.namespace, self.row.patience, SELDOM, look).await
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Security contexts, and what containers share with the node and with each other.
 
 use super::further_images::{FITTED, NAMED};
+use super::profiles::NO_APPENDING;
 use super::row::{Row, Scene, pages};
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -136,6 +137,16 @@ fn confinement() -> Vec<Row> {
                 "{containers: [{name: main, args: [pause], securityContext: {seccompProfile: {type: Localhost, localhostProfile: none.json}}}]}",
             )
             .waits("CreateContainerError", "none.json"),
+        row(
+            "a local seccomp profile",
+            pages::SECCOMP,
+            "{}",
+            &format!("{{seccompProfile: {{type: Localhost, localhostProfile: {NO_APPENDING}}}}}"),
+            "report, 'status:Seccomp', 'create:/x', then, append, /x, y",
+        )
+        // It may make a file, and may not append to one.
+        .says("{'status:Seccomp': '2', 'create:/x': ok}")
+        .ended("Error", 1),
         row("parts of proc are hidden", pages::STANDARDS, "{}", "{}", "report, 'file:/proc/keys', 'mount:/proc/sys', 'create:/proc/sys/kernel/domainname'")
             // What is hidden is covered by /dev/null.
             .says("{'file:/proc/keys': {kind: character device}, 'mount:/proc/sys': {options: [ro]}, 'create:/proc/sys/kernel/domainname': {error: EROFS}}"),
