@@ -1,6 +1,6 @@
 # Each verb is one call of the real tool. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help deps simulators build app package check test demo demo-down demo-status bench bench-channel bench-devices bench-authorization soak restarts crowd systemd fuzz
+.PHONY: help deps simulators build app package check test demo demo-down demo-status bench bench-channel bench-devices bench-authorization soak restarts crowd systemd chaos fuzz
 
 CARGO ?= cargo
 # Where cargo builds to; `make demo` keeps its state below it.
@@ -106,6 +106,12 @@ systemd: app ## keadm on machines with a real systemd: init, two nodes, a power 
 	@build/systemd-root.sh $(SYSTEMD_ROOT)
 	$(CARGO) build --workspace --locked --bins
 	SYSTEMD_ROOT=$(SYSTEMD_ROOT) $(CARGO) test --locked -p integration --test systemd -- --ignored --nocapture --test-threads=1
+
+chaos: deps app ## certificates: a thousand first starts of ten CloudCores while the API fails, five hundred kills of a node that renews its own (RUNS, KILLS, START); and what pods do for minutes
+	RUNS=$(RUNS) START=$(START) $(CARGO) test --locked -p cloudcore --test chaos -- --ignored --nocapture first_starts
+	KILLS=$(KILLS) START=$(START) $(CARGO) test --locked -p edgecore --lib -- --ignored --nocapture renewal_under_sigkill
+	$(CARGO) build --workspace --locked --bins
+	$(CARGO) test --locked -p integration --test behaviours -- --ignored --nocapture for_minutes
 
 fuzz: ## every fuzz target for a minute (needs cargo-fuzz)
 	@for folder in proto certs mqtt keadm; do for target in $$(cd $$folder && $(CARGO) fuzz list); do \

@@ -2,6 +2,7 @@
 
 mod cloud;
 mod hostile;
+mod kills;
 
 use certs::files::MODE_SECRET;
 use certs::token::TokenError;

@@ -17,6 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 use super::super::Endpoint;
@@ -44,6 +45,7 @@ pub(super) struct Cloud {
     tls: TlsAcceptor,
     requests: RefCell<Vec<String>>,
     failures: Cell<usize>,
+    asked: Notify,
     clock: Timestamp,
 }
 
@@ -66,6 +68,7 @@ impl Cloud {
             tls: TlsAcceptor::from(Arc::new(tls)),
             requests: RefCell::default(),
             failures,
+            asked: Notify::new(),
             clock: Timestamp::from_second(now.as_second()).unwrap(),
         }
     }
@@ -104,6 +107,11 @@ impl Cloud {
         self.requests.borrow().clone()
     }
 
+    /// Waits for the next request; it has to be served meanwhile.
+    pub(super) async fn asked(&self) {
+        self.asked.notified().await;
+    }
+
     /// Serves, one connection after the other, until `work` is done.
     pub(super) async fn beside<T>(&self, work: impl Future<Output = T>) -> T {
         tokio::select! {
@@ -131,6 +139,7 @@ impl Cloud {
         let path = request.uri().path().to_owned();
         let by = peer.as_ref().map(|it| format!(" by {}", it.node_name())).unwrap_or_default();
         self.requests.borrow_mut().push(format!("{path}{by}"));
+        self.asked.notify_waiters();
         let answer = |status, body: Vec<u8>| {
             let mut response = Response::new(Full::new(Bytes::from(body)));
             *response.status_mut() = status;
