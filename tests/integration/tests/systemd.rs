@@ -30,7 +30,7 @@ async fn from_bare_machines_to_running_pods_and_back() {
     edgecore_that_hangs_is_started_again(&site).await;
     comes_back_without_the_cloud(&mut site).await;
     upgrades_and_goes_back(&site).await;
-    resets(&site).await;
+    resets(&site);
 
     for (machine, before) in site.machines().zip(before) {
         let after = machine.changes().unwrap();
@@ -193,7 +193,7 @@ async fn upgrades_and_goes_back(site: &Site) {
 }
 
 /// Back to bare machines.
-async fn resets(site: &Site) {
+fn resets(site: &Site) {
     for name in ["edge-1", "edge-2"] {
         let edge = site.edge(name);
         let said = edge.run(&["keadm", "reset", "edge", "--force"]).unwrap();
