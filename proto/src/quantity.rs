@@ -186,7 +186,7 @@ fn magnitude(number: &str, scale: Scale) -> Option<i128> {
         value /= 10;
         exponent += 1;
     }
-    Some((value + i128::from(dropped)).min(MAX))
+    Some(value.saturating_add(i128::from(dropped)).min(MAX))
 }
 
 #[cfg(test)]
@@ -222,6 +222,8 @@ mod tests {
         assert_eq!(Amount::parse("1e99999999999").unwrap().value(), i64::MAX);
         assert_eq!(Amount::parse("0e99999999999").unwrap(), Amount::ZERO);
         assert_eq!(Amount::parse("99999999999999999999999999999999999999999").unwrap().value(), i64::MAX);
+        // Past what i128 holds, and with digits that were dropped.
+        assert_eq!(Amount::parse(&format!("{}Ti", "3".repeat(57))).unwrap().value(), i64::MAX);
     }
 
     #[test]
@@ -251,7 +253,7 @@ mod tests {
         }
 
         #[test]
-        fn numbers_with_units_never_panic(text in "[+-]?[0-9.]{0,30}(n|u|m|k|M|G|T|P|E|Ki|Mi|Ei|[eE][+-]?[0-9]{1,12})?") {
+        fn numbers_with_units_never_panic(text in "[+-]?[0-9.]{0,60}(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?[0-9]{1,12})?") {
             if let Ok(amount) = Amount::parse(&text) {
                 prop_assert_eq!(amount.value() > 0, amount.is_positive(), "rounded away from what it is");
             }
