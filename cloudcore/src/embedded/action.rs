@@ -210,7 +210,7 @@ pub(super) async fn record(
 ) -> Result<(), Error> {
     let event = Event {
         metadata: ObjectMeta {
-            name: Some(format!("{}.{:x}", pod.name, now.as_nanosecond())),
+            name: Some(event_name(&pod.name, reason, now)),
             namespace: Some(pod.namespace.clone()),
             ..ObjectMeta::default()
         },
@@ -238,7 +238,24 @@ pub(super) async fn record(
     Ok(())
 }
 
+/// Of one moment there may be several about a pod: where it goes, and that its claim is somebody else's.
+fn event_name(pod: &str, reason: &str, now: Timestamp) -> String {
+    format!("{pod}.{:x}.{}", now.as_nanosecond(), reason.to_lowercase())
+}
+
 /// Whether a namespace takes new objects.
 pub(super) fn is_active(namespace: &Namespace) -> bool {
     namespace.metadata.deletion_timestamp.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_events_of_one_moment_are_two() {
+        let name = |reason| event_name("web", reason, Timestamp::UNIX_EPOCH);
+        assert_eq!(name("Scheduled"), "web.0.scheduled");
+        assert_ne!(name("Scheduled"), name("FailedBinding"));
+    }
 }
