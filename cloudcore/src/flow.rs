@@ -19,6 +19,7 @@
 
 mod bans;
 mod devices;
+mod holders;
 mod outbox;
 mod sync;
 mod users;
@@ -31,6 +32,7 @@ use proto::hello::Held;
 
 pub use bans::{AnnotatedNodes, Bans, BansWriter, Barred};
 pub use devices::{DeviceInbox, DeviceSession, Devices, FromNode};
+pub use holders::{Holder, Holders, HoldersWriter, Replica};
 pub use outbox::state::{Change, Pace, Transmission};
 pub use outbox::{Outbox, OutboxReader};
 pub use sync::{Outcome, Record, RecordId, Step, SyncRecords, Task};
