@@ -3,6 +3,7 @@
 //! Real processes are started with [`process::Process`], which ends them when the test ends, however it ends.
 //! [`envtest`] runs a real Kubernetes API server where `KUBEBUILDER_ASSETS` says where to find one.
 
+pub mod balancer;
 pub mod bench;
 pub mod daemons;
 pub mod envtest;

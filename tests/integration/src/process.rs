@@ -61,6 +61,14 @@ impl Process {
         self.child.wait().with_context(|| format!("wait for {}", self.name))
     }
 
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub fn wait(&mut self) -> anyhow::Result<ExitStatus> {
+        self.child.wait().with_context(|| format!("wait for {}", self.name))
+    }
+
     /// Fails with the tail of the log when the process has ended.
     ///
     /// # Errors
