@@ -51,7 +51,7 @@ use crate::cloudhub::httpserver::{HttpServer, Issuer, Lifetimes, router};
 use crate::cloudhub::secrets::KubeSecrets;
 use crate::cloudhub::{self, CloudHub, Door};
 use crate::edgecontroller::{self, EdgeController};
-use crate::embedded::{Controllers, EmbeddedApi, definitions};
+use crate::embedded::{Controllers, EmbeddedApi};
 use crate::flow::{AnnotatedNodes, Bans, Sessions, SyncRecords, Users};
 use crate::synccontroller::{self, SyncController};
 
@@ -229,9 +229,9 @@ impl Builder {
         let server = EmbeddedApi::open(&config, self.clock.clone(), self.rng.clone()).await?;
         self.registry.register(|registry| server.register_metrics(registry));
         let api = Api { client: server.client(), root_pem: server.ca_pem().to_owned() };
-        self.supervisor.start(server);
         // The kinds come first, so that no watch begins with "not found". Where the API is somebody else's, so are they.
-        definitions::install(&api.client).await?;
+        server.furnish().await?;
+        self.supervisor.start(server);
         self.start_controllers(&api);
         Ok(api)
     }

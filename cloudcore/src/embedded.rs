@@ -13,7 +13,7 @@
 //! | [`orphans`] | removes pods whose node is gone |
 //! | [`ephemeral`] | makes the claims of volumes that have one of their own, and removes them after their pods |
 //!
-//! Before any of them, [`definitions`] makes the custom resources known that CloudCore works with.
+//! Before any of them, [`definitions`] makes the custom resources known that CloudCore works with, and [`service`] says where the API is.
 
 pub mod accounts;
 mod action;
@@ -26,6 +26,7 @@ pub mod namespaces;
 pub mod orphans;
 pub mod scheduler;
 pub mod server;
+mod service;
 #[cfg(test)]
 mod testing;
 mod view;

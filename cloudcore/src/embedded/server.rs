@@ -35,6 +35,8 @@ use rustls::ServerConfig;
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use super::{definitions, service};
+
 /// Life of the admin certificate. The kubeconfig is written anew at every start, so this only has to outlast one run.
 const ADMIN_LIFETIME: SignedDuration = SignedDuration::from_hours(10 * 365 * 24);
 /// Name of the administrator in the certificate; what it may do comes from the group.
@@ -63,6 +65,8 @@ pub struct EmbeddedApi {
     address: SocketAddr,
     kubeconfig: PathBuf,
     ca_pem: String,
+    /// Where pods find it.
+    service: Option<SocketAddr>,
 }
 
 impl std::fmt::Debug for EmbeddedApi {
@@ -99,7 +103,8 @@ impl EmbeddedApi {
         let kubeconfig = dir.join("admin.kubeconfig");
         write_kubeconfig(&kubeconfig, &ca, client_address(config, address), now)?;
         let ca_pem = encode_certificate(ca.cert_der());
-        Ok(Self { api, listener, tls, address, kubeconfig, ca_pem })
+        let service = service::address(address, config.advertise.as_deref());
+        Ok(Self { api, listener, tls, address, kubeconfig, ca_pem, service })
     }
 
     /// Where it listens, with the real port.
@@ -118,6 +123,15 @@ impl EmbeddedApi {
     #[must_use]
     pub fn client(&self) -> Client {
         Client::new(self.api.service(User::admin()), "default")
+    }
+
+    /// Brings to the API what CloudCore itself wants there: the kinds that it works with, and where pods find the API.
+    ///
+    /// # Errors
+    /// What the API refused.
+    pub async fn furnish(&self) -> anyhow::Result<()> {
+        definitions::install(&self.client()).await?;
+        service::publish(&self.client(), self.service).await
     }
 
     /// Adds what the server counts.
