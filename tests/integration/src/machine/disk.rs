@@ -11,6 +11,8 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 /// What is of no interest for whether somebody has cleared up: logs, and what systemd and the kernel write down of a machine that
 /// runs, whoever is on it.
 const NOTES: [&str; 4] = ["var/log", "var/lib/systemd", "etc/machine-id", "run"];
+/// Folders that the container runtime makes with the first pod, and leaves there empty. What is in them counts.
+const OF_THE_RUNTIME: [&str; 2] = ["var/lib/cni", "var/lib/cni/results"];
 
 /// Everything that differs from the root: path, and what is there.
 pub type Listing = BTreeMap<String, String>;
@@ -90,7 +92,8 @@ impl Disk {
             }
             let what = describe(&path)?;
             // What was opened for writing, or had something below it that was, is in the upper layer and no change.
-            if describe(&self.root.join(place)).ok().as_ref() != Some(&what) {
+            let is_changed = describe(&self.root.join(place)).ok().as_ref() != Some(&what);
+            if is_changed && !OF_THE_RUNTIME.iter().any(|folder| place == Path::new(folder)) {
                 found.insert(place.to_string_lossy().into_owned(), what);
             }
             if path.symlink_metadata()?.is_dir() {
