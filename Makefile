@@ -34,14 +34,16 @@ TRIPLE ?= $(APP_TARGET)
 DEB_ARCH = $(if $(filter x86_64-%,$(TRIPLE)),amd64,$(if $(filter aarch64-%,$(TRIPLE)),arm64,armhf))
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 
-package: deps ## release binaries, .deb packages, SBOMs and checksums in target/package (TRIPLE=aarch64-unknown-linux-gnu: for another machine)
-	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked --bins --example image -p cloudcore -p edgecore -p keadm -p virtual-mapper \
+package: deps ## release binaries, .deb packages, a bundle for `keadm join`, SBOMs and checksums in target/package (TRIPLE=aarch64-unknown-linux-gnu: for another machine)
+	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked --bins --example image -p cloudcore -p edgecore -p keadm -p virtual-mapper -p demo-app \
 	  --target $(TRIPLE) --target-dir $(TARGET)/static
 	@rm -rf $(TARGET)/package && mkdir -p $(TARGET)/package/bin
 	@cp $(addprefix $(TARGET)/static/$(TRIPLE)/release/,cloudcore edgecore keadm virtual-mapper) $(TARGET)/package/bin/
 	@[ $(TRIPLE) != $(APP_TARGET) ] || { cd $(TARGET)/package && image() { $(abspath $(TARGET)/static/$(TRIPLE))/release/examples/image $(DEB_ARCH) "$$@"; } && \
 	  image skerry/cloudcore:v$(VERSION) skerry-cloudcore-$(VERSION)-image.tar 65532:65532 bin/cloudcore && \
-	  image skerry/installation-package:v$(VERSION) skerry-installation-package-$(VERSION)-image.tar 0:0 bin/edgecore bin/keadm; }
+	  image skerry/installation-package:v$(VERSION) skerry-installation-package-$(VERSION)-image.tar 0:0 bin/edgecore bin/keadm && \
+	  image docker.io/skerry/pause:v$(VERSION) pause.tar 65535:65535 $(abspath $(TARGET)/static/$(TRIPLE))/release/demo-app -- pause && \
+	  bin/keadm bundle create --binaries bin --image pause.tar --kubeedge-version $(VERSION) --output-path skerry-$(VERSION)-$(DEB_ARCH)-bundle.tar.gz && rm pause.tar; }
 	@build/sbom.sh $(TARGET)/package $(TRIPLE)
 	@build/package.sh $(TARGET)/package/bin $(TARGET)/package $(VERSION) $(DEB_ARCH)
 	@ls -l $(TARGET)/package

@@ -28,6 +28,7 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
             [CompletionResult]::new('backup', 'backup', [CompletionResultType]::ParameterValue, 'Copy what makes this machine a node to a safe place')
             [CompletionResult]::new('ban', 'ban', [CompletionResultType]::ParameterValue, 'Shut a node out for good, or list who is')
             [CompletionResult]::new('batch', 'batch', [CompletionResultType]::ParameterValue, 'Do the same on many machines, over ssh')
+            [CompletionResult]::new('bundle', 'bundle', [CompletionResultType]::ParameterValue, 'One file with all that a machine without a network needs to become a node')
             [CompletionResult]::new('cert', 'cert', [CompletionResultType]::ParameterValue, 'The certificate of this node')
             [CompletionResult]::new('completion', 'completion', [CompletionResultType]::ParameterValue, 'Print what a shell needs to complete keadm''s command lines')
             [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'What an installation consists of')
@@ -114,6 +115,48 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
             break
         }
         'keadm;batch;help;help' {
+            break
+        }
+        'keadm;bundle' {
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('create', 'create', [CompletionResultType]::ParameterValue, 'Make one')
+            [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Look one through, and list what is in it')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'keadm;bundle;create' {
+            [CompletionResult]::new('--binaries', '--binaries', [CompletionResultType]::ParameterName, 'Folder with `edgecore` and `keadm`, for the machines that the bundle is for')
+            [CompletionResult]::new('--image', '--image', [CompletionResultType]::ParameterName, 'Archive of images, as `docker save` or an OCI layout. May be given again; of those called `pause` the first is for sandboxes')
+            [CompletionResult]::new('--kubeedge-version', '--kubeedge-version', [CompletionResultType]::ParameterName, 'Version of the binaries; without it, that of this keadm')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'Where the bundle is written to')
+            [CompletionResult]::new('--output-path', '--output-path', [CompletionResultType]::ParameterName, 'Where the bundle is written to')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How it is said what was done or found')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Say what would be done, and change nothing')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'keadm;bundle;show' {
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How it is said what was done or found')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Accepted: this command changes nothing')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'keadm;bundle;help' {
+            [CompletionResult]::new('create', 'create', [CompletionResultType]::ParameterValue, 'Make one')
+            [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Look one through, and list what is in it')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'keadm;bundle;help;create' {
+            break
+        }
+        'keadm;bundle;help;show' {
+            break
+        }
+        'keadm;bundle;help;help' {
             break
         }
         'keadm;cert' {
@@ -647,7 +690,7 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
             [CompletionResult]::new('--certport', '--certport', [CompletionResultType]::ParameterName, 'Port on which CloudCore gives out certificates')
             [CompletionResult]::new('-p', '-p', [CompletionResultType]::ParameterName, 'Socket of the container runtime')
             [CompletionResult]::new('--remote-runtime-endpoint', '--remote-runtime-endpoint', [CompletionResultType]::ParameterName, 'Socket of the container runtime')
-            [CompletionResult]::new('--cgroupdriver', '--cgroupdriver', [CompletionResultType]::ParameterName, 'Who makes the control groups of pods: must be what the container runtime has')
+            [CompletionResult]::new('--cgroupdriver', '--cgroupdriver', [CompletionResultType]::ParameterName, 'Who makes the control groups of pods: must be what the container runtime has. Without it, what the runtime says')
             [CompletionResult]::new('-l', '-l', [CompletionResultType]::ParameterName, 'Labels that the node registers with')
             [CompletionResult]::new('--labels', '--labels', [CompletionResultType]::ParameterName, 'Labels that the node registers with')
             [CompletionResult]::new('--hub-protocol', '--hub-protocol', [CompletionResultType]::ParameterName, 'How the node talks to CloudCore')
@@ -661,8 +704,9 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
             [CompletionResult]::new('--pre-run', '--pre-run', [CompletionResultType]::ParameterName, 'Script that is run first')
             [CompletionResult]::new('--post-run', '--post-run', [CompletionResultType]::ParameterName, 'Script that is run last')
             [CompletionResult]::new('--bin-dir', '--bin-dir', [CompletionResultType]::ParameterName, 'Folder with the `edgecore` binary; without it, the folder of this keadm')
+            [CompletionResult]::new('--bundle', '--bundle', [CompletionResultType]::ParameterName, 'File with the binaries and images (`keadm bundle`): nothing else is needed but the cloud. The binaries go to /usr/local/bin, images that the container runtime lacks are imported')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How it is said what was done or found')
-            [CompletionResult]::new('--kubeedge-version', '--kubeedge-version', [CompletionResultType]::ParameterName, 'Version to install: it is that of the binary in --bin-dir')
+            [CompletionResult]::new('--kubeedge-version', '--kubeedge-version', [CompletionResultType]::ParameterName, 'Version to install: it is that of the binary in --bin-dir or --bundle')
             [CompletionResult]::new('--image-repository', '--image-repository', [CompletionResultType]::ParameterName, 'Where images are pulled from: none is')
             [CompletionResult]::new('--certPath', '--certPath', [CompletionResultType]::ParameterName, 'Folder of the certificates: `--set modules.edgeHub.tlsCertFile=` says where they are')
             [CompletionResult]::new('--tarballpath', '--tarballpath', [CompletionResultType]::ParameterName, 'Folder for what is downloaded: nothing is')
@@ -786,6 +830,7 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
         }
         'keadm;upgrade;edge' {
             [CompletionResult]::new('--bin-dir', '--bin-dir', [CompletionResultType]::ParameterName, 'Folder with the new `edgecore` binary; without it, the folder of this keadm')
+            [CompletionResult]::new('--bundle', '--bundle', [CompletionResultType]::ParameterName, 'File with the new binary (`keadm bundle`)')
             [CompletionResult]::new('--toVersion', '--toVersion', [CompletionResultType]::ParameterName, 'The version that the new binary must have; without it, whichever it has')
             [CompletionResult]::new('--pre-run', '--pre-run', [CompletionResultType]::ParameterName, 'Script that is run first')
             [CompletionResult]::new('--post-run', '--post-run', [CompletionResultType]::ParameterName, 'Script that is run last')
@@ -826,6 +871,7 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
             [CompletionResult]::new('backup', 'backup', [CompletionResultType]::ParameterValue, 'Copy what makes this machine a node to a safe place')
             [CompletionResult]::new('ban', 'ban', [CompletionResultType]::ParameterValue, 'Shut a node out for good, or list who is')
             [CompletionResult]::new('batch', 'batch', [CompletionResultType]::ParameterValue, 'Do the same on many machines, over ssh')
+            [CompletionResult]::new('bundle', 'bundle', [CompletionResultType]::ParameterValue, 'One file with all that a machine without a network needs to become a node')
             [CompletionResult]::new('cert', 'cert', [CompletionResultType]::ParameterValue, 'The certificate of this node')
             [CompletionResult]::new('completion', 'completion', [CompletionResultType]::ParameterValue, 'Print what a shell needs to complete keadm''s command lines')
             [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'What an installation consists of')
@@ -862,6 +908,17 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
             break
         }
         'keadm;help;batch;gen-config' {
+            break
+        }
+        'keadm;help;bundle' {
+            [CompletionResult]::new('create', 'create', [CompletionResultType]::ParameterValue, 'Make one')
+            [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Look one through, and list what is in it')
+            break
+        }
+        'keadm;help;bundle;create' {
+            break
+        }
+        'keadm;help;bundle;show' {
             break
         }
         'keadm;help;cert' {

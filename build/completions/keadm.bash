@@ -25,6 +25,9 @@ _keadm() {
             keadm,batch)
                 cmd="keadm__subcmd__batch"
                 ;;
+            keadm,bundle)
+                cmd="keadm__subcmd__bundle"
+                ;;
             keadm,cert)
                 cmd="keadm__subcmd__cert"
                 ;;
@@ -105,6 +108,24 @@ _keadm() {
                 ;;
             keadm__subcmd__batch__subcmd__help,help)
                 cmd="keadm__subcmd__batch__subcmd__help__subcmd__help"
+                ;;
+            keadm__subcmd__bundle,create)
+                cmd="keadm__subcmd__bundle__subcmd__create"
+                ;;
+            keadm__subcmd__bundle,help)
+                cmd="keadm__subcmd__bundle__subcmd__help"
+                ;;
+            keadm__subcmd__bundle,show)
+                cmd="keadm__subcmd__bundle__subcmd__show"
+                ;;
+            keadm__subcmd__bundle__subcmd__help,create)
+                cmd="keadm__subcmd__bundle__subcmd__help__subcmd__create"
+                ;;
+            keadm__subcmd__bundle__subcmd__help,help)
+                cmd="keadm__subcmd__bundle__subcmd__help__subcmd__help"
+                ;;
+            keadm__subcmd__bundle__subcmd__help,show)
+                cmd="keadm__subcmd__bundle__subcmd__help__subcmd__show"
                 ;;
             keadm__subcmd__cert,help)
                 cmd="keadm__subcmd__cert__subcmd__help"
@@ -304,6 +325,9 @@ _keadm() {
             keadm__subcmd__help,batch)
                 cmd="keadm__subcmd__help__subcmd__batch"
                 ;;
+            keadm__subcmd__help,bundle)
+                cmd="keadm__subcmd__help__subcmd__bundle"
+                ;;
             keadm__subcmd__help,cert)
                 cmd="keadm__subcmd__help__subcmd__cert"
                 ;;
@@ -366,6 +390,12 @@ _keadm() {
                 ;;
             keadm__subcmd__help__subcmd__batch,gen-config)
                 cmd="keadm__subcmd__help__subcmd__batch__subcmd__gen__subcmd__config"
+                ;;
+            keadm__subcmd__help__subcmd__bundle,create)
+                cmd="keadm__subcmd__help__subcmd__bundle__subcmd__create"
+                ;;
+            keadm__subcmd__help__subcmd__bundle,show)
+                cmd="keadm__subcmd__help__subcmd__bundle__subcmd__show"
                 ;;
             keadm__subcmd__help__subcmd__cert,renew)
                 cmd="keadm__subcmd__help__subcmd__cert__subcmd__renew"
@@ -485,7 +515,7 @@ _keadm() {
 
     case "${cmd}" in
         keadm)
-            opts="-h -V --help --version backup ban batch cert completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help"
+            opts="-h -V --help --version backup ban batch bundle cert completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -689,6 +719,132 @@ _keadm() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__bundle)
+            opts="-h --help create show help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__bundle__subcmd__create)
+            opts="-o -h --binaries --image --kubeedge-version --output-path --dry-run --output --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --binaries)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --image)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kubeedge-version)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json yaml" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__bundle__subcmd__help)
+            opts="create show help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__bundle__subcmd__help__subcmd__create)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__bundle__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__bundle__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__bundle__subcmd__show)
+            opts="-h --dry-run --output --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "text json yaml" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -2167,7 +2323,7 @@ _keadm() {
             return 0
             ;;
         keadm__subcmd__help)
-            opts="backup ban batch cert completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help"
+            opts="backup ban batch bundle cert completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2237,6 +2393,48 @@ _keadm() {
             return 0
             ;;
         keadm__subcmd__help__subcmd__batch__subcmd__gen__subcmd__config)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__help__subcmd__bundle)
+            opts="create show"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__help__subcmd__bundle__subcmd__create)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__help__subcmd__bundle__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2933,7 +3131,7 @@ _keadm() {
             return 0
             ;;
         keadm__subcmd__join)
-            opts="-e -i -t -s -p -l -f -d -h --cloudcore-ipport --edgenode-name --token --certport --remote-runtime-endpoint --cgroupdriver --labels --hub-protocol --set --set-string --set-file --set-json --set-literal --values --pre-run --post-run --dry-run --bin-dir --output --kubeedge-version --image-repository --certPath --tarballpath --with-mqtt --help"
+            opts="-e -i -t -s -p -l -f -d -h --cloudcore-ipport --edgenode-name --token --certport --remote-runtime-endpoint --cgroupdriver --labels --hub-protocol --set --set-string --set-file --set-json --set-literal --values --pre-run --post-run --dry-run --bin-dir --bundle --output --kubeedge-version --image-repository --certPath --tarballpath --with-mqtt --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3032,6 +3230,10 @@ _keadm() {
                     return 0
                     ;;
                 --bin-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bundle)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3385,13 +3587,17 @@ _keadm() {
             return 0
             ;;
         keadm__subcmd__upgrade__subcmd__edge)
-            opts="-h --bin-dir --toVersion --force --pre-run --post-run --dry-run --output --config --image --image-digest --upgradeID --historyID --fromVersion --type --disable-backup --help"
+            opts="-h --bin-dir --bundle --toVersion --force --pre-run --post-run --dry-run --output --config --image --image-digest --upgradeID --historyID --fromVersion --type --disable-backup --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --bin-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bundle)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

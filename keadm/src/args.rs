@@ -1,5 +1,6 @@
 //! The command line. Flags of stock keadm keep their names and defaults (spec edge-keadm-mapper 7).
 
+mod bundle;
 mod cert;
 mod ctl;
 mod debug;
@@ -13,6 +14,7 @@ mod upgrade;
 
 use std::path::PathBuf;
 
+pub use bundle::{Bundle, BundleAction, BundleCreate, BundleShow};
 pub use cert::{Cert, CertAction, CertRenew};
 pub use ctl::{
     Confirm, Ctl, CtlAction, Describe, Edit, Exec, Get, Held, ListFormat, Logs, Restart, Thing,
@@ -56,6 +58,8 @@ pub enum Command {
     Ban(Ban),
     /// Do the same on many machines, over ssh.
     Batch(Batch),
+    /// One file with all that a machine without a network needs to become a node.
+    Bundle(Bundle),
     /// The certificate of this node.
     Cert(Cert),
     /// Print what a shell needs to complete keadm's command lines.

@@ -2,6 +2,7 @@
 
 mod ban;
 mod batch;
+mod bundle;
 mod cert;
 pub(crate) mod completion;
 mod config_update;
@@ -28,6 +29,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::args::{Args, BackupWhat, CertAction, Command, ConfigAction, RollbackWhat, UpgradeWhat};
+use crate::bundle::Bundle;
 use crate::hint::WithHint as _;
 use crate::host::{Daemon, Host, Recording, System};
 use crate::printer::Printer;
@@ -59,6 +61,7 @@ pub fn run(args: Args, printer: &Printer) -> anyhow::Result<()> {
             },
             Command::Ban(ban) => ban::ban(ban, printer).await,
             Command::Batch(batch) => batch::run(batch, printer).await,
+            Command::Bundle(bundle) => bundle::run(&bundle, printer),
             Command::Cert(cert) => match cert.action {
                 CertAction::Renew(renew) => cert::run(renew, printer).await,
             },
@@ -120,17 +123,34 @@ fn check_root(host: &dyn Host) -> anyhow::Result<()> {
 
 /// A daemon that is to be started must not run yet, and its binary must be there.
 fn check_daemon(host: &dyn Host, daemon: &Daemon, undo: &str) -> anyhow::Result<()> {
+    check_not_running(host, daemon, undo)?;
     let name = daemon.name;
-    if host.is_running(name)? {
-        return Err(anyhow::anyhow!("{name} is already running on this machine"))
-            .hint(|| format!("{undo} ends it; `keadm demo down` ends that of a demo"));
-    }
     if !host.exists(&daemon.program) {
         return Err(anyhow::anyhow!("{} is not there", daemon.program.display())).hint(|| {
-            format!("build it with `cargo build --release -p {name}`, or give its folder with --bin-dir")
+            format!(
+                "build it with `cargo build --release -p {name}`, or give its folder with --bin-dir{}",
+                if name == "edgecore" { ", or a bundle with --bundle" } else { "" }
+            )
         });
     }
     Ok(())
+}
+
+fn check_not_running(host: &dyn Host, daemon: &Daemon, undo: &str) -> anyhow::Result<()> {
+    let name = daemon.name;
+    if !host.is_running(name)? {
+        return Ok(());
+    }
+    Err(anyhow::anyhow!("{name} is already running on this machine"))
+        .hint(|| format!("{undo} ends it; `keadm demo down` ends that of a demo"))
+}
+
+/// A bundle for this machine, looked through.
+fn open_bundle(file: &Path, printer: &Printer) -> anyhow::Result<Bundle> {
+    printer.step(format_args!("checking {}", file.display()));
+    let bundle = Bundle::open(file)?;
+    bundle.check_architecture(crate::demo::image::architecture())?;
+    Ok(bundle)
 }
 
 /// Whether who is at the terminal agrees.

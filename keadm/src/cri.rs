@@ -1,5 +1,8 @@
 //! The container runtime, as far as an installer needs it.
 
+mod about;
+
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,12 +11,15 @@ use k8s_cri::v1::image_service_client::ImageServiceClient;
 use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
 use k8s_cri::v1::{
     ContainerFilter, ContainerState, ContainerStateValue, ImageSpec, ListContainersRequest,
-    ListPodSandboxRequest, PullImageRequest, RemovePodSandboxRequest, StatusRequest, StopContainerRequest,
-    StopPodSandboxRequest, VersionRequest,
+    ListImagesRequest, ListPodSandboxRequest, PullImageRequest, RemovePodSandboxRequest,
+    RuntimeConfigRequest, StatusRequest, StopContainerRequest, StopPodSandboxRequest, VersionRequest,
 };
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tower::service_fn;
+
+use crate::args::CgroupDriver;
+use crate::bundle::normal;
 
 /// One call; stopping a pod waits for its containers.
 const CALL: Duration = Duration::from_secs(60);
@@ -24,12 +30,28 @@ const GRACE: i64 = 30;
 const PULL: Duration = Duration::from_secs(30 * 60);
 
 /// What the runtime says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Runtime {
     /// Its name and version.
     pub version: String,
     /// What is not ready, each as `condition: reason message`.
     pub not_ready: Vec<String>,
+    /// Who makes the control groups of its containers, where it says so.
+    pub cgroup_driver: Option<CgroupDriver>,
+    /// The image that it starts every pod with, where it says so.
+    pub sandbox_image: Option<String>,
+    /// Whether it has an image that it keeps for itself: newer ones keep that of sandboxes, and do not say which it is.
+    pub has_pinned: bool,
+    /// Names of the images that it has.
+    pub images: BTreeSet<String>,
+}
+
+impl Runtime {
+    /// Whether it has this image.
+    #[must_use]
+    pub fn has(&self, image: &str) -> bool {
+        self.images.contains(image) || self.images.contains(&normal(image))
+    }
 }
 
 /// How the runtime is.
@@ -37,17 +59,32 @@ pub struct Runtime {
 /// # Errors
 /// When it does not answer.
 pub async fn status(socket: &Path) -> anyhow::Result<Runtime> {
-    let mut runtime = RuntimeServiceClient::new(connect(socket, CALL).await?);
+    let channel = connect(socket, CALL).await?;
+    let mut runtime = RuntimeServiceClient::new(channel.clone());
     let version = runtime.version(VersionRequest { version: "v1".to_owned() }).await?.into_inner();
-    let status = runtime.status(StatusRequest { verbose: false }).await?.into_inner().status;
-    let conditions = status.into_iter().flat_map(|status| status.conditions);
+    let answer = runtime.status(StatusRequest { verbose: true }).await?.into_inner();
+    let conditions = answer.status.into_iter().flat_map(|status| status.conditions);
     let not_ready = conditions.filter(|condition| !condition.status);
+    let said = match runtime.runtime_config(RuntimeConfigRequest {}).await {
+        Ok(config) => about::said_driver(&config.into_inner()),
+        // containerd 1.x does not have this call.
+        Err(_) => None,
+    };
+    let images = ImageServiceClient::new(channel).list_images(ListImagesRequest::default()).await?;
+    let images = images.into_inner().images;
     Ok(Runtime {
         version: format!("{} {}", version.runtime_name, version.runtime_version),
         not_ready: not_ready
             .map(|found| {
                 format!("{}: {} {}", found.r#type, found.reason, found.message).trim_end().to_owned()
             })
+            .collect(),
+        cgroup_driver: said.or_else(|| about::configured_driver(&answer.info)),
+        sandbox_image: about::sandbox_image(&answer.info),
+        has_pinned: images.iter().any(|image| image.pinned),
+        images: images
+            .into_iter()
+            .flat_map(|image| image.repo_tags.into_iter().chain(image.repo_digests))
             .collect(),
     })
 }

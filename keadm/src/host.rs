@@ -11,6 +11,8 @@ use futures::future::BoxFuture;
 pub use recording::{Change, Facts, Recording};
 pub use system::System;
 
+use crate::bundle::{Bundle, Plan};
+use crate::cri::Runtime;
 use crate::processes::Background;
 
 /// Where daemons without a service manager keep their pid and log files.
@@ -97,6 +99,9 @@ pub trait Look: Send + Sync {
     /// # Errors
     /// When it is there and cannot be listed.
     fn list(&self, folder: &Path) -> anyhow::Result<Vec<PathBuf>>;
+
+    /// What the container runtime at this socket says of itself.
+    fn runtime<'a>(&'a self, socket: &'a Path) -> BoxFuture<'a, anyhow::Result<Runtime>>;
 }
 
 /// Changes the machine. Each change is done when it returns, and doing it again does no harm.
@@ -171,6 +176,30 @@ pub trait Host: Look {
 
     /// Has the container runtime at this socket pull an image.
     fn pull<'a>(&'a self, socket: &'a Path, image: &'a str) -> BoxFuture<'a, anyhow::Result<()>>;
+
+    /// Makes a bundle, as a whole: nobody ever sees half of it.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    fn pack(&self, plan: &Plan, to: &Path) -> anyhow::Result<()>;
+
+    /// Takes a file out of a bundle, as a whole, as [`Host::copy`] does.
+    ///
+    /// # Errors
+    /// When it is not what it should be, or cannot be written.
+    fn unpack(&self, bundle: &Bundle, entry: &str, to: &Path, mode: u32) -> anyhow::Result<()>;
+
+    /// Has containerd at this socket take the images of an archive in a bundle.
+    ///
+    /// # Errors
+    /// When it does not.
+    fn import(&self, socket: &Path, bundle: &Bundle, entry: &str) -> anyhow::Result<()>;
+
+    /// Gives an image that containerd at this socket has a further name.
+    ///
+    /// # Errors
+    /// When it cannot be given.
+    fn name_image(&self, socket: &Path, image: &str, name: &str) -> anyhow::Result<()>;
 
     /// Whether changes are only written down.
     fn is_dry_run(&self) -> bool;

@@ -2,10 +2,12 @@
 
 pub mod args;
 pub mod bans;
+pub mod bundle;
 pub mod cluster;
 pub mod commands;
 pub mod credentials;
 pub mod cri;
+pub mod ctr;
 pub mod demo;
 pub mod edge_store;
 pub mod findings;

@@ -127,7 +127,7 @@ pub struct Assignment {
     /// What.
     pub value: Value,
     /// Put over what is there, in place of replacing it.
-    merges: bool,
+    pub merges: bool,
 }
 
 /// One step from the top of a tree downwards.

@@ -29,9 +29,9 @@ pub struct Join {
         default_value = "unix:///run/containerd/containerd.sock"
     )]
     pub remote_runtime_endpoint: String,
-    /// Who makes the control groups of pods: must be what the container runtime has.
-    #[arg(long, value_enum, default_value_t = CgroupDriver::Cgroupfs)]
-    pub cgroupdriver: CgroupDriver,
+    /// Who makes the control groups of pods: must be what the container runtime has. Without it, what the runtime says.
+    #[arg(long, value_enum)]
+    pub cgroupdriver: Option<CgroupDriver>,
     /// Labels that the node registers with.
     #[arg(short, long, value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
     pub labels: Vec<(String, String)>,
@@ -59,10 +59,14 @@ pub struct Join {
     /// Folder with the `edgecore` binary; without it, the folder of this keadm.
     #[arg(long, value_name = "DIR")]
     pub bin_dir: Option<PathBuf>,
+    /// File with the binaries and images (`keadm bundle`): nothing else is needed but the cloud. The binaries go to
+    /// /usr/local/bin, images that the container runtime lacks are imported.
+    #[arg(long, value_name = "FILE", conflicts_with = "bin_dir")]
+    pub bundle: Option<PathBuf>,
     /// Format.
     #[command(flatten)]
     pub output: Output,
-    /// Version to install: it is that of the binary in --bin-dir.
+    /// Version to install: it is that of the binary in --bin-dir or --bundle.
     #[arg(long, value_name = "VERSION", help_heading = ACCEPTED)]
     pub kubeedge_version: Option<String>,
     /// Where images are pulled from: none is.
@@ -101,6 +105,15 @@ pub enum HubProtocol {
 }
 
 impl CgroupDriver {
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Cgroupfs => Self::Systemd,
+            Self::Systemd => Self::Cgroupfs,
+        }
+    }
+
     /// As edgecore.yaml has it.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -4,7 +4,7 @@ use super::{
     Args, CertAction, Command, ConfigAction, CtlAction, DebugAction, DiagnoseWhat, Format, ImagesAction,
     ListFormat,
 };
-use super::{BackupWhat, BatchAction, Join, Role, RollbackWhat, UpgradeEdge, UpgradeWhat};
+use super::{BackupWhat, BatchAction, BundleAction, Join, Role, RollbackWhat, UpgradeEdge, UpgradeWhat};
 
 /// A flag, and why it has no effect here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,10 @@ impl Args {
             Command::Batch(batch) => match &batch.action {
                 Some(BatchAction::GenConfig(gen_config)) => gen_config.acting.output.format,
                 None => batch.acting.output.format,
+            },
+            Command::Bundle(bundle) => match &bundle.action {
+                BundleAction::Create(create) => create.acting.output.format,
+                BundleAction::Show(show) => show.reading.output.format,
             },
             Command::Cert(cert) => match &cert.action {
                 CertAction::Renew(renew) => renew.acting.output.format,
@@ -102,7 +106,7 @@ impl Args {
 type Given = (bool, &'static str, &'static str);
 
 fn of_join(join: &Join) -> Vec<Given> {
-    let version = "the version is that of the binary in --bin-dir";
+    let version = "the version is that of the binary in --bin-dir or --bundle";
     let certificates = "--set modules.edgeHub.tlsCertFile=... says where certificates are";
     let broker = "EdgeCore has a broker: --set modules.eventBus.mqttMode=0";
     vec![
@@ -116,7 +120,7 @@ fn of_join(join: &Join) -> Vec<Given> {
 
 fn of_upgrade(edge: &UpgradeEdge) -> Vec<Given> {
     vec![
-        (edge.image.is_some(), "--image", "nothing is pulled: the new binary is in --bin-dir"),
+        (edge.image.is_some(), "--image", "nothing is pulled: the new binary is in --bin-dir or --bundle"),
         (edge.image_digest.is_some(), "--image-digest", "nothing is pulled"),
         (edge.history_id.is_some(), "--historyID", "the report says what happened"),
         (edge.from_version.is_some(), "--fromVersion", "the version before is found out"),

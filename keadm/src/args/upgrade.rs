@@ -22,13 +22,16 @@ pub enum UpgradeWhat {
 /// `keadm upgrade edge`
 #[derive(Debug, Clone, ClapArgs)]
 #[command(
-    after_help = "Nothing is downloaded: the new binary is in --bin-dir. A node of stock KubeEdge becomes one of ours so, and \
+    after_help = "Nothing is downloaded: the new binary is in --bin-dir or --bundle. A node of stock KubeEdge becomes one of ours so, and \
 `keadm rollback edge` makes it what it was."
 )]
 pub struct UpgradeEdge {
     /// Folder with the new `edgecore` binary; without it, the folder of this keadm.
     #[arg(long, value_name = "DIR")]
     pub bin_dir: Option<PathBuf>,
+    /// File with the new binary (`keadm bundle`).
+    #[arg(long, value_name = "FILE", conflicts_with = "bin_dir")]
+    pub bundle: Option<PathBuf>,
     /// The version that the new binary must have; without it, whichever it has.
     #[arg(long = "toVersion", alias = "to-version", value_name = "VERSION")]
     pub to_version: Option<String>,

@@ -1,8 +1,9 @@
 //! `keadm join` (spec edge-keadm-mapper 7.4)
 
 mod config;
+mod runtime;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,10 +12,12 @@ use http::StatusCode;
 use proto::config::edgecore::EdgeCore;
 use rustls_pki_types::CertificateDer;
 
+use self::runtime::{Imports, socket};
 use super::{EDGECORE_YAML, ETC, LIB, LOG};
 use crate::args::Join;
+use crate::bundle::{Bundle, EDGECORE, KEADM};
 use crate::hint::WithHint as _;
-use crate::host::{Daemon, Host, SECRET};
+use crate::host::{Daemon, Host, PROGRAM, PUBLIC, SECRET};
 use crate::printer::Printer;
 use crate::web::{Network, Web};
 use crate::{services, wait};
@@ -23,17 +26,24 @@ use crate::{services, wait};
 const BOOTSTRAP: &str = "/etc/kubeedge/bootstrap-edgecore.conf";
 /// Where container runtimes look for the network that pods get.
 const CNI: &str = "/etc/cni/net.d";
+/// What ends an EdgeCore that is there.
+const UNDO: &str = "`keadm reset edge`";
 /// How long stock waits for the node's certificate.
 const CERTIFICATE: Duration = Duration::from_secs(300);
 /// With its certificate, EdgeCore is ready within seconds; this is for a machine that is busy with something else.
 const READY: Duration = Duration::from_secs(60);
 
+/// Where the programs of a bundle go: stock's place.
+const PROGRAMS: &str = "/usr/local/bin";
+/// Which of them were not there before: `reset` takes those away.
+pub(super) const INSTALLED: &str = "/var/lib/kubeedge/installed-by-join";
+
 pub(super) async fn run(join: Join, printer: &Printer) -> anyhow::Result<()> {
-    let daemon = Daemon {
-        name: "edgecore",
-        program: super::bin_dir(join.bin_dir.clone())?.join("edgecore"),
-        config: EDGECORE_YAML.into(),
+    let folder = match &join.bundle {
+        Some(_) => PROGRAMS.into(),
+        None => super::bin_dir(join.bin_dir.clone())?,
     };
+    let daemon = Daemon { name: "edgecore", program: folder.join("edgecore"), config: EDGECORE_YAML.into() };
     let host = super::host(join.dry_run, printer);
     let joining = Joining { host: host.as_ref(), web: &Network, daemon: &daemon, join: &join, printer };
     joining.all().await.or_hint(|| "`keadm reset edge` undoes what was done".to_owned())
@@ -52,14 +62,19 @@ impl Joining<'_> {
     async fn all(&self) -> anyhow::Result<()> {
         let Self { host, daemon, join, printer, .. } = *self;
         // Before anything is touched: is this possible at all?
-        let config = config::configuration(join, &chassis::host::host_name(), host)?;
-        let node = &config.modules.edged.hostname_override;
+        let mut config = config::configuration(join, &chassis::host::host_name(), host)?;
+        let node = config.modules.edged.hostname_override.clone();
         super::check_root(host)?;
         super::run_script(host, join.pre_run.as_deref(), printer)?;
-        self.check(node, &config).await?;
+        let bundle = join.bundle.as_deref().map(|file| super::open_bundle(file, printer)).transpose()?;
+        let imports = self.check(&node, &mut config, bundle.as_ref()).await?;
         printer.step("creating folders");
         for folder in [ETC, "/etc/kubeedge/config", LIB, LOG] {
             host.make_dir(Path::new(folder))?;
+        }
+        if let Some(bundle) = &bundle {
+            self.unpack(bundle)?;
+            self.import(&socket(&config), bundle, &imports)?;
         }
         printer.step(format_args!("writing {EDGECORE_YAML}"));
         super::show_differences(&config, printer)?;
@@ -76,20 +91,31 @@ impl Joining<'_> {
     }
 
     /// Stock's checks, in its order, and the container runtime.
-    async fn check(&self, node: &str, config: &EdgeCore) -> anyhow::Result<()> {
+    async fn check(
+        &self,
+        node: &str,
+        config: &mut EdgeCore,
+        bundle: Option<&Bundle>,
+    ) -> anyhow::Result<Imports> {
         self.printer.step(format_args!("checking whether this machine can be edge node {node}"));
-        super::check_daemon(self.host, self.daemon, "`keadm reset edge`")?;
+        match bundle {
+            // Its program is not there yet.
+            Some(bundle) => {
+                super::check_not_running(self.host, self.daemon, UNDO)?;
+                bundle.entry(EDGECORE)?;
+            }
+            None => super::check_daemon(self.host, self.daemon, UNDO)?,
+        }
         if let Some(first) = self.host.list(Path::new(ETC))?.first() {
             return Err(anyhow::anyhow!("{ETC} must be empty, but {} is there", first.display())).hint(
                 || "`keadm reset edge` (or `reset cloud`) removes what an earlier run has left".to_owned(),
             );
         }
-        let runtime = &config.modules.edged.tailored_kubelet_config.container_runtime_endpoint;
-        let socket = runtime.strip_prefix("unix://").unwrap_or(runtime);
-        if config.modules.edged.enable && !self.host.exists(Path::new(socket)) {
-            return Err(anyhow::anyhow!("there is no container runtime at {socket}"))
-                .hint(|| "start containerd, or give its socket with --remote-runtime-endpoint".to_owned());
-        }
+        let imports = if config.modules.edged.enable {
+            self.check_runtime(config, bundle).await?
+        } else {
+            Imports::default()
+        };
         if config.modules.edged.enable && self.host.list(Path::new(CNI))?.is_empty() {
             self.printer.already(format_args!(
                 "{CNI} is empty: the node is not ready, and only pods with hostNetwork run, until a network is \
@@ -98,11 +124,27 @@ impl Joining<'_> {
         }
         if self.host.is_dry_run() {
             self.printer.already("the cloud is not asked whether the name is free");
-            return Ok(());
+            return Ok(imports);
         }
         let server = &config.modules.edge_hub.http_server;
         let ca = authority(self.web, server, &self.join.token).await?;
-        check_name(self.web, server, node, &ca).await
+        check_name(self.web, server, node, &ca).await?;
+        Ok(imports)
+    }
+
+    /// Puts the programs of the bundle in their place. keadm too, where there is none: what it can is for later as well.
+    fn unpack(&self, bundle: &Bundle) -> anyhow::Result<()> {
+        let place = |entry: &str| Path::new(PROGRAMS).join(entry.trim_start_matches("bin/"));
+        let has_keadm = self.host.exists(&place(KEADM)) || bundle.manifest().entry(KEADM).is_none();
+        let entries: &[&str] = if has_keadm { &[EDGECORE] } else { &[EDGECORE, KEADM] };
+        self.printer.step(format_args!("installing {} to {PROGRAMS}", bundle.version()));
+        let new: Vec<PathBuf> =
+            entries.iter().map(|entry| place(entry)).filter(|path| !self.host.exists(path)).collect();
+        let list: String = new.iter().map(|path| format!("{}\n", path.display())).collect();
+        // First, so that `reset` knows of them whatever happens next.
+        self.host.write(Path::new(INSTALLED), &list, PUBLIC)?;
+        self.host.make_dir(Path::new(PROGRAMS))?;
+        entries.iter().try_for_each(|entry| self.host.unpack(bundle, entry, &place(entry), PROGRAM))
     }
 
     async fn start(&self, config: &EdgeCore) -> anyhow::Result<()> {

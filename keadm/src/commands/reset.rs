@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use chassis::config::parse_str;
 use proto::config::edgecore::EdgeCore;
 
+use super::join::INSTALLED;
 use super::{CLOUDCORE_YAML, EDGECORE_YAML, ETC, LIB, LOG};
 use crate::args::{Reset, Role};
 use crate::hint::WithHint as _;
@@ -17,6 +18,9 @@ use crate::services;
 
 /// What a node has besides what both have: where older versions of stock kept volumes, and where they are now.
 const EDGE_FOLDERS: [&str; 2] = ["/var/lib/edged", "/var/lib/kubelet"];
+
+/// What `join` may have installed.
+const PROGRAMS: [&str; 2] = ["/usr/local/bin/edgecore", "/usr/local/bin/keadm"];
 
 pub(super) async fn run(reset: Reset, printer: &Printer) -> anyhow::Result<()> {
     let host = super::host(reset.dry_run, printer);
@@ -133,7 +137,13 @@ impl Resetting<'_> {
             failed += usize::from(!self.worked("remove the control groups of pods", &groups));
         }
         let folders: &[&str] = if was_node { &EDGE_FOLDERS } else { &[] };
-        failed + self.remove(&[ETC, LIB, LOG]) + self.remove(folders)
+        failed + self.remove(&self.programs()) + self.remove(&[ETC, LIB, LOG]) + self.remove(folders)
+    }
+
+    /// Those that `join` has taken out of a bundle. Nothing else is removed, whatever the list says.
+    fn programs(&self) -> Vec<&'static str> {
+        let list = self.host.read(Path::new(INSTALLED)).ok().flatten().unwrap_or_default();
+        PROGRAMS.into_iter().filter(|program| list.lines().any(|line| line == *program)).collect()
     }
 
     /// What the node was told, for where its things are; the defaults when that cannot be read.

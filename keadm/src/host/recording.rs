@@ -3,10 +3,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use anyhow::Context as _;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, ready};
 
 use super::{Daemon, Host, Look};
+use crate::bundle::{Bundle, Plan};
+use crate::cri::Runtime;
 use crate::printer::Printer;
 
 /// Writes changes down instead of making them, and prints each. What it is asked about, it asks `look`.
@@ -64,6 +67,26 @@ pub enum Change {
     StopContainers(String),
     /// An image is pulled.
     Pull(String),
+    /// A bundle is made.
+    Pack(PathBuf),
+    /// A file is taken out of a bundle.
+    Unpack {
+        /// Its name there.
+        entry: String,
+        /// To where.
+        to: PathBuf,
+        /// With which mode.
+        mode: u32,
+    },
+    /// Images are taken out of a bundle.
+    Import(String),
+    /// An image gets a further name.
+    NameImage {
+        /// The name that it has.
+        image: String,
+        /// The further one.
+        name: String,
+    },
 }
 
 /// A machine that a test makes up; keadm is root on it.
@@ -77,6 +100,8 @@ pub struct Facts {
     pub files: BTreeMap<PathBuf, String>,
     /// What programs say, by their command lines.
     pub answers: BTreeMap<String, String>,
+    /// The container runtime; without one, none answers.
+    pub runtime: Option<Runtime>,
 }
 
 impl<L> Recording<L> {
@@ -129,6 +154,12 @@ impl fmt::Display for Change {
             }
             Self::StopContainers(pod) => write!(f, "stop the containers of pod {pod}"),
             Self::Pull(image) => write!(f, "pull {image}"),
+            Self::Pack(bundle) => write!(f, "write {}", bundle.display()),
+            Self::Unpack { entry, to, mode } => {
+                write!(f, "unpack {entry} to {} (mode {mode:04o})", to.display())
+            }
+            Self::Import(entry) => write!(f, "import {entry} into the container runtime"),
+            Self::NameImage { image, name } => write!(f, "give image {image} the name {name}"),
         }
     }
 }
@@ -164,6 +195,10 @@ impl<L: Look> Look for Recording<L> {
 
     fn list(&self, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         self.look.list(folder)
+    }
+
+    fn runtime<'a>(&'a self, socket: &'a Path) -> BoxFuture<'a, anyhow::Result<Runtime>> {
+        self.look.runtime(socket)
     }
 }
 
@@ -237,6 +272,26 @@ impl<L: Look> Host for Recording<L> {
         ready(Ok(())).boxed()
     }
 
+    fn pack(&self, _plan: &Plan, to: &Path) -> anyhow::Result<()> {
+        self.record(Change::Pack(to.to_owned()));
+        Ok(())
+    }
+
+    fn unpack(&self, _bundle: &Bundle, entry: &str, to: &Path, mode: u32) -> anyhow::Result<()> {
+        self.record(Change::Unpack { entry: entry.to_owned(), to: to.to_owned(), mode });
+        Ok(())
+    }
+
+    fn import(&self, _socket: &Path, _bundle: &Bundle, entry: &str) -> anyhow::Result<()> {
+        self.record(Change::Import(entry.to_owned()));
+        Ok(())
+    }
+
+    fn name_image(&self, _socket: &Path, image: &str, name: &str) -> anyhow::Result<()> {
+        self.record(Change::NameImage { image: image.to_owned(), name: name.to_owned() });
+        Ok(())
+    }
+
     fn is_dry_run(&self) -> bool {
         self.is_dry_run
     }
@@ -276,5 +331,10 @@ impl Look for Facts {
         let below = self.files.keys().filter_map(|file| file.strip_prefix(folder).ok()?.iter().next());
         let names: BTreeSet<_> = below.map(|name| folder.join(name)).collect();
         Ok(names.into_iter().collect())
+    }
+
+    fn runtime<'a>(&'a self, socket: &'a Path) -> BoxFuture<'a, anyhow::Result<Runtime>> {
+        let context = || format!("connect to the container runtime at {}", socket.display());
+        ready(self.runtime.clone().with_context(context)).boxed()
     }
 }

@@ -10,7 +10,9 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use super::{Daemon, Host, Look};
-use crate::{cri, edge_store, groups, mounts};
+use crate::bundle::{self, Bundle, Plan};
+use crate::cri::Runtime;
+use crate::{cri, ctr, edge_store, groups, mounts};
 
 /// Configuration files have some 20 KiB; this keeps a wrong path from filling the memory.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -100,6 +102,10 @@ impl Look for System {
             .with_context(context)?;
         paths.sort_unstable();
         Ok(paths)
+    }
+
+    fn runtime<'a>(&'a self, socket: &'a Path) -> BoxFuture<'a, anyhow::Result<Runtime>> {
+        cri::status(socket).boxed()
     }
 }
 
@@ -193,6 +199,24 @@ impl Host for System {
         cri::pull(socket, image).boxed()
     }
 
+    fn pack(&self, plan: &Plan, to: &Path) -> anyhow::Result<()> {
+        let write = |file: File| bundle::pack(plan, file);
+        replace(to, super::PUBLIC, write).with_context(|| format!("write {}", to.display()))
+    }
+
+    fn unpack(&self, bundle: &Bundle, entry: &str, to: &Path, mode: u32) -> anyhow::Result<()> {
+        let write = |mut file: File| bundle.copy(entry, &mut file);
+        replace(to, mode, write).with_context(|| format!("write {}", to.display()))
+    }
+
+    fn import(&self, socket: &Path, bundle: &Bundle, entry: &str) -> anyhow::Result<()> {
+        ctr::import(socket, |input| bundle.copy(entry, input)).with_context(|| format!("import {entry}"))
+    }
+
+    fn name_image(&self, socket: &Path, image: &str, name: &str) -> anyhow::Result<()> {
+        ctr::name(socket, image, name)
+    }
+
     fn is_dry_run(&self) -> bool {
         false
     }
@@ -205,24 +229,36 @@ fn staged(path: &Path) -> PathBuf {
     name.into()
 }
 
-fn copy(from: &Path, to: &Path, mode: u32) -> std::io::Result<()> {
-    let staged = staged(to);
+fn copy(from: &Path, to: &Path, mode: u32) -> anyhow::Result<()> {
     let mut source = File::open(from)?;
+    replace(to, mode, |mut target| Ok(std::io::copy(&mut source, &mut target).map(drop)?))
+}
+
+/// Puts what `write` writes in the place of a file, as a whole; when it fails, what was there stays.
+fn replace(to: &Path, mode: u32, write: impl FnOnce(File) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let staged = staged(to);
     // A mode that was there stays when a file is only opened.
     match fs::remove_file(&staged) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
-    let mut target = File::options().write(true).create_new(true).mode(mode).open(&staged)?;
-    std::io::copy(&mut source, &mut target)?;
-    settle(&staged, to)
+    let target = File::options().write(true).create_new(true).mode(mode).open(&staged)?;
+    if let Err(error) = write(target) {
+        // The first failure is the one to tell.
+        return Err(match fs::remove_file(&staged) {
+            Ok(()) => error,
+            Err(left) => error.context(format!("{} is left ({left})", staged.display())),
+        });
+    }
+    Ok(settle(&staged, to)?)
 }
 
 /// On the disk, and in its place, when this returns.
 fn settle(staged: &Path, to: &Path) -> std::io::Result<()> {
     File::open(staged)?.sync_all()?;
     fs::rename(staged, to)?;
-    match to.parent() {
+    // A name alone is one in the present folder.
+    match to.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder }) {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),
     }
@@ -248,6 +284,21 @@ mod tests {
         assert_eq!(System.read(&file).unwrap().as_deref(), Some("text"));
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(System.list(&folder).unwrap(), [file]);
+    }
+
+    #[test]
+    fn what_cannot_be_written_as_a_whole_leaves_what_was_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "old").unwrap();
+        let error = replace(&file, super::super::PUBLIC, |_| anyhow::bail!("cut off")).unwrap_err();
+        assert_eq!(error.to_string(), "cut off");
+        assert_eq!(System.list(dir.path()).unwrap(), [file.clone()]);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "old");
+        // A name without a folder.
+        let name = format!("{}-beside", std::process::id());
+        replace(Path::new(&name), super::super::PUBLIC, |_| Ok(())).unwrap();
+        fs::remove_file(name).unwrap();
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! What keadm 1.18 took and Helm does not read so: `a="x,y"`, `a={k:v}`, `a = 1, b = 2`, `Modules.EdgeHub.Heartbeat=1`; and numbers
-//! with a fraction.
+//! with a fraction. And a section that is given as a whole goes over what is there, as Helm has it between values and a chart's.
 //!
 //! Every key of a configuration file is known, with an example of its value (the default), so nothing that Helm reads well is read
 //! otherwise: a form of 1.18 counts only where Helm's reading has no place.
@@ -66,6 +66,9 @@ pub(super) fn fit(tree: &Value, part: &mut Assignment) {
     if let Some(value) = fitting {
         part.value = value;
     }
+    // What is there has what flags say, and the defaults. Without this, `--set-json modules.edged.tailoredKubeletConfig={...}` takes
+    // the runtime's socket and the cgroup driver away that `join` was given.
+    part.merges = there.is_some_and(Value::is_object) && part.value.is_object();
 }
 
 /// The known key that is meant by one that is not known: without spaces around it, or with Go's capital at its beginning.

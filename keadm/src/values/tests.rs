@@ -142,3 +142,16 @@ fn files_that_are_no_values_are_named_and_not_quoted() {
         assert!(crate::hint::is_usage(&error), "{file}");
     }
 }
+
+/// `join --cgroupdriver systemd --set-json modules.edged.tailoredKubeletConfig={...}` gave a node whose pods could not start: the flag's
+/// driver was gone.
+#[test]
+fn a_section_that_is_set_as_a_whole_leaves_what_it_does_not_name() {
+    let mut tree = json!({"kubelet": {"driver": "systemd", "limits": {"a": 1}, "list": [1, 2]}});
+    let json = r#"kubelet={"count": 5, "limits": {"b": 2}, "list": [3]}"#;
+    let values = Values { json: vec![json.to_owned()], ..Values::default() };
+    values.put_over(&mut tree, &machine(), Target::Configuration).unwrap();
+    let expected =
+        json!({"kubelet": {"driver": "systemd", "count": 5, "limits": {"a": 1, "b": 2}, "list": [3]}});
+    assert_eq!(tree, expected);
+}

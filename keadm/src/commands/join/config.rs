@@ -35,7 +35,10 @@ fn from_flags(join: &Join, host_name: &str) -> EdgeCore {
     edged.hostname_override = join.node_name.clone().unwrap_or_else(|| host_name.to_lowercase());
     edged.node_labels.extend(join.labels.iter().cloned());
     let kubelet = &mut edged.tailored_kubelet_config;
-    kubelet.cgroup_driver = join.cgroupdriver.as_str().to_owned();
+    // Without the flag it is the default, until the container runtime has been asked.
+    if let Some(driver) = join.cgroupdriver {
+        driver.as_str().clone_into(&mut kubelet.cgroup_driver);
+    }
     kubelet.container_runtime_endpoint.clone_from(&join.remote_runtime_endpoint);
     kubelet.image_service_endpoint.clone_from(&join.remote_runtime_endpoint);
     config

@@ -11,15 +11,20 @@ use hyper::body::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
-use crate::args::{Args, Command};
+use crate::args::{Args, CgroupDriver, Command};
+use crate::cri::Runtime;
 use crate::hint;
 use crate::host::{Change, Facts, Recording};
 use crate::web::Answer;
 
+mod bundles;
+mod runtimes;
 mod seen;
 
 const EDGECORE: &str = "/usr/local/bin/edgecore";
 const CONTAINERD: &str = "/run/containerd/containerd.sock";
+
+const SANDBOX: &str = "registry.k8s.io/pause:3.8";
 
 const SERVER: &str = "https://10.0.0.1:10002";
 const CA_URL: &str = "https://10.0.0.1:10002/ca.crt";
@@ -73,7 +78,18 @@ fn args(more: &[&str]) -> Join {
 
 fn machine(files: &[&str]) -> Facts {
     let files = [EDGECORE, CONTAINERD].iter().chain(files).map(|file| (PathBuf::from(file), String::new()));
-    Facts { files: files.collect(), ..Facts::default() }
+    Facts { files: files.collect(), runtime: Some(runtime()), ..Facts::default() }
+}
+
+/// As containerd 1.7 says of itself where nobody has configured it, with its image for sandboxes.
+fn runtime() -> Runtime {
+    Runtime {
+        version: "containerd v1.7.24".to_owned(),
+        cgroup_driver: Some(CgroupDriver::Cgroupfs),
+        sandbox_image: Some(SANDBOX.to_owned()),
+        images: [SANDBOX.to_owned()].into(),
+        ..Runtime::default()
+    }
 }
 
 /// What the user sees, the result, and what would be changed.
@@ -133,8 +149,6 @@ async fn the_configuration_says_what_the_flags_say() {
     let more = [
         "-s",
         "30002",
-        "--cgroupdriver",
-        "systemd",
         "-p",
         "unix:///run/containerd/containerd.sock",
         "-l",
@@ -153,7 +167,7 @@ async fn the_configuration_says_what_the_flags_say() {
     assert_eq!(config.modules.edge_stream.server, "10.0.0.1:10004");
     let edged = &config.modules.edged;
     assert_eq!(edged.hostname_override, "edge-1");
-    assert_eq!(edged.tailored_kubelet_config.cgroup_driver, "systemd");
+    assert_eq!(edged.tailored_kubelet_config.cgroup_driver, "cgroupfs");
     let labels: Vec<_> =
         edged.node_labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     assert_eq!(labels, [("a", "1"), ("b", "yes"), ("node.role", "edge")]);

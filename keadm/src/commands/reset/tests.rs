@@ -51,6 +51,24 @@ async fn a_node_is_taken_apart_in_order() {
 }
 
 #[tokio::test]
+async fn programs_that_join_took_out_of_a_bundle_go_and_no_others() {
+    let list = "/usr/local/bin/edgecore\n/etc/passwd\n/usr/local/bin/../../../etc\n";
+    let mut facts = node();
+    facts.files.extend(
+        [(INSTALLED, list), ("/usr/local/bin/edgecore", ""), ("/usr/local/bin/keadm", "")]
+            .map(|(path, text)| (PathBuf::from(path), text.to_owned())),
+    );
+    let (_, result, changes) = run(facts, &[]).await;
+    result.unwrap();
+    let removed = removed(&changes);
+    assert!(removed.contains(&"/usr/local/bin/edgecore"), "{removed:?}");
+    assert!(
+        !removed.iter().any(|path| path.ends_with("keadm") || path.contains("..") || *path == "/etc/passwd"),
+        "{removed:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_unit_is_stopped_disabled_and_removed() {
     let unit = "/etc/systemd/system/cloudcore.service";
     let facts = Facts { systemd: true, ..machine(&[CLOUDCORE_YAML, unit, "/var/lib/kubelet/config.yaml"]) };

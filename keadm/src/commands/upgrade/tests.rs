@@ -4,6 +4,7 @@ use super::super::edge::BACKUPS;
 use super::super::testing::{Pages, terminal};
 use super::*;
 use crate::args::{Args, Command, UpgradeWhat};
+use crate::bundle::testing;
 use crate::host::{Change, Facts, Recording};
 
 const CONFIG: &str = "/etc/kubeedge/config/edgecore.yaml";
@@ -31,12 +32,14 @@ fn machine() -> Facts {
         processes: ["edgecore"].into(),
         files: files.map(|(path, text)| (path.into(), text.to_owned())).into(),
         answers: answers.map(|(line, said)| (line.to_owned(), said.to_owned())).into(),
+        ..Facts::default()
     }
 }
 
 fn upgrade(more: &[&str]) -> UpgradeEdge {
-    let given = ["keadm", "upgrade", "edge", "--bin-dir", "/opt"];
-    match Args::try_parse_from(given.iter().chain(more)).unwrap().command {
+    let given: &[&str] = if more.contains(&"--bundle") { &[] } else { &["--bin-dir", "/opt"] };
+    match Args::try_parse_from(["keadm", "upgrade", "edge"].iter().chain(given).chain(more)).unwrap().command
+    {
         Command::Upgrade(upgrade) => match upgrade.what {
             UpgradeWhat::Edge(edge) => *edge,
         },
@@ -53,9 +56,18 @@ async fn run(facts: Facts, web: Pages, more: &[&str]) -> (String, anyhow::Result
         Recording::acting(facts, printer.clone())
     };
     let confirm = || Ok(false);
-    let new = Path::new("/opt/edgecore");
-    let upgrading =
-        Upgrading { host: &host, web: &web, new, upgrade: &upgrade, printer: &printer, confirm: &confirm };
+    let bundle = upgrade.bundle.as_deref().map(|file| Bundle::open(file).unwrap());
+    let new =
+        Path::new(if bundle.is_some() { "/var/lib/kubeedge/upgrade/edgecore" } else { "/opt/edgecore" });
+    let upgrading = Upgrading {
+        host: &host,
+        web: &web,
+        new,
+        bundle: bundle.as_ref(),
+        upgrade: &upgrade,
+        printer: &printer,
+        confirm: &confirm,
+    };
     let result = upgrading.all().await;
     (terminal(&printer, &result), result, host.changes())
 }
@@ -149,5 +161,44 @@ async fn the_same_version_is_left_alone() {
     let (shown, result, changes) = run(facts, Pages::healthy(), &[]).await;
     result.unwrap();
     assert!(shown.contains("nothing is done"), "{shown}");
+    assert_eq!(changes, []);
+}
+
+/// A bundle of version 0.2.0, and a node on which its program says that it is this one.
+fn bundled(says: &str) -> (tempfile::TempDir, String, Facts) {
+    let dir = testing::things();
+    let file = testing::made(dir.path()).to_str().unwrap().to_owned();
+    let mut facts = machine();
+    facts.answers.insert("/var/lib/kubeedge/upgrade/edgecore --version".into(), format!("edgecore {says}\n"));
+    (dir, file, facts)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_new_binary_may_come_in_a_bundle() {
+    let (dir, file, facts) = bundled("0.2.0");
+    let (shown, result, changes) = run(facts, Pages::healthy(), &["--force", "--bundle", &file]).await;
+    result.unwrap();
+    insta::assert_snapshot!(shown.replace(dir.path().to_str().unwrap(), "/media"));
+    let at = |wanted: fn(&Change) -> bool| changes.iter().position(wanted).unwrap();
+    let unpacked = at(|change| matches!(change, Change::Unpack { entry, .. } if entry == EDGECORE));
+    let stopped = at(|change| *change == Change::Run("systemctl stop edgecore".into()));
+    let gone = at(|change| *change == Change::Remove("/var/lib/kubeedge/upgrade".into()));
+    assert!(unpacked < stopped && stopped < gone, "{changes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bundle_that_is_not_what_it_says_leaves_the_node_as_it_is() {
+    let (_dir, file, facts) = bundled("0.3.0");
+    let (_, result, changes) = run(facts, Pages::healthy(), &["--force", "--bundle", &file]).await;
+    assert!(result.unwrap_err().to_string().contains("its edgecore is v0.3.0"));
+    assert!(
+        !changes.iter().any(|change| matches!(change, Change::Run(_) | Change::Copy { .. })),
+        "{changes:?}"
+    );
+    assert_eq!(changes.last(), Some(&Change::Remove("/var/lib/kubeedge/upgrade".into())));
+    let (_dir, file, facts) = bundled("0.2.0");
+    let words = ["--force", "--bundle", &file, "--toVersion", "0.9.0"];
+    let (_, result, changes) = run(facts, Pages::healthy(), &words).await;
+    assert!(result.unwrap_err().to_string().contains("is v0.2.0, not 0.9.0"));
     assert_eq!(changes, []);
 }
