@@ -53,8 +53,18 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
         'keadm;backup' {
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('cloud', 'cloud', [CompletionResultType]::ParameterValue, 'CloudCore on this machine: binary, configuration, certificates and the database of its control plane, to /etc/kubeedge/backup/VERSION')
             [CompletionResult]::new('edge', 'edge', [CompletionResultType]::ParameterValue, 'EdgeCore''s binary, configuration, certificates and store, to /etc/kubeedge/backup/VERSION')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'keadm;backup;cloud' {
+            [CompletionResult]::new('--pre-run', '--pre-run', [CompletionResultType]::ParameterName, 'Script that is run first')
+            [CompletionResult]::new('--post-run', '--post-run', [CompletionResultType]::ParameterName, 'Script that is run last')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How it is said what was done or found')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Say what would be done, and change nothing')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'keadm;backup;edge' {
@@ -68,8 +78,12 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
             break
         }
         'keadm;backup;help' {
+            [CompletionResult]::new('cloud', 'cloud', [CompletionResultType]::ParameterValue, 'CloudCore on this machine: binary, configuration, certificates and the database of its control plane, to /etc/kubeedge/backup/VERSION')
             [CompletionResult]::new('edge', 'edge', [CompletionResultType]::ParameterValue, 'EdgeCore''s binary, configuration, certificates and store, to /etc/kubeedge/backup/VERSION')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'keadm;backup;help;cloud' {
             break
         }
         'keadm;backup;help;edge' {
@@ -786,8 +800,21 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
         'keadm;rollback' {
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('cloud', 'cloud', [CompletionResultType]::ParameterValue, 'CloudCore: on this machine to a back-up, in a cluster to what was installed before')
             [CompletionResult]::new('edge', 'edge', [CompletionResultType]::ParameterValue, 'EdgeCore on this machine, to a back-up')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'keadm;rollback;cloud' {
+            [CompletionResult]::new('--historical-version', '--historical-version', [CompletionResultType]::ParameterName, 'The back-up to go back to, on this machine; without it, the newest')
+            [CompletionResult]::new('--kube-config', '--kube-config', [CompletionResultType]::ParameterName, 'Kubeconfig of the cluster. Without it: the CloudCore of this machine, else /root/.kube/config')
+            [CompletionResult]::new('--pre-run', '--pre-run', [CompletionResultType]::ParameterName, 'Script that is run first')
+            [CompletionResult]::new('--post-run', '--post-run', [CompletionResultType]::ParameterName, 'Script that is run last')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How it is said what was done or found')
+            [CompletionResult]::new('--database', '--database', [CompletionResultType]::ParameterName, 'Put the database of the back-up back, too: what the control plane has learnt since is kept beside the back-up, and gone from the API')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Say what would be done, and change nothing')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'keadm;rollback;edge' {
@@ -802,8 +829,12 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
             break
         }
         'keadm;rollback;help' {
+            [CompletionResult]::new('cloud', 'cloud', [CompletionResultType]::ParameterValue, 'CloudCore: on this machine to a back-up, in a cluster to what was installed before')
             [CompletionResult]::new('edge', 'edge', [CompletionResultType]::ParameterValue, 'EdgeCore on this machine, to a back-up')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'keadm;rollback;help;cloud' {
             break
         }
         'keadm;rollback;help;edge' {
@@ -824,8 +855,32 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
         'keadm;upgrade' {
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('cloud', 'cloud', [CompletionResultType]::ParameterValue, 'CloudCore, in a cluster or on this machine')
             [CompletionResult]::new('edge', 'edge', [CompletionResultType]::ParameterValue, 'EdgeCore on this machine: back-up, new binary, health check; the old one again when it fails')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'keadm;upgrade;cloud' {
+            [CompletionResult]::new('--bin-dir', '--bin-dir', [CompletionResultType]::ParameterName, 'Folder with the new `cloudcore` binary, for a CloudCore on this machine; without it, the folder of this keadm')
+            [CompletionResult]::new('--advertise-address', '--advertise-address', [CompletionResultType]::ParameterName, 'Addresses under which edge nodes reach CloudCore')
+            [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Change a value of the Helm chart: path=value[,path=value...]')
+            [CompletionResult]::new('--kube-config', '--kube-config', [CompletionResultType]::ParameterName, 'Kubeconfig of the cluster. Without it: the CloudCore of this machine, else /root/.kube/config')
+            [CompletionResult]::new('--kubeedge-version', '--kubeedge-version', [CompletionResultType]::ParameterName, 'Version of the image; without it, that of this keadm')
+            [CompletionResult]::new('--image-repository', '--image-repository', [CompletionResultType]::ParameterName, 'Where the image is, in place of the registry and folder of the chart')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'File of values, over the chart''s; or version=VERSION')
+            [CompletionResult]::new('--values', '--values', [CompletionResultType]::ParameterName, 'Files of values, over those of the profile')
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Files of further objects to apply')
+            [CompletionResult]::new('--manifests', '--manifests', [CompletionResultType]::ParameterName, 'Files of further objects to apply')
+            [CompletionResult]::new('--files', '--files', [CompletionResultType]::ParameterName, 'Files of further objects to apply')
+            [CompletionResult]::new('--external-helm-root', '--external-helm-root', [CompletionResultType]::ParameterName, 'Folder of another chart. Not taken: keadm renders its own')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'How it is said what was done or found')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Do not ask, and also when the version is the same. In a cluster: take over fields that somebody else has set')
+            [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Say what would be done, and change nothing')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Say what would be done, and change nothing')
+            [CompletionResult]::new('--print-final-values', '--print-final-values', [CompletionResultType]::ParameterName, 'Print the values that the new version is installed with')
+            [CompletionResult]::new('--reuse-values', '--reuse-values', [CompletionResultType]::ParameterName, 'Keep the values of the last time: they are kept in any case')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'keadm;upgrade;edge' {
@@ -850,8 +905,12 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
             break
         }
         'keadm;upgrade;help' {
+            [CompletionResult]::new('cloud', 'cloud', [CompletionResultType]::ParameterValue, 'CloudCore, in a cluster or on this machine')
             [CompletionResult]::new('edge', 'edge', [CompletionResultType]::ParameterValue, 'EdgeCore on this machine: back-up, new binary, health check; the old one again when it fails')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'keadm;upgrade;help;cloud' {
             break
         }
         'keadm;upgrade;help;edge' {
@@ -894,7 +953,11 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
             break
         }
         'keadm;help;backup' {
+            [CompletionResult]::new('cloud', 'cloud', [CompletionResultType]::ParameterValue, 'CloudCore on this machine: binary, configuration, certificates and the database of its control plane, to /etc/kubeedge/backup/VERSION')
             [CompletionResult]::new('edge', 'edge', [CompletionResultType]::ParameterValue, 'EdgeCore''s binary, configuration, certificates and store, to /etc/kubeedge/backup/VERSION')
+            break
+        }
+        'keadm;help;backup;cloud' {
             break
         }
         'keadm;help;backup;edge' {
@@ -1056,7 +1119,11 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
             break
         }
         'keadm;help;rollback' {
+            [CompletionResult]::new('cloud', 'cloud', [CompletionResultType]::ParameterValue, 'CloudCore: on this machine to a back-up, in a cluster to what was installed before')
             [CompletionResult]::new('edge', 'edge', [CompletionResultType]::ParameterValue, 'EdgeCore on this machine, to a back-up')
+            break
+        }
+        'keadm;help;rollback;cloud' {
             break
         }
         'keadm;help;rollback;edge' {
@@ -1066,7 +1133,11 @@ Register-ArgumentCompleter -Native -CommandName 'keadm' -ScriptBlock {
             break
         }
         'keadm;help;upgrade' {
+            [CompletionResult]::new('cloud', 'cloud', [CompletionResultType]::ParameterValue, 'CloudCore, in a cluster or on this machine')
             [CompletionResult]::new('edge', 'edge', [CompletionResultType]::ParameterValue, 'EdgeCore on this machine: back-up, new binary, health check; the old one again when it fails')
+            break
+        }
+        'keadm;help;upgrade;cloud' {
             break
         }
         'keadm;help;upgrade;edge' {

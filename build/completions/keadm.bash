@@ -85,11 +85,17 @@ _keadm() {
             keadm,version)
                 cmd="keadm__subcmd__version"
                 ;;
+            keadm__subcmd__backup,cloud)
+                cmd="keadm__subcmd__backup__subcmd__cloud"
+                ;;
             keadm__subcmd__backup,edge)
                 cmd="keadm__subcmd__backup__subcmd__edge"
                 ;;
             keadm__subcmd__backup,help)
                 cmd="keadm__subcmd__backup__subcmd__help"
+                ;;
+            keadm__subcmd__backup__subcmd__help,cloud)
+                cmd="keadm__subcmd__backup__subcmd__help__subcmd__cloud"
                 ;;
             keadm__subcmd__backup__subcmd__help,edge)
                 cmd="keadm__subcmd__backup__subcmd__help__subcmd__edge"
@@ -385,6 +391,9 @@ _keadm() {
             keadm__subcmd__help,version)
                 cmd="keadm__subcmd__help__subcmd__version"
                 ;;
+            keadm__subcmd__help__subcmd__backup,cloud)
+                cmd="keadm__subcmd__help__subcmd__backup__subcmd__cloud"
+                ;;
             keadm__subcmd__help__subcmd__backup,edge)
                 cmd="keadm__subcmd__help__subcmd__backup__subcmd__edge"
                 ;;
@@ -466,8 +475,14 @@ _keadm() {
             keadm__subcmd__help__subcmd__mapper,new)
                 cmd="keadm__subcmd__help__subcmd__mapper__subcmd__new"
                 ;;
+            keadm__subcmd__help__subcmd__rollback,cloud)
+                cmd="keadm__subcmd__help__subcmd__rollback__subcmd__cloud"
+                ;;
             keadm__subcmd__help__subcmd__rollback,edge)
                 cmd="keadm__subcmd__help__subcmd__rollback__subcmd__edge"
+                ;;
+            keadm__subcmd__help__subcmd__upgrade,cloud)
+                cmd="keadm__subcmd__help__subcmd__upgrade__subcmd__cloud"
                 ;;
             keadm__subcmd__help__subcmd__upgrade,edge)
                 cmd="keadm__subcmd__help__subcmd__upgrade__subcmd__edge"
@@ -484,11 +499,17 @@ _keadm() {
             keadm__subcmd__mapper__subcmd__help,new)
                 cmd="keadm__subcmd__mapper__subcmd__help__subcmd__new"
                 ;;
+            keadm__subcmd__rollback,cloud)
+                cmd="keadm__subcmd__rollback__subcmd__cloud"
+                ;;
             keadm__subcmd__rollback,edge)
                 cmd="keadm__subcmd__rollback__subcmd__edge"
                 ;;
             keadm__subcmd__rollback,help)
                 cmd="keadm__subcmd__rollback__subcmd__help"
+                ;;
+            keadm__subcmd__rollback__subcmd__help,cloud)
+                cmd="keadm__subcmd__rollback__subcmd__help__subcmd__cloud"
                 ;;
             keadm__subcmd__rollback__subcmd__help,edge)
                 cmd="keadm__subcmd__rollback__subcmd__help__subcmd__edge"
@@ -496,11 +517,17 @@ _keadm() {
             keadm__subcmd__rollback__subcmd__help,help)
                 cmd="keadm__subcmd__rollback__subcmd__help__subcmd__help"
                 ;;
+            keadm__subcmd__upgrade,cloud)
+                cmd="keadm__subcmd__upgrade__subcmd__cloud"
+                ;;
             keadm__subcmd__upgrade,edge)
                 cmd="keadm__subcmd__upgrade__subcmd__edge"
                 ;;
             keadm__subcmd__upgrade,help)
                 cmd="keadm__subcmd__upgrade__subcmd__help"
+                ;;
+            keadm__subcmd__upgrade__subcmd__help,cloud)
+                cmd="keadm__subcmd__upgrade__subcmd__help__subcmd__cloud"
                 ;;
             keadm__subcmd__upgrade__subcmd__help,edge)
                 cmd="keadm__subcmd__upgrade__subcmd__help__subcmd__edge"
@@ -529,12 +556,38 @@ _keadm() {
             return 0
             ;;
         keadm__subcmd__backup)
-            opts="-h --help edge help"
+            opts="-h --help cloud edge help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__backup__subcmd__cloud)
+            opts="-h --pre-run --post-run --dry-run --output --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --pre-run)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --post-run)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json yaml" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -573,8 +626,22 @@ _keadm() {
             return 0
             ;;
         keadm__subcmd__backup__subcmd__help)
-            opts="edge help"
+            opts="cloud edge help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__backup__subcmd__help__subcmd__cloud)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -2337,8 +2404,22 @@ _keadm() {
             return 0
             ;;
         keadm__subcmd__help__subcmd__backup)
-            opts="edge"
+            opts="cloud edge"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__help__subcmd__backup__subcmd__cloud)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -2981,8 +3062,22 @@ _keadm() {
             return 0
             ;;
         keadm__subcmd__help__subcmd__rollback)
-            opts="edge"
+            opts="cloud edge"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__help__subcmd__rollback__subcmd__cloud)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -3023,8 +3118,22 @@ _keadm() {
             return 0
             ;;
         keadm__subcmd__help__subcmd__upgrade)
-            opts="edge"
+            opts="cloud edge"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__help__subcmd__upgrade__subcmd__cloud)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -3461,12 +3570,46 @@ _keadm() {
             return 0
             ;;
         keadm__subcmd__rollback)
-            opts="-h --help edge help"
+            opts="-h --help cloud edge help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__rollback__subcmd__cloud)
+            opts="-h --historical-version --database --kube-config --pre-run --post-run --dry-run --output --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --historical-version)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kube-config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pre-run)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --post-run)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json yaml" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -3509,8 +3652,22 @@ _keadm() {
             return 0
             ;;
         keadm__subcmd__rollback__subcmd__help)
-            opts="edge help"
+            opts="cloud edge help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__rollback__subcmd__help__subcmd__cloud)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -3573,12 +3730,78 @@ _keadm() {
             return 0
             ;;
         keadm__subcmd__upgrade)
-            opts="-h --help edge help"
+            opts="-h --help cloud edge help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__upgrade__subcmd__cloud)
+            opts="-d -f -h --bin-dir --force --dry-run --advertise-address --set --print-final-values --reuse-values --kube-config --kubeedge-version --image-repository --profile --values --files --manifests --external-helm-root --output --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --bin-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --advertise-address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kube-config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kubeedge-version)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --image-repository)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --values)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --manifests)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --files)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --external-helm-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json yaml" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -3653,8 +3876,22 @@ _keadm() {
             return 0
             ;;
         keadm__subcmd__upgrade__subcmd__help)
-            opts="edge help"
+            opts="cloud edge help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        keadm__subcmd__upgrade__subcmd__help__subcmd__cloud)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -49,9 +49,17 @@ complete -c keadm -n "__fish_keadm_needs_command" -f -a "unban" -d 'Let a banned
 complete -c keadm -n "__fish_keadm_needs_command" -f -a "upgrade" -d 'A new version on this machine, and the old one again when it does not work'
 complete -c keadm -n "__fish_keadm_needs_command" -f -a "version" -d 'Say which version this is'
 complete -c keadm -n "__fish_keadm_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c keadm -n "__fish_keadm_using_subcommand backup; and not __fish_seen_subcommand_from edge help" -s h -l help -d 'Print help'
-complete -c keadm -n "__fish_keadm_using_subcommand backup; and not __fish_seen_subcommand_from edge help" -f -a "edge" -d 'EdgeCore\'s binary, configuration, certificates and store, to /etc/kubeedge/backup/VERSION'
-complete -c keadm -n "__fish_keadm_using_subcommand backup; and not __fish_seen_subcommand_from edge help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c keadm -n "__fish_keadm_using_subcommand backup; and not __fish_seen_subcommand_from cloud edge help" -s h -l help -d 'Print help'
+complete -c keadm -n "__fish_keadm_using_subcommand backup; and not __fish_seen_subcommand_from cloud edge help" -f -a "cloud" -d 'CloudCore on this machine: binary, configuration, certificates and the database of its control plane, to /etc/kubeedge/backup/VERSION'
+complete -c keadm -n "__fish_keadm_using_subcommand backup; and not __fish_seen_subcommand_from cloud edge help" -f -a "edge" -d 'EdgeCore\'s binary, configuration, certificates and store, to /etc/kubeedge/backup/VERSION'
+complete -c keadm -n "__fish_keadm_using_subcommand backup; and not __fish_seen_subcommand_from cloud edge help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c keadm -n "__fish_keadm_using_subcommand backup; and __fish_seen_subcommand_from cloud" -l pre-run -d 'Script that is run first' -r -F
+complete -c keadm -n "__fish_keadm_using_subcommand backup; and __fish_seen_subcommand_from cloud" -l post-run -d 'Script that is run last' -r -F
+complete -c keadm -n "__fish_keadm_using_subcommand backup; and __fish_seen_subcommand_from cloud" -l output -d 'How it is said what was done or found' -r -f -a "text\t'For people'
+json\t'One JSON document on stdout; progress goes to stderr'
+yaml\t'One YAML document on stdout; progress goes to stderr'"
+complete -c keadm -n "__fish_keadm_using_subcommand backup; and __fish_seen_subcommand_from cloud" -l dry-run -d 'Say what would be done, and change nothing'
+complete -c keadm -n "__fish_keadm_using_subcommand backup; and __fish_seen_subcommand_from cloud" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c keadm -n "__fish_keadm_using_subcommand backup; and __fish_seen_subcommand_from edge" -l pre-run -d 'Script that is run first' -r -F
 complete -c keadm -n "__fish_keadm_using_subcommand backup; and __fish_seen_subcommand_from edge" -l post-run -d 'Script that is run last' -r -F
 complete -c keadm -n "__fish_keadm_using_subcommand backup; and __fish_seen_subcommand_from edge" -l output -d 'How it is said what was done or found' -r -f -a "text\t'For people'
@@ -60,6 +68,7 @@ yaml\t'One YAML document on stdout; progress goes to stderr'"
 complete -c keadm -n "__fish_keadm_using_subcommand backup; and __fish_seen_subcommand_from edge" -l config -d 'EdgeCore\'s configuration file' -r -F
 complete -c keadm -n "__fish_keadm_using_subcommand backup; and __fish_seen_subcommand_from edge" -l dry-run -d 'Say what would be done, and change nothing'
 complete -c keadm -n "__fish_keadm_using_subcommand backup; and __fish_seen_subcommand_from edge" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c keadm -n "__fish_keadm_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "cloud" -d 'CloudCore on this machine: binary, configuration, certificates and the database of its control plane, to /etc/kubeedge/backup/VERSION'
 complete -c keadm -n "__fish_keadm_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "edge" -d 'EdgeCore\'s binary, configuration, certificates and store, to /etc/kubeedge/backup/VERSION'
 complete -c keadm -n "__fish_keadm_using_subcommand backup; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c keadm -n "__fish_keadm_using_subcommand ban" -l reason -d 'Why: for those who find it in the list. The node is not told' -r
@@ -399,9 +408,20 @@ yaml\t'One YAML document on stdout; progress goes to stderr'"
 complete -c keadm -n "__fish_keadm_using_subcommand reset" -l force -d 'Do not ask'
 complete -c keadm -n "__fish_keadm_using_subcommand reset" -s d -l dry-run -d 'Say what would be done, and change nothing'
 complete -c keadm -n "__fish_keadm_using_subcommand reset" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c keadm -n "__fish_keadm_using_subcommand rollback; and not __fish_seen_subcommand_from edge help" -s h -l help -d 'Print help'
-complete -c keadm -n "__fish_keadm_using_subcommand rollback; and not __fish_seen_subcommand_from edge help" -f -a "edge" -d 'EdgeCore on this machine, to a back-up'
-complete -c keadm -n "__fish_keadm_using_subcommand rollback; and not __fish_seen_subcommand_from edge help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c keadm -n "__fish_keadm_using_subcommand rollback; and not __fish_seen_subcommand_from cloud edge help" -s h -l help -d 'Print help'
+complete -c keadm -n "__fish_keadm_using_subcommand rollback; and not __fish_seen_subcommand_from cloud edge help" -f -a "cloud" -d 'CloudCore: on this machine to a back-up, in a cluster to what was installed before'
+complete -c keadm -n "__fish_keadm_using_subcommand rollback; and not __fish_seen_subcommand_from cloud edge help" -f -a "edge" -d 'EdgeCore on this machine, to a back-up'
+complete -c keadm -n "__fish_keadm_using_subcommand rollback; and not __fish_seen_subcommand_from cloud edge help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c keadm -n "__fish_keadm_using_subcommand rollback; and __fish_seen_subcommand_from cloud" -l historical-version -d 'The back-up to go back to, on this machine; without it, the newest' -r
+complete -c keadm -n "__fish_keadm_using_subcommand rollback; and __fish_seen_subcommand_from cloud" -l kube-config -d 'Kubeconfig of the cluster. Without it: the CloudCore of this machine, else /root/.kube/config' -r -F
+complete -c keadm -n "__fish_keadm_using_subcommand rollback; and __fish_seen_subcommand_from cloud" -l pre-run -d 'Script that is run first' -r -F
+complete -c keadm -n "__fish_keadm_using_subcommand rollback; and __fish_seen_subcommand_from cloud" -l post-run -d 'Script that is run last' -r -F
+complete -c keadm -n "__fish_keadm_using_subcommand rollback; and __fish_seen_subcommand_from cloud" -l output -d 'How it is said what was done or found' -r -f -a "text\t'For people'
+json\t'One JSON document on stdout; progress goes to stderr'
+yaml\t'One YAML document on stdout; progress goes to stderr'"
+complete -c keadm -n "__fish_keadm_using_subcommand rollback; and __fish_seen_subcommand_from cloud" -l database -d 'Put the database of the back-up back, too: what the control plane has learnt since is kept beside the back-up, and gone from the API'
+complete -c keadm -n "__fish_keadm_using_subcommand rollback; and __fish_seen_subcommand_from cloud" -l dry-run -d 'Say what would be done, and change nothing'
+complete -c keadm -n "__fish_keadm_using_subcommand rollback; and __fish_seen_subcommand_from cloud" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c keadm -n "__fish_keadm_using_subcommand rollback; and __fish_seen_subcommand_from edge" -l historical-version -d 'The back-up to go back to; without it, the newest' -r
 complete -c keadm -n "__fish_keadm_using_subcommand rollback; and __fish_seen_subcommand_from edge" -l pre-run -d 'Script that is run first' -r -F
 complete -c keadm -n "__fish_keadm_using_subcommand rollback; and __fish_seen_subcommand_from edge" -l post-run -d 'Script that is run last' -r -F
@@ -411,6 +431,7 @@ yaml\t'One YAML document on stdout; progress goes to stderr'"
 complete -c keadm -n "__fish_keadm_using_subcommand rollback; and __fish_seen_subcommand_from edge" -l config -d 'EdgeCore\'s configuration file' -r -F
 complete -c keadm -n "__fish_keadm_using_subcommand rollback; and __fish_seen_subcommand_from edge" -l dry-run -d 'Say what would be done, and change nothing'
 complete -c keadm -n "__fish_keadm_using_subcommand rollback; and __fish_seen_subcommand_from edge" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c keadm -n "__fish_keadm_using_subcommand rollback; and __fish_seen_subcommand_from help" -f -a "cloud" -d 'CloudCore: on this machine to a back-up, in a cluster to what was installed before'
 complete -c keadm -n "__fish_keadm_using_subcommand rollback; and __fish_seen_subcommand_from help" -f -a "edge" -d 'EdgeCore on this machine, to a back-up'
 complete -c keadm -n "__fish_keadm_using_subcommand rollback; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c keadm -n "__fish_keadm_using_subcommand unban" -l kube-config -d 'Kubeconfig of the cluster. Without it: /root/.kube/config, else that of the embedded control plane' -r -F
@@ -420,9 +441,28 @@ yaml\t'One YAML document on stdout; progress goes to stderr'"
 complete -c keadm -n "__fish_keadm_using_subcommand unban" -l trust-certificates -d 'Let it in with the certificate that it has, because it was banned by mistake. Without this it has to join anew'
 complete -c keadm -n "__fish_keadm_using_subcommand unban" -l dry-run -d 'Say what would be done, and change nothing'
 complete -c keadm -n "__fish_keadm_using_subcommand unban" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and not __fish_seen_subcommand_from edge help" -s h -l help -d 'Print help'
-complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and not __fish_seen_subcommand_from edge help" -f -a "edge" -d 'EdgeCore on this machine: back-up, new binary, health check; the old one again when it fails'
-complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and not __fish_seen_subcommand_from edge help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and not __fish_seen_subcommand_from cloud edge help" -s h -l help -d 'Print help'
+complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and not __fish_seen_subcommand_from cloud edge help" -f -a "cloud" -d 'CloudCore, in a cluster or on this machine'
+complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and not __fish_seen_subcommand_from cloud edge help" -f -a "edge" -d 'EdgeCore on this machine: back-up, new binary, health check; the old one again when it fails'
+complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and not __fish_seen_subcommand_from cloud edge help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from cloud" -l bin-dir -d 'Folder with the new `cloudcore` binary, for a CloudCore on this machine; without it, the folder of this keadm' -r -F
+complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from cloud" -l advertise-address -d 'Addresses under which edge nodes reach CloudCore' -r
+complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from cloud" -l set -d 'Change a value of the Helm chart: path=value[,path=value...]' -r
+complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from cloud" -l kube-config -d 'Kubeconfig of the cluster. Without it: the CloudCore of this machine, else /root/.kube/config' -r -F
+complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from cloud" -l kubeedge-version -d 'Version of the image; without it, that of this keadm' -r
+complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from cloud" -l image-repository -d 'Where the image is, in place of the registry and folder of the chart' -r
+complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from cloud" -l profile -d 'File of values, over the chart\'s; or version=VERSION' -r
+complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from cloud" -l values -d 'Files of values, over those of the profile' -r -F
+complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from cloud" -s f -l manifests -l files -d 'Files of further objects to apply' -r -F
+complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from cloud" -l external-helm-root -d 'Folder of another chart. Not taken: keadm renders its own' -r -F
+complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from cloud" -l output -d 'How it is said what was done or found' -r -f -a "text\t'For people'
+json\t'One JSON document on stdout; progress goes to stderr'
+yaml\t'One YAML document on stdout; progress goes to stderr'"
+complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from cloud" -l force -d 'Do not ask, and also when the version is the same. In a cluster: take over fields that somebody else has set'
+complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from cloud" -s d -l dry-run -d 'Say what would be done, and change nothing'
+complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from cloud" -l print-final-values -d 'Print the values that the new version is installed with'
+complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from cloud" -l reuse-values -d 'Keep the values of the last time: they are kept in any case'
+complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from cloud" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from edge" -l bin-dir -d 'Folder with the new `edgecore` binary; without it, the folder of this keadm' -r -F
 complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from edge" -l bundle -d 'File with the new binary (`keadm bundle`)' -r -F
 complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from edge" -l toVersion -d 'The version that the new binary must have; without it, whichever it has' -r
@@ -442,6 +482,7 @@ complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_sub
 complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from edge" -l dry-run -d 'Say what would be done, and change nothing'
 complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from edge" -l disable-backup -d 'Make no back-up: there is always one, or there would be no way back'
 complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from edge" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from help" -f -a "cloud" -d 'CloudCore, in a cluster or on this machine'
 complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from help" -f -a "edge" -d 'EdgeCore on this machine: back-up, new binary, health check; the old one again when it fails'
 complete -c keadm -n "__fish_keadm_using_subcommand upgrade; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c keadm -n "__fish_keadm_using_subcommand version" -l output -d 'How it is said what was done or found' -r -f -a "text\t'For people'
@@ -472,6 +513,7 @@ complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_su
 complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch bundle cert completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help" -f -a "upgrade" -d 'A new version on this machine, and the old one again when it does not work'
 complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch bundle cert completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help" -f -a "version" -d 'Say which version this is'
 complete -c keadm -n "__fish_keadm_using_subcommand help; and not __fish_seen_subcommand_from backup ban batch bundle cert completion config config-update ctl debug demo gettoken init join man manifest mapper reset rollback unban upgrade version help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c keadm -n "__fish_keadm_using_subcommand help; and __fish_seen_subcommand_from backup" -f -a "cloud" -d 'CloudCore on this machine: binary, configuration, certificates and the database of its control plane, to /etc/kubeedge/backup/VERSION'
 complete -c keadm -n "__fish_keadm_using_subcommand help; and __fish_seen_subcommand_from backup" -f -a "edge" -d 'EdgeCore\'s binary, configuration, certificates and store, to /etc/kubeedge/backup/VERSION'
 complete -c keadm -n "__fish_keadm_using_subcommand help; and __fish_seen_subcommand_from batch" -f -a "gen-config" -d 'Write ./config.yaml, to be filled in'
 complete -c keadm -n "__fish_keadm_using_subcommand help; and __fish_seen_subcommand_from bundle" -f -a "create" -d 'Make one'
@@ -494,5 +536,7 @@ complete -c keadm -n "__fish_keadm_using_subcommand help; and __fish_seen_subcom
 complete -c keadm -n "__fish_keadm_using_subcommand help; and __fish_seen_subcommand_from demo" -f -a "down" -d 'Remove every trace of it'
 complete -c keadm -n "__fish_keadm_using_subcommand help; and __fish_seen_subcommand_from demo" -f -a "status" -d 'Say what of it is running'
 complete -c keadm -n "__fish_keadm_using_subcommand help; and __fish_seen_subcommand_from mapper" -f -a "new" -d 'Write the project of a new mapper: it builds, passes its test, and runs without EdgeCore at once'
+complete -c keadm -n "__fish_keadm_using_subcommand help; and __fish_seen_subcommand_from rollback" -f -a "cloud" -d 'CloudCore: on this machine to a back-up, in a cluster to what was installed before'
 complete -c keadm -n "__fish_keadm_using_subcommand help; and __fish_seen_subcommand_from rollback" -f -a "edge" -d 'EdgeCore on this machine, to a back-up'
+complete -c keadm -n "__fish_keadm_using_subcommand help; and __fish_seen_subcommand_from upgrade" -f -a "cloud" -d 'CloudCore, in a cluster or on this machine'
 complete -c keadm -n "__fish_keadm_using_subcommand help; and __fish_seen_subcommand_from upgrade" -f -a "edge" -d 'EdgeCore on this machine: back-up, new binary, health check; the old one again when it fails'

@@ -34,8 +34,8 @@ pub use other::{
 };
 pub use stock::as_stock;
 pub use upgrade::{
-    Backup, BackupEdge, BackupWhat, ConfigUpdate, Rollback, RollbackEdge, RollbackWhat, Upgrade, UpgradeEdge,
-    UpgradeWhat,
+    Backup, BackupCloud, BackupEdge, BackupWhat, ConfigUpdate, Rollback, RollbackCloud, RollbackEdge,
+    RollbackWhat, Upgrade, UpgradeCloud, UpgradeEdge, UpgradeWhat,
 };
 
 use clap::{Args as ClapArgs, Parser, Subcommand};

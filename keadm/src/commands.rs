@@ -4,6 +4,7 @@ mod ban;
 mod batch;
 mod bundle;
 mod cert;
+mod cloud;
 pub(crate) mod completion;
 mod config_update;
 mod ctl;
@@ -13,6 +14,7 @@ mod edge;
 mod gettoken;
 mod images;
 mod init;
+mod installation;
 mod join;
 mod manifest;
 mod mapper;
@@ -57,7 +59,8 @@ pub fn run(args: Args, printer: &Printer) -> anyhow::Result<()> {
     let done = runtime.block_on(async {
         match args.command {
             Command::Backup(backup) => match backup.what {
-                BackupWhat::Edge(edge) => rollback::back_up(&edge, printer),
+                BackupWhat::Cloud(cloud) => rollback::back_up_cloud(&cloud, printer),
+                BackupWhat::Edge(edge) => rollback::back_up_edge(&edge, printer),
             },
             Command::Ban(ban) => ban::ban(ban, printer).await,
             Command::Batch(batch) => batch::run(batch, printer).await,
@@ -85,10 +88,12 @@ pub fn run(args: Args, printer: &Printer) -> anyhow::Result<()> {
             Command::Mapper(mapper) => mapper::run(mapper, printer),
             Command::Reset(reset) => reset::run(reset, printer).await,
             Command::Rollback(rollback) => match rollback.what {
-                RollbackWhat::Edge(edge) => rollback::run(edge, printer).await,
+                RollbackWhat::Cloud(cloud) => rollback::cloud(*cloud, printer).await,
+                RollbackWhat::Edge(edge) => rollback::edge(edge, printer).await,
             },
             Command::Upgrade(upgrade) => match upgrade.what {
-                UpgradeWhat::Edge(edge) => upgrade::run(*edge, printer).await,
+                UpgradeWhat::Cloud(cloud) => upgrade::cloud(*cloud, printer).await,
+                UpgradeWhat::Edge(edge) => upgrade::edge(*edge, printer).await,
             },
             Command::Version(_) => version::run(printer),
         }

@@ -12,7 +12,7 @@ mod webhook;
 mod workload;
 
 pub use self::object::{Object, parse_documents};
-pub use self::values::{Overrides, Values};
+pub use self::values::{Overrides, TAG, Values};
 
 use certs::authority::NAMESPACE;
 use k8s_openapi::api::core::v1::Namespace;

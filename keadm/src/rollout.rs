@@ -7,10 +7,12 @@ mod apply;
 mod causes;
 mod diff;
 mod preflight;
+mod release;
 mod removal;
 mod waiting;
 
 pub use self::apply::{Applier, MANAGER, Outcome};
 pub use self::preflight::check as preflight;
+pub use self::release::{Known, Release};
 pub use self::removal::{Removal, plan as plan_removal};
 pub use self::waiting::{Waiting, definitions_established};

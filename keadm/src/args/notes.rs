@@ -21,6 +21,7 @@ impl Args {
     pub fn format(&self) -> Format {
         match &self.command {
             Command::Backup(backup) => match &backup.what {
+                BackupWhat::Cloud(cloud) => cloud.acting.output.format,
                 BackupWhat::Edge(edge) => edge.acting.output.format,
             },
             Command::Ban(ban) => ban.acting.output.format,
@@ -52,10 +53,12 @@ impl Args {
             Command::Man(man) => man.acting.output.format,
             Command::Reset(reset) => reset.output.format,
             Command::Rollback(rollback) => match &rollback.what {
+                RollbackWhat::Cloud(cloud) => cloud.acting.output.format,
                 RollbackWhat::Edge(edge) => edge.acting.output.format,
             },
             Command::Unban(unban) => unban.acting.output.format,
             Command::Upgrade(upgrade) => match &upgrade.what {
+                UpgradeWhat::Cloud(cloud) => cloud.output.format,
                 UpgradeWhat::Edge(edge) => edge.acting.output.format,
             },
             Command::Version(version) => version.reading.output.format,
@@ -73,6 +76,10 @@ impl Args {
                 vec![(is_edge && reset.kube_config.is_some(), "--kube-config", why)]
             }
             Command::Upgrade(upgrade) => match &upgrade.what {
+                UpgradeWhat::Cloud(cloud) => {
+                    let why = "what was given before stays, where a flag gives nothing else";
+                    vec![(cloud.reuse_values, "--reuse-values", why)]
+                }
                 UpgradeWhat::Edge(edge) => of_upgrade(edge),
             },
             Command::Ctl(ctl) => match &ctl.action {

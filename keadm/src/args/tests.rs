@@ -73,6 +73,7 @@ fn what_scripts_for_stock_pass_is_taken() {
         "reset cloud --kube-config=/root/.kube/config --force",
         "upgrade edge --upgradeID 1 --historyID 2 --fromVersion v1.22.0 --toVersion v1.23.0 --config /etc/kubeedge/config/edgecore.yaml --image kubeedge/installation-package",
         "upgrade edge --force --toVersion v1.23.0 --image-digest sha256:x --disable-backup --type upgrade",
+        "upgrade cloud --kubeedge-version v1.23.0 --advertise-address 10.0.0.1 --kube-config /root/.kube/config -d --set a=b --values v.yaml --force --profile version=v1.23.0 --reuse-values --print-final-values --image-repository r",
         "backup edge --config /etc/kubeedge/config/edgecore.yaml",
         "rollback edge --historical-version v1.22.0 --pre-run a",
         "config-update --set modules.edgeHub.heartbeat=30,modules.edgeHub.messageQPS=10",

@@ -71,13 +71,13 @@ impl Renewing<'_> {
             authority(web, &hub.http_server, &renew.token).await?;
         }
         node.config.modules.edge_hub.token = Sensitive(renew.token.expose());
-        printer.step(format_args!("writing the token to {}", node.daemon.config.display()));
-        host.write(&node.daemon.config, &chassis::config::to_yaml(&node.config)?, SECRET)?;
-        node.stop().await?;
+        printer.step(format_args!("writing the token to {}", node.core.daemon.config.display()));
+        host.write(&node.core.daemon.config, &chassis::config::to_yaml(&node.config)?, SECRET)?;
+        node.core.stop().await?;
         if renew.force {
             self.set_aside(&hub)?;
         }
-        node.start(false).await?;
+        node.core.start(false).await?;
         if host.is_dry_run() {
             return Ok(());
         }
@@ -109,15 +109,16 @@ impl Renewing<'_> {
     ) -> anyhow::Result<CertificateInfo> {
         let Self { host, web, printer, .. } = *self;
         printer.step("waiting for the certificate");
-        let info = wait::until(host, &node.daemon, RENEWED, printer, async || match certificate(hub, host) {
-            Ok(Some(info)) if before.as_ref() != Some(&info) => Ok(info),
-            Ok(_) => Err("there is no new certificate yet".to_owned()),
-            Err(error) => Err(format!("{error:#}")),
-        })
-        .await?;
+        let info =
+            wait::until(host, &node.core.daemon, RENEWED, printer, async || match certificate(hub, host) {
+                Ok(Some(info)) if before.as_ref() != Some(&info) => Ok(info),
+                Ok(_) => Err("there is no new certificate yet".to_owned()),
+                Err(error) => Err(format!("{error:#}")),
+            })
+            .await?;
         printer.step("waiting for edgecore to be connected");
         let admin = &node.config.common_config.monitor_server.bind_address;
-        wait::until(host, &node.daemon, CONNECTED, printer, async || wait::ready(web, admin).await)
+        wait::until(host, &node.core.daemon, CONNECTED, printer, async || wait::ready(web, admin).await)
             .await
             .context("the certificate is there, and the cloud is not")?;
         Ok(info)

@@ -3,7 +3,8 @@
 
 use anyhow::Context as _;
 
-use super::edge::{Event, Node};
+use super::edge::Node;
+use super::installation::{Event, Installation};
 use crate::args::ConfigUpdate;
 use crate::hint::WithHint as _;
 use crate::host::{Host, SECRET};
@@ -37,7 +38,7 @@ async fn change(
         printer.already("that is what the configuration says already: nothing is done");
         return Ok(());
     }
-    let file = node.daemon.config.as_path();
+    let file = node.core.daemon.config.as_path();
     let before = host.read(file)?.context("the configuration has gone")?;
     super::run_script(host, update.scripts.pre_run.as_deref(), printer)?;
     printer.step(format_args!("writing {}", file.display()));
@@ -45,24 +46,24 @@ async fn change(
     // It holds the token.
     host.write(file, &chassis::config::to_yaml(&config)?, SECRET)?;
     if !update.no_restart {
-        let was_ready = node.is_ready().await;
-        let updated = Node { config, ..node.clone() };
-        if let Err(error) = restart(&updated, was_ready).await {
-            let error = undo(&node, &before, error).await;
-            node.report(Event::ConfigUpdate, &node.installed(), &node.installed(), Some(&error))?;
+        let (core, updated) = (&node.core, node.with(config));
+        let was_ready = core.is_ready().await;
+        if let Err(error) = restart(&updated.core, was_ready).await {
+            let error = undo(core, &before, error).await;
+            core.report(Event::ConfigUpdate, &core.installed(), &core.installed(), Some(&error))?;
             return Err(error);
         }
-        node.report(Event::ConfigUpdate, &node.installed(), &node.installed(), None)?;
+        core.report(Event::ConfigUpdate, &core.installed(), &core.installed(), None)?;
     }
     super::run_script(host, update.scripts.post_run.as_deref(), printer)
 }
 
-async fn restart(node: &Node<'_>, was_ready: bool) -> anyhow::Result<()> {
+async fn restart(node: &Installation<'_>, was_ready: bool) -> anyhow::Result<()> {
     node.stop().await?;
     node.start(was_ready).await
 }
 
-async fn undo(node: &Node<'_>, before: &str, why: anyhow::Error) -> anyhow::Error {
+async fn undo(node: &Installation<'_>, before: &str, why: anyhow::Error) -> anyhow::Error {
     node.printer.step(format_args!("it does not work: {why:#}"));
     let file = &node.daemon.config;
     node.printer.step(format_args!("writing {} as it was", file.display()));

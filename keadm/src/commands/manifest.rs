@@ -33,6 +33,16 @@ pub(super) fn values(
     advertise_address: &[String],
     sets: &[String],
 ) -> anyhow::Result<Values> {
+    overrides(look, chart, advertise_address, sets)?.values()
+}
+
+/// What the command line says over other values.
+pub(super) fn overrides(
+    look: &dyn Look,
+    chart: &Chart,
+    advertise_address: &[String],
+    sets: &[String],
+) -> anyhow::Result<Overrides> {
     if chart.external_helm_root.is_some() {
         return Err(anyhow!("--external-helm-root: keadm renders its own chart and no other")).usage(|| {
             "install another chart with `helm install`; its values.yaml can be given with --values".to_owned()
@@ -56,7 +66,7 @@ pub(super) fn values(
     for file in &chart.values {
         overrides.files.push((file.clone(), text(look, file)?));
     }
-    overrides.values()
+    Ok(overrides)
 }
 
 /// Everything that is to be applied before CloudCore runs, and what waits for it as far as it is known.

@@ -1,58 +1,104 @@
-//! `keadm backup edge` and `keadm rollback edge` (spec edge-keadm-mapper 7.7)
+//! `keadm backup` and `keadm rollback` (spec edge-keadm-mapper 7.7)
 
-use crate::args::{BackupEdge, RollbackEdge};
+mod cluster;
+
+use crate::args::{BackupCloud, BackupEdge, RollbackCloud, RollbackEdge, Scripts};
 use crate::hint::WithHint as _;
 use crate::host::Host;
 use crate::printer::Printer;
 use crate::web::{Network, Web};
 
-use super::edge::{Event, Node};
+use super::cloud;
+use super::edge::Node;
+use super::installation::{Event, Installation};
 
-pub(super) fn back_up(backup: &BackupEdge, printer: &Printer) -> anyhow::Result<()> {
+pub(super) fn back_up_edge(backup: &BackupEdge, printer: &Printer) -> anyhow::Result<()> {
     let host = super::host(backup.acting.dry_run, printer);
-    let host = host.as_ref();
-    let node = Node::find(host, &Network, printer, &backup.config)?;
-    super::check_root(host)?;
-    super::run_script(host, backup.scripts.pre_run.as_deref(), printer)?;
-    let version = node.installed();
-    let made =
-        node.back_up(&version).hint(|| "is there room on the disk? `keadm debug check disk`".to_owned());
-    node.report(Event::Backup, &version, &version, made.as_ref().err())?;
-    made?;
-    super::run_script(host, backup.scripts.post_run.as_deref(), printer)
+    let node = Node::find(host.as_ref(), &Network, printer, &backup.config)?;
+    back_up(&node.core, &backup.scripts)
 }
 
-pub(super) async fn run(rollback: RollbackEdge, printer: &Printer) -> anyhow::Result<()> {
+pub(super) fn back_up_cloud(backup: &BackupCloud, printer: &Printer) -> anyhow::Result<()> {
+    let host = super::host(backup.acting.dry_run, printer);
+    back_up(&cloud::find(host.as_ref(), &Network, printer)?, &backup.scripts)
+}
+
+fn back_up(core: &Installation<'_>, scripts: &Scripts) -> anyhow::Result<()> {
+    super::check_root(core.host)?;
+    super::run_script(core.host, scripts.pre_run.as_deref(), core.printer)?;
+    let version = core.installed();
+    let made =
+        core.back_up(&version).hint(|| "is there room on the disk? `keadm debug check disk`".to_owned());
+    core.report(Event::Backup, &version, &version, made.as_ref().err())?;
+    made?;
+    super::run_script(core.host, scripts.post_run.as_deref(), core.printer)
+}
+
+pub(super) async fn edge(rollback: RollbackEdge, printer: &Printer) -> anyhow::Result<()> {
     let host = super::host(rollback.acting.dry_run, printer);
-    go_back(host.as_ref(), &Network, &rollback, printer)
+    go_back_edge(host.as_ref(), &Network, &rollback, printer)
         .await
         .or_hint(|| "`keadm debug diagnose node` says how the node is".to_owned())
 }
 
-async fn go_back(
+async fn go_back_edge(
     host: &dyn Host,
     web: &dyn Web,
     rollback: &RollbackEdge,
     printer: &Printer,
 ) -> anyhow::Result<()> {
     let node = Node::find(host, web, printer, &rollback.config)?;
-    super::check_root(host)?;
-    let backup = node.backup(rollback.historical_version.as_deref())?;
-    super::run_script(host, rollback.scripts.pre_run.as_deref(), printer)?;
-    let (from, to) = (node.installed(), backup.version.clone());
+    let back = Back { version: rollback.historical_version.as_deref(), with_database: true };
+    go_back(&node.core, &back, &rollback.scripts).await
+}
+
+pub(super) async fn cloud(rollback: RollbackCloud, printer: &Printer) -> anyhow::Result<()> {
+    let host = super::host(rollback.acting.dry_run, printer);
+    if rollback.kube_config.is_some() || !cloud::is_here(host.as_ref()) {
+        return cluster::run(&rollback, host.as_ref(), printer).await;
+    }
+    go_back_cloud(host.as_ref(), &Network, &rollback, printer).await.or_hint(|| {
+        "`journalctl -u cloudcore` says how it is. An older CloudCore that cannot read what a newer one has written takes the \
+         database of the back-up: --database"
+            .to_owned()
+    })
+}
+
+async fn go_back_cloud(
+    host: &dyn Host,
+    web: &dyn Web,
+    rollback: &RollbackCloud,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let core = cloud::find(host, web, printer)?;
+    let back = Back { version: rollback.historical_version.as_deref(), with_database: rollback.database };
+    go_back(&core, &back, &rollback.scripts).await
+}
+
+/// To what.
+struct Back<'a> {
+    version: Option<&'a str>,
+    with_database: bool,
+}
+
+async fn go_back(core: &Installation<'_>, back: &Back<'_>, scripts: &Scripts) -> anyhow::Result<()> {
+    super::check_root(core.host)?;
+    let backup = core.backup(back.version)?;
+    super::run_script(core.host, scripts.pre_run.as_deref(), core.printer)?;
+    let (from, to) = (core.installed(), backup.version.clone());
     let done = async {
-        node.stop().await?;
-        node.restore(&backup)?;
+        core.stop().await?;
+        core.restore(&backup, back.with_database)?;
         // A stock EdgeCore does not say whether it is connected.
-        node.start(false).await
+        core.start(false).await
     };
     let done = done.await;
-    node.report(Event::Rollback, &from, &to, done.as_ref().err())?;
+    core.report(Event::Rollback, &from, &to, done.as_ref().err())?;
     done?;
-    if !host.is_dry_run() {
-        printer.step(format_args!("this node runs {to} again"));
+    if !core.host.is_dry_run() {
+        core.printer.step(format_args!("this {} runs {to} again", core.parts.side.noun()));
     }
-    super::run_script(host, rollback.scripts.post_run.as_deref(), printer)
+    super::run_script(core.host, scripts.post_run.as_deref(), core.printer)
 }
 
 #[cfg(test)]

@@ -293,7 +293,7 @@ mod tests {
         fs::write(&file, "old").unwrap();
         let error = replace(&file, super::super::PUBLIC, |_| anyhow::bail!("cut off")).unwrap_err();
         assert_eq!(error.to_string(), "cut off");
-        assert_eq!(System.list(dir.path()).unwrap(), [file.clone()]);
+        assert_eq!(System.list(dir.path()).unwrap(), std::slice::from_ref(&file));
         assert_eq!(fs::read_to_string(&file).unwrap(), "old");
         // A name without a folder.
         let name = format!("{}-beside", std::process::id());

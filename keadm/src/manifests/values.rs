@@ -17,7 +17,7 @@ use crate::strvals;
 const DEFAULTS: &str = include_str!("../../../build/helm/cloudcore/values.yaml");
 
 /// Tag of the images of this version, as the chart's `appVersion`.
-pub(super) const TAG: &str = concat!("v", env!("CARGO_PKG_VERSION"));
+pub const TAG: &str = concat!("v", env!("CARGO_PKG_VERSION"));
 
 /// What the command line says over the defaults; what comes later wins.
 #[derive(Debug, Clone, Default)]

@@ -16,7 +16,7 @@ use crate::hint::WithHint as _;
 use crate::host::Look;
 use crate::manifests::{self, NAME, Object, Values};
 use crate::printer::Printer;
-use crate::rollout::{Applier, Outcome, Waiting, definitions_established, preflight};
+use crate::rollout::{Applier, Known, Outcome, Release, Waiting, definitions_established, preflight};
 
 /// Stock's default.
 pub(in crate::commands) const KUBECONFIG: &str = "/root/.kube/config";
@@ -35,14 +35,25 @@ pub(super) async fn run(init: &Init, look: &dyn Look, printer: &Printer) -> anyh
     for section in values.without_effect() {
         printer.already(format_args!("{section}: without effect, Skerry has no such part"));
     }
-    let install = Install { client, init, values, extra, printer };
+    let mut install = Install { client, force: init.force, values, extra, printer };
     if init.dry_run {
         return install.show().await;
     }
-    install.run(look, &file).await
+    if look.is_running(NAME)? {
+        // It may be that of an earlier installation, where this machine is one of the cluster.
+        printer.already("a cloudcore runs on this machine: pods that come here cannot have the same ports");
+    }
+    if !init.cluster.skip_preflight_checks {
+        printer.step("looking at the cluster");
+        preflight(&install.client, &install.values, printer).await?;
+    }
+    install.check().await?;
+    let known = Known::read(&install.client).await?;
+    install.roll_out(&known).await?;
+    install.say_what_next(&file)
 }
 
-fn kubeconfig(look: &dyn Look, given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+pub(in crate::commands) fn kubeconfig(look: &dyn Look, given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     if let Some(file) = given {
         return Ok(file);
     }
@@ -54,32 +65,41 @@ fn kubeconfig(look: &dyn Look, given: Option<PathBuf>) -> anyhow::Result<PathBuf
     })
 }
 
-/// One installation.
-struct Install<'a> {
-    client: Client,
-    init: &'a Init,
-    values: Values,
-    extra: Vec<Object>,
-    printer: &'a Printer,
+/// One installation, or one version of it.
+pub(in crate::commands) struct Install<'a> {
+    pub(in crate::commands) client: Client,
+    /// Take over fields that somebody else has set.
+    pub(in crate::commands) force: bool,
+    pub(in crate::commands) values: Values,
+    pub(in crate::commands) extra: Vec<Object>,
+    pub(in crate::commands) printer: &'a Printer,
 }
 
 impl Install<'_> {
-    async fn run(mut self, look: &dyn Look, file: &Path) -> anyhow::Result<()> {
-        if look.is_running(NAME)? {
-            // It may be that of an earlier installation, where this machine is one of the cluster.
-            self.printer
-                .already("a cloudcore runs on this machine: pods that come here cannot have the same ports");
-        }
-        if !self.init.cluster.skip_preflight_checks {
-            self.printer.step("looking at the cluster");
-            preflight(&self.client, &self.values, self.printer).await?;
-        }
+    /// Whether the API server would take everything.
+    pub(in crate::commands) async fn check(&self) -> anyhow::Result<()> {
         let objects = manifests::render(&self.values, true)?;
-        let applier = Applier::new(self.client.clone(), self.init.force);
         self.printer.step("asking the API server whether it would take everything");
-        applier.check(&[objects.as_slice(), &self.extra].concat()).await?;
+        let applier = Applier::new(self.client.clone(), self.force);
+        applier.check(&[objects.as_slice(), &self.extra].concat()).await.map(drop)
+    }
+
+    /// What is kept of it, to go back to.
+    pub(in crate::commands) fn release(&self) -> anyhow::Result<Release> {
+        // Definitions are never taken back: an older one could not have what is there.
+        Release::of(&self.values, &manifests::render(&self.values, false)?)
+    }
+
+    /// Applies it, and waits until CloudCore is ready. The cluster is to know it after what it has known.
+    pub(in crate::commands) async fn roll_out(&mut self, known: &Known) -> anyhow::Result<()> {
+        let objects = manifests::render(&self.values, true)?;
+        let applier = Applier::new(self.client.clone(), self.force);
         self.printer.step("applying");
-        self.apply(&applier, &objects).await?;
+        // The namespace comes first, and what the cluster is to know is in it.
+        let (namespace, others) = objects.split_at(1);
+        self.apply(&applier, namespace).await?;
+        known.followed_by(&self.release()?).keep(&self.client).await?;
+        self.apply(&applier, others).await?;
         definitions_established(&self.client, &objects).await?;
         self.apply(&applier, &self.extra).await?;
         self.printer.step("waiting for cloudcore to be ready");
@@ -88,7 +108,7 @@ impl Install<'_> {
             self.find_ca().await?;
             self.apply(&applier, &manifests::late(&self.values)?).await?;
         }
-        self.say_what_next(file)
+        Ok(())
     }
 
     async fn apply(&self, applier: &Applier, objects: &[Object]) -> anyhow::Result<()> {
@@ -103,7 +123,7 @@ impl Install<'_> {
     }
 
     /// What would be applied, and what of it is different from what is there.
-    async fn show(mut self) -> anyhow::Result<()> {
+    pub(in crate::commands) async fn show(mut self) -> anyhow::Result<()> {
         if self.values.admission.enable {
             // On a first run there is none.
             let known = self.find_ca().await;
@@ -119,7 +139,7 @@ impl Install<'_> {
         }
         self.printer.line("---");
         self.printer.step("what would change");
-        let outcomes = Applier::new(self.client.clone(), self.init.force).check(&objects).await?;
+        let outcomes = Applier::new(self.client.clone(), self.force).check(&objects).await?;
         for (object, outcome) in objects.iter().zip(&outcomes) {
             would(outcome, &object.title(), self.printer);
         }

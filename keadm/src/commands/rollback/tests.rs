@@ -35,12 +35,13 @@ async fn run(facts: Facts, more: &[&str]) -> (String, anyhow::Result<()>, Vec<Ch
     let rollback = match Args::try_parse_from(given.iter().chain(more)).unwrap().command {
         Command::Rollback(rollback) => match rollback.what {
             RollbackWhat::Edge(edge) => edge,
+            RollbackWhat::Cloud(_) => panic!("not edge"),
         },
         other => panic!("not rollback: {other:?}"),
     };
     let printer = Printer::capturing();
     let host = Recording::acting(facts, printer.clone());
-    let result = go_back(&host, &Pages::healthy(), &rollback, &printer).await;
+    let result = go_back_edge(&host, &Pages::healthy(), &rollback, &printer).await;
     (terminal(&printer, &result), result, host.changes())
 }
 
@@ -83,8 +84,42 @@ async fn a_back_up_that_is_not_there_is_refused() {
     assert_eq!(changes, []);
     insta::assert_snapshot!(shown);
     let mut none = machine();
-    none.files.retain(|path, _| !path.starts_with(super::super::edge::BACKUPS));
+    none.files.retain(|path, _| !path.starts_with(super::super::installation::BACKUPS));
     let (shown, result, _) = run(none, &[]).await;
     assert!(result.is_err());
     insta::assert_snapshot!("there_is_no_back_up", shown);
+}
+
+/// A CloudCore with a control plane of its own, upgraded once.
+fn cloud_machine() -> Facts {
+    let files = [
+        ("/etc/kubeedge/config/cloudcore.yaml", "modules: {embedded: {enable: true}}\n"),
+        ("/var/lib/kubeedge/embedded/state.db", ""),
+        ("/etc/kubeedge/backup/v0.1.0/cloudcore", ""),
+        ("/etc/kubeedge/backup/v0.1.0/state.db", ""),
+        ("/etc/kubeedge/backup/v0.1.0/backup.json", r#"{"version":"v0.1.0","time":"2026-11-27T09:00:00Z"}"#),
+    ];
+    Facts {
+        processes: ["cloudcore"].into(),
+        files: files.map(|(path, text)| (path.into(), text.to_owned())).into(),
+        ..Facts::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cloud_keeps_its_database_unless_told() {
+    for (more, with_database) in [(&[][..], false), (&["--database"], true)] {
+        let given = ["keadm", "rollback", "cloud"];
+        let Command::Rollback(rollback) = Args::try_parse_from(given.iter().chain(more)).unwrap().command
+        else {
+            panic!("not rollback")
+        };
+        let RollbackWhat::Cloud(rollback) = rollback.what else { panic!("not cloud") };
+        let host = Recording::acting(cloud_machine(), Printer::quiet());
+        go_back_cloud(&host, &Pages::healthy(), &rollback, &Printer::quiet()).await.unwrap();
+        let changes = host.changes();
+        let put_back = put_back(&changes);
+        assert_eq!(put_back.contains(&Path::new("/var/lib/kubeedge/embedded/state.db")), with_database);
+        assert!(put_back.contains(&Path::new("/usr/local/bin/cloudcore")), "{put_back:?}");
+    }
 }

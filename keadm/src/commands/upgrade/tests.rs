@@ -1,6 +1,6 @@
 use clap::Parser as _;
 
-use super::super::edge::BACKUPS;
+use super::super::installation::BACKUPS;
 use super::super::testing::{Pages, terminal};
 use super::*;
 use crate::args::{Args, Command, UpgradeWhat};
@@ -42,6 +42,7 @@ fn upgrade(more: &[&str]) -> UpgradeEdge {
     {
         Command::Upgrade(upgrade) => match upgrade.what {
             UpgradeWhat::Edge(edge) => *edge,
+            UpgradeWhat::Cloud(_) => panic!("not edge"),
         },
         other => panic!("not upgrade: {other:?}"),
     }
@@ -59,16 +60,12 @@ async fn run(facts: Facts, web: Pages, more: &[&str]) -> (String, anyhow::Result
     let bundle = upgrade.bundle.as_deref().map(|file| Bundle::open(file).unwrap());
     let new =
         Path::new(if bundle.is_some() { "/var/lib/kubeedge/upgrade/edgecore" } else { "/opt/edgecore" });
-    let upgrading = Upgrading {
-        host: &host,
-        web: &web,
-        new,
-        bundle: bundle.as_ref(),
-        upgrade: &upgrade,
-        printer: &printer,
-        confirm: &confirm,
+    let result = async {
+        let node = Node::find(&host, &web, &printer, &upgrade.config)?;
+        let order = Order::of_edge(&upgrade);
+        Upgrading { core: &node.core, new, bundle: bundle.as_ref(), order, confirm: &confirm }.all().await
     };
-    let result = upgrading.all().await;
+    let result = result.await;
     (terminal(&printer, &result), result, host.changes())
 }
 
@@ -201,4 +198,91 @@ async fn a_bundle_that_is_not_what_it_says_leaves_the_node_as_it_is() {
     let (_, result, changes) = run(facts, Pages::healthy(), &words).await;
     assert!(result.unwrap_err().to_string().contains("is v0.2.0, not 0.9.0"));
     assert_eq!(changes, []);
+}
+
+/// A CloudCore with the control plane inside.
+fn cloud_machine() -> Facts {
+    let files = [
+        ("/etc/kubeedge/config/cloudcore.yaml", "modules: {embedded: {enable: true}}\n"),
+        ("/etc/systemd/system/cloudcore.service", "[Service]\nExecStart=/usr/local/bin/cloudcore\n"),
+        ("/usr/local/bin/cloudcore", ""),
+        ("/opt/cloudcore", ""),
+        ("/var/lib/kubeedge/embedded/state.db", ""),
+        ("/var/lib/kubeedge/embedded/ca.key", ""),
+        ("/etc/kubeedge/ca/rootCA.key", ""),
+    ];
+    let answers = [
+        ("/usr/local/bin/cloudcore --version", "cloudcore 0.1.0\n"),
+        ("/opt/cloudcore --version", "cloudcore 0.2.0\n"),
+    ];
+    Facts {
+        systemd: true,
+        processes: ["cloudcore"].into(),
+        files: files.map(|(path, text)| (path.into(), text.to_owned())).into(),
+        answers: answers.map(|(line, said)| (line.to_owned(), said.to_owned())).into(),
+        ..Facts::default()
+    }
+}
+
+async fn run_cloud(facts: Facts, web: Pages, more: &[&str]) -> (String, anyhow::Result<()>, Vec<Change>) {
+    let words = ["keadm", "upgrade", "cloud", "--bin-dir", "/opt", "--force"];
+    let Command::Upgrade(upgrade) = Args::try_parse_from(words.iter().chain(more)).unwrap().command else {
+        panic!("not upgrade")
+    };
+    let UpgradeWhat::Cloud(upgrade) = upgrade.what else { panic!("not cloud") };
+    let printer = Printer::capturing();
+    let host = Recording::acting(facts, printer.clone());
+    let result = async {
+        let core = cloud::find(&host, &web, &printer)?;
+        let (new, order) = (Path::new("/opt/cloudcore"), Order::of_cloud(&upgrade)?);
+        Upgrading { core: &core, new, bundle: None, order, confirm: &|| Ok(false) }.all().await
+    };
+    let result = result.await;
+    (terminal(&printer, &result), result, host.changes())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cloud_is_at_rest_when_it_is_backed_up() {
+    let (shown, result, changes) = run_cloud(cloud_machine(), Pages::healthy(), &[]).await;
+    result.unwrap();
+    insta::assert_snapshot!(shown);
+    let at = |wanted: &dyn Fn(&Change) -> bool| changes.iter().position(wanted).unwrap();
+    let stopped = at(&|change| *change == Change::Run("systemctl stop cloudcore".into()));
+    let copied = at(&|change| matches!(change, Change::Snapshot { .. }));
+    let started = at(&|change| *change == Change::Run("systemctl start cloudcore".into()));
+    assert!(stopped < copied && copied < started, "{changes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cloud_that_does_not_come_up_gets_its_database_back_and_the_newer_one_is_kept() {
+    let silent: Vec<(u16, &str)> =
+        std::iter::repeat_n((503, "not ready: embedded"), 602).chain([(200, "ok")]).collect();
+    let web = Pages::new(&[("/healthz", &silent), ("/readyz", &[(200, "ok")])]);
+    let mut facts = cloud_machine();
+    let backup = Path::new(BACKUPS).join("v0.1.0");
+    for name in ["cloudcore", "cloudcore.yaml", "state.db", "rootCA.key"] {
+        facts.files.insert(backup.join(name), String::new());
+    }
+    let (shown, result, changes) = run_cloud(facts, web, &[]).await;
+    insta::assert_snapshot!(shown);
+    assert!(result.is_err());
+    let database = Path::new("/var/lib/kubeedge/embedded/state.db");
+    let newer = Change::Snapshot { database: database.into(), to: backup.join("state.db.replaced") };
+    let kept = changes.iter().position(|change| *change == newer).unwrap();
+    let back = |change: &Change| matches!(change, Change::Copy { to, .. } if to == database);
+    assert!(kept < changes.iter().position(back).unwrap(), "{changes:?}");
+    let key = |change: &&Change| matches!(change, Change::Copy { to, .. } if to == Path::new("/etc/kubeedge/ca/rootCA.key"));
+    assert_eq!(changes.iter().filter(key).count(), 0, "the CA that is there stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn flags_for_a_cluster_say_nothing_of_this_machine() {
+    for more in [&["--set", "a=b"][..], &["--advertise-address", "10.0.0.1"], &["--image-repository", "r"]] {
+        let (_, result, changes) = run_cloud(cloud_machine(), Pages::healthy(), more).await;
+        assert!(crate::hint::is_usage(&result.unwrap_err()), "{more:?}");
+        assert_eq!(changes, []);
+    }
+    let none = Facts::default();
+    let (_, result, _) = run_cloud(none, Pages::healthy(), &[]).await;
+    assert!(result.unwrap_err().to_string().contains("there is no CloudCore on this machine"));
 }
