@@ -2,10 +2,11 @@
 
 mod cluster;
 
-use crate::args::{BackupCloud, BackupEdge, RollbackCloud, RollbackEdge, Scripts};
+use crate::args::{BackupCloud, BackupEdge, Role, RollbackCloud, RollbackEdge, Scripts};
 use crate::hint::WithHint as _;
 use crate::host::Host;
 use crate::printer::Printer;
+use crate::services;
 use crate::web::{Network, Web};
 
 use super::cloud;
@@ -57,11 +58,7 @@ pub(super) async fn cloud(rollback: RollbackCloud, printer: &Printer) -> anyhow:
     if rollback.kube_config.is_some() || !cloud::is_here(host.as_ref()) {
         return cluster::run(&rollback, host.as_ref(), printer).await;
     }
-    go_back_cloud(host.as_ref(), &Network, &rollback, printer).await.or_hint(|| {
-        "`journalctl -u cloudcore` says how it is. An older CloudCore that cannot read what a newer one has written takes the \
-         database of the back-up: --database"
-            .to_owned()
-    })
+    go_back_cloud(host.as_ref(), &Network, &rollback, printer).await
 }
 
 async fn go_back_cloud(
@@ -72,7 +69,13 @@ async fn go_back_cloud(
 ) -> anyhow::Result<()> {
     let core = cloud::find(host, web, printer)?;
     let back = Back { version: rollback.historical_version.as_deref(), with_database: rollback.database };
-    go_back(&core, &back, &rollback.scripts).await
+    go_back(&core, &back, &rollback.scripts).await.or_hint(|| {
+        format!(
+            "{} says how it is. An older CloudCore that cannot read what a newer one has written takes the database of the \
+             back-up: --database",
+            services::log_of(host, &core.daemon)
+        )
+    })
 }
 
 /// To what.
@@ -90,7 +93,7 @@ async fn go_back(core: &Installation<'_>, back: &Back<'_>, scripts: &Scripts) ->
         core.stop().await?;
         core.restore(&backup, back.with_database)?;
         // A stock EdgeCore does not say whether it is connected.
-        core.start(false).await
+        core.start(core.parts.side == Role::Cloud).await
     };
     let done = done.await;
     core.report(Event::Rollback, &from, &to, done.as_ref().err())?;

@@ -12,6 +12,30 @@ use crate::hint;
 use crate::printer::{self, Printer};
 use crate::web::{Answer, Web};
 
+/// A network that a test makes up: what each URL answers.
+pub(super) trait Made {
+    /// The answer, or why there is none.
+    fn answer(&self, url: &str) -> anyhow::Result<Answer>;
+
+    /// Looks at whom is to be believed.
+    fn believes(&self, _: &CertificateDer<'static>) {}
+}
+
+impl<T: Made + Send + Sync> Web for T {
+    fn get<'a>(&'a self, url: &'a str) -> BoxFuture<'a, anyhow::Result<Answer>> {
+        ready(self.answer(url)).boxed()
+    }
+
+    fn get_verified<'a>(
+        &'a self,
+        url: &'a str,
+        ca: &'a CertificateDer<'static>,
+    ) -> BoxFuture<'a, anyhow::Result<Answer>> {
+        self.believes(ca);
+        self.get(url)
+    }
+}
+
 /// Answers by the end of the URL: each time the next of the list, the last one for ever. Others are refused.
 #[derive(Debug, Default)]
 pub(super) struct Pages(Mutex<BTreeMap<&'static str, Vec<(u16, &'static str)>>>);
@@ -32,8 +56,8 @@ impl Pages {
     }
 }
 
-impl Web for Pages {
-    fn get<'a>(&'a self, url: &'a str) -> BoxFuture<'a, anyhow::Result<Answer>> {
+impl Made for Pages {
+    fn answer(&self, url: &str) -> anyhow::Result<Answer> {
         let mut pages = self.0.lock().unwrap();
         let found = pages
             .iter_mut()
@@ -43,15 +67,7 @@ impl Web for Pages {
             status: StatusCode::from_u16(status).unwrap(),
             body: text.into(),
         });
-        ready(answer.ok_or_else(|| anyhow::anyhow!("{url}: Connection refused (os error 111)"))).boxed()
-    }
-
-    fn get_verified<'a>(
-        &'a self,
-        url: &'a str,
-        _: &'a CertificateDer<'static>,
-    ) -> BoxFuture<'a, anyhow::Result<Answer>> {
-        self.get(url)
+        answer.ok_or_else(|| anyhow::anyhow!("{url}: Connection refused (os error 111)"))
     }
 }
 

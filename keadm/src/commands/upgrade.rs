@@ -42,7 +42,7 @@ pub(super) async fn cloud(upgrade: UpgradeCloud, printer: &Printer) -> anyhow::R
     let order = Order::of_cloud(&upgrade)?;
     let confirm = || super::asked_on_the_terminal("upgrade");
     let upgrading = Upgrading { core: &core, new: &new, bundle: None, order, confirm: &confirm };
-    upgrading.all().await.or_hint(|| "`journalctl -u cloudcore` says how it is".to_owned())
+    upgrading.all().await.or_hint(|| format!("{} says how it is", services::log_of(core.host, &core.daemon)))
 }
 
 /// What the user wants.

@@ -2,13 +2,10 @@ use std::path::Path;
 
 use certs::{Ca, JoinToken, PrivateKey, armor, csr};
 use clap::Parser as _;
-use futures::FutureExt as _;
-use futures::future::{BoxFuture, ready};
 use http::StatusCode;
 use jiff::SignedDuration;
-use rustls_pki_types::CertificateDer;
 
-use super::super::testing::terminal;
+use super::super::testing::{Made, terminal};
 use super::*;
 use crate::args::{Args, CertAction, Command};
 use crate::host::{Change, Facts, Recording};
@@ -20,18 +17,10 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// The cloud gives out its CA; EdgeCore is well.
 struct Cloud(Ca);
 
-impl Web for Cloud {
-    fn get<'a>(&'a self, url: &'a str) -> BoxFuture<'a, anyhow::Result<Answer>> {
+impl Made for Cloud {
+    fn answer(&self, url: &str) -> anyhow::Result<Answer> {
         let body = if url.ends_with("/ca.crt") { self.0.cert_der().to_vec() } else { b"ok".to_vec() };
-        ready(Ok(Answer { status: StatusCode::OK, body: body.into() })).boxed()
-    }
-
-    fn get_verified<'a>(
-        &'a self,
-        url: &'a str,
-        _: &'a CertificateDer<'static>,
-    ) -> BoxFuture<'a, anyhow::Result<Answer>> {
-        self.get(url)
+        Ok(Answer { status: StatusCode::OK, body: body.into() })
     }
 }
 

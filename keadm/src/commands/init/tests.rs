@@ -1,33 +1,23 @@
 use std::path::PathBuf;
 
 use clap::Parser as _;
-use futures::FutureExt as _;
-use futures::future::{BoxFuture, ready};
 use http::StatusCode;
 
+use super::super::testing::Made;
 use super::*;
 use crate::args::{Args, Command};
 use crate::hint;
 use crate::host::{Change, Facts, Recording};
 use crate::web::Answer;
-use rustls_pki_types::CertificateDer;
 
 const CLOUDCORE: &str = "/usr/local/bin/cloudcore";
 
 /// Says the same to everything.
 struct Always(StatusCode);
 
-impl Web for Always {
-    fn get<'a>(&'a self, _url: &'a str) -> BoxFuture<'a, anyhow::Result<Answer>> {
-        ready(Ok(Answer { status: self.0, body: "not ready: cloudhub".into() })).boxed()
-    }
-
-    fn get_verified<'a>(
-        &'a self,
-        url: &'a str,
-        _ca: &'a CertificateDer<'static>,
-    ) -> BoxFuture<'a, anyhow::Result<Answer>> {
-        self.get(url)
+impl Made for Always {
+    fn answer(&self, _: &str) -> anyhow::Result<Answer> {
+        Ok(Answer { status: self.0, body: "not ready: cloudhub".into() })
     }
 }
 

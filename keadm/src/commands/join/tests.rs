@@ -5,11 +5,10 @@ use std::sync::LazyLock;
 use certs::Ca;
 use chassis::config::parse_str;
 use clap::Parser as _;
-use futures::FutureExt as _;
-use futures::future::{BoxFuture, ready};
 use hyper::body::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
+use super::super::testing::Made;
 use super::*;
 use crate::args::{Args, CgroupDriver, Command};
 use crate::cri::Runtime;
@@ -37,18 +36,13 @@ static CA: LazyLock<Ca> = LazyLock::new(|| Ca::generate(Timestamp::now()).unwrap
 #[derive(Default)]
 struct Answers(BTreeMap<&'static str, Answer>);
 
-impl Web for Answers {
-    fn get<'a>(&'a self, url: &'a str) -> BoxFuture<'a, anyhow::Result<Answer>> {
-        ready(self.0.get(url).cloned().ok_or_else(|| anyhow::anyhow!("{url}: connection refused"))).boxed()
+impl Made for Answers {
+    fn answer(&self, url: &str) -> anyhow::Result<Answer> {
+        self.0.get(url).cloned().ok_or_else(|| anyhow::anyhow!("{url}: connection refused"))
     }
 
-    fn get_verified<'a>(
-        &'a self,
-        url: &'a str,
-        ca: &'a CertificateDer<'static>,
-    ) -> BoxFuture<'a, anyhow::Result<Answer>> {
+    fn believes(&self, ca: &CertificateDer<'static>) {
         assert_eq!(ca, CA.cert_der());
-        self.get(url)
     }
 }
 
