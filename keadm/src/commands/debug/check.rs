@@ -13,8 +13,8 @@ use tokio::net::{TcpStream, UdpSocket, lookup_host};
 use tokio::time::{sleep, timeout};
 
 use super::dns;
-use crate::args::Subject;
-use crate::cri;
+use crate::args::{CgroupDriver, Subject};
+use crate::cri::{self, Runtime};
 use crate::findings::Finding;
 use crate::host::Look;
 use crate::web::Web;
@@ -215,15 +215,30 @@ pub(super) async fn runtime(config: &EdgeCore) -> Finding {
     let socket = socket(config);
     let hint = "start containerd; --remote-runtime-endpoint of `keadm join` gives another socket";
     match cri::status(&socket).await {
-        Ok(runtime) if runtime.not_ready.is_empty() => {
-            Finding::good("runtime", format!("{} at {}", runtime.version, socket.display()))
-        }
-        Ok(runtime) => Finding::bad(
+        Ok(runtime) => runtime_finding(&runtime, &socket, config),
+        Err(error) => Finding::bad("runtime", format!("{error:#}"), hint),
+    }
+}
+
+fn runtime_finding(runtime: &Runtime, socket: &Path, config: &EdgeCore) -> Finding {
+    if !runtime.not_ready.is_empty() {
+        return Finding::bad(
             "runtime",
             format!("{} is not ready: {}", runtime.version, runtime.not_ready.join("; ")),
             "NetworkReady wants a network configuration in /etc/cni/net.d; without one only pods with hostNetwork run",
+        );
+    }
+    let ours = &config.modules.edged.tailored_kubelet_config.cgroup_driver;
+    match runtime.cgroup_driver.map(CgroupDriver::as_str).filter(|theirs| theirs != ours) {
+        Some(theirs) => Finding::bad(
+            "runtime",
+            format!(
+                "{} has cgroup driver {theirs}, and EdgeCore has {ours}: no pod can start",
+                runtime.version
+            ),
+            format!("`keadm config-update --set modules.edged.tailoredKubeletConfig.cgroupDriver={theirs}`"),
         ),
-        Err(error) => Finding::bad("runtime", format!("{error:#}"), hint),
+        None => Finding::good("runtime", format!("{} at {}", runtime.version, socket.display())),
     }
 }
 
@@ -316,6 +331,20 @@ mod tests {
         ];
         report(&findings, &printer).unwrap();
         insta::assert_snapshot!(printer.captured());
+    }
+
+    #[test]
+    fn a_runtime_with_another_cgroup_driver_is_none_for_pods() {
+        let config = EdgeCore::default();
+        let found = |driver, not_ready: &[&str]| {
+            let not_ready = not_ready.iter().map(ToString::to_string).collect();
+            let runtime = Runtime { cgroup_driver: driver, not_ready, ..Runtime::default() };
+            runtime_finding(&runtime, Path::new("/run/c.sock"), &config)
+        };
+        assert!(found(Some(CgroupDriver::Cgroupfs), &[]).ok && found(None, &[]).ok);
+        assert!(!found(Some(CgroupDriver::Cgroupfs), &["NetworkReady: no network"]).ok);
+        let other = found(Some(CgroupDriver::Systemd), &[]);
+        assert!(!other.ok && other.hint.unwrap().contains("cgroupDriver=systemd"));
     }
 
     #[test]
