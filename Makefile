@@ -1,6 +1,6 @@
 # Each verb is one call of the real tool. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help deps simulators build app package check test demo demo-down demo-status bench bench-channel bench-devices bench-authorization soak restarts crowd systemd chaos fuzz
+.PHONY: help deps simulators build app package check test demo demo-down demo-status bench bench-channel bench-devices bench-router bench-authorization soak restarts crowd systemd chaos fuzz
 
 CARGO ?= cargo
 # Where cargo builds to; `make demo` keeps its state below it.
@@ -84,6 +84,10 @@ bench-channel: ## measure a CloudCore with many hollow nodes (N=2000 DIALECTS=st
 bench-devices: ## measure a node with many devices (DEVICES=1000 SECONDS=60)
 	$(CARGO) build --release --locked -p cloudcore -p edgecore -p integration --bins
 	$(TARGET)/release/bench-devices "$(DEVICES)" "$(SECONDS)"
+
+bench-router: ## measure requests to nodes, at the CloudCore that holds the node and at another one (ROUNDS=5 SECONDS=10)
+	$(CARGO) build --release --locked -p cloudcore -p edgecore -p integration --bins
+	$(TARGET)/release/bench-router "$(ROUNDS)" "$(SECONDS)"
 
 bench-authorization: ## measure how long it takes to say whether a node may have what it asks for
 	$(CARGO) test --release --locked -p cloudcore --lib -- --ignored --nocapture looks_at_the_graph

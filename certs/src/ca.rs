@@ -16,6 +16,7 @@ use crate::certificate::{CertificateError, CertificateInfo, is_signed_by};
 use crate::csr::{CsrError, NodeCsr};
 use crate::identity::{NODE_ORGANIZATION, NodeIdentity};
 use crate::key::{KeyError, PrivateKey};
+use crate::replica::{REPLICA_COMMON_NAME_PREFIX, REPLICA_ORGANIZATION, REPLICA_SERVER_NAME};
 use crate::san::SanList;
 use crate::tls::TlsIdentity;
 
@@ -25,7 +26,7 @@ const STOCK_NAME: &str = "KubeEdge";
 const CA_SERIAL: u64 = 1024;
 /// Lifetime of the CA and of the server certificate: 364 * 100 days. Edges pin the CA by hash, so it has to outlive them.
 const CA_LIFETIME: SignedDuration = SignedDuration::from_hours(364 * 100 * 24);
-/// Node certificates begin this long before they are made: edge clocks are often a little behind, and a certificate
+/// Node certificates (and those of clients and replicas) begin this long before they are made: edge clocks are often a little behind, and a certificate
 /// "from the future" would lock the node out. Longer would only cost lifetime.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
@@ -134,6 +135,23 @@ impl Ca {
         let mut params = profile(add(now, -CLOCK_SKEW), add(now, lifetime));
         params.distinguished_name = subject(Some(organization), common_name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(params)
+    }
+
+    /// The certificate that a CloudCore shows to others, at both ends, with a new key; see [`crate::replica`].
+    pub fn issue_replica(
+        &self,
+        name: &str,
+        addresses: &SanList,
+        lifetime: SignedDuration,
+        now: Timestamp,
+    ) -> Result<TlsIdentity, CaError> {
+        let mut params = profile(add(now, -CLOCK_SKEW), add(now, lifetime));
+        let common_name = format!("{REPLICA_COMMON_NAME_PREFIX}{name}");
+        params.distinguished_name = subject(Some(REPLICA_ORGANIZATION), &common_name);
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.subject_alt_names = SanList::new([REPLICA_SERVER_NAME]).union(addresses).to_rcgen();
         self.issue(params)
     }
 

@@ -13,6 +13,7 @@ pub mod files;
 pub mod identity;
 pub mod jwt;
 pub mod key;
+pub mod replica;
 pub mod san;
 pub mod store;
 pub mod tls;

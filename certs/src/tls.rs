@@ -104,7 +104,7 @@ pub fn server_config(
 
 /// A session that is resumed shows no certificate, so one that has run out since would do. Clients that come often keep their
 /// connections; what all others save by it is a millisecond.
-fn resume_nothing(config: &mut ServerConfig) {
+pub(crate) fn resume_nothing(config: &mut ServerConfig) {
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
 }
@@ -135,17 +135,17 @@ pub fn unverified_client_config() -> Result<ClientConfig, TlsError> {
     Ok(config)
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-fn roots(ca: &CertificateDer<'static>) -> Result<Arc<RootCertStore>, TlsError> {
+pub(crate) fn roots(ca: &CertificateDer<'static>) -> Result<Arc<RootCertStore>, TlsError> {
     let mut roots = RootCertStore::empty();
     roots.add(ca.clone()).map_err(TlsError::Root)?;
     Ok(Arc::new(roots))
 }
 
-fn chain(identity: &TlsIdentity) -> Vec<CertificateDer<'static>> {
+pub(crate) fn chain(identity: &TlsIdentity) -> Vec<CertificateDer<'static>> {
     vec![identity.certificate.clone()]
 }
 

@@ -6,6 +6,7 @@
 pub mod accept;
 pub mod admin;
 pub mod backoff;
+pub mod body;
 pub mod channel;
 pub mod clock;
 pub mod config;

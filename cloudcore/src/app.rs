@@ -5,6 +5,7 @@
 //!     │         (requests, replies, outbox of each node)                  (a cluster, or embedded-api)
 //!     │         ──FromNode──► devicecontroller ── the same, for devices
 //!     │         ──FromUsers──► router ══ HTTPS ══ users and servers (where it is enabled)
+//!     │                           └── Forward, Reach ── forwarding ══ HTTP/2 ══ other CloudCores
 //!     │ SyncRecords ── synccontroller ── ObjectSync records of stock edges
 //!     │                    ▲──Bans── bans ◄─AnnotatedNodes─ edgecontroller
 //!     └── HTTPS ── httpserver, tokens ── Secrets                            ▲
@@ -15,6 +16,7 @@
 mod admission;
 mod api;
 mod devices;
+mod forwarding;
 mod router;
 
 use std::net::{IpAddr, SocketAddr};
@@ -52,7 +54,7 @@ use crate::cloudhub::secrets::KubeSecrets;
 use crate::cloudhub::{self, CloudHub, Door};
 use crate::edgecontroller::{self, EdgeController};
 use crate::embedded::{Controllers, EmbeddedApi};
-use crate::flow::{AnnotatedNodes, Bans, Sessions, SyncRecords, Users};
+use crate::flow::{AnnotatedNodes, Bans, Holders, Sessions, SyncRecords, Users};
 use crate::synccontroller::{self, SyncController};
 
 /// Time to finish what is under way when told to stop. The edges resend what was not acknowledged, so this need not be
@@ -119,6 +121,7 @@ struct Builder {
     hub_metrics: cloudhub::Metrics,
     debug: DebugSources,
     annotated: AnnotatedNodes,
+    holders: Holders,
     channels: ChannelMetrics,
     supervisor: Supervisor,
 }
@@ -163,6 +166,8 @@ impl App {
             registry,
             debug: DebugSources::default(),
             annotated: AnnotatedNodes::default(),
+            // Nobody writes it yet: each CloudCore knows only its own nodes.
+            holders: Holders::new().1,
             supervisor: Supervisor::new(GRACE),
         };
         let admin = builder.start_admin(log).await?;

@@ -9,6 +9,8 @@
 //!   cloudhub  <- Outbox, Replies -                    devicecontroller the same as edgecontroller's
 //!   cloudhub  - FromUsers (Users) ->                  router           one queue for all nodes
 //!   cloudhub  <- Replies -                            router           the same as edgecontroller's
+//!   router    - Forward (Message, waits) ->           forwarding       for nodes that another CloudCore holds
+//!   forwarding - Reach (Message, waits) ->            router           from another CloudCore, for a node that is connected here
 //!   cloudhub  - SyncRecords (state) ->                synccontroller   what stock edges acknowledged
 //!   edgecontroller <- SyncRecords (state) -           synccontroller   what stock edges hold
 //!   bans      <- AnnotatedNodes (state) -             edgecontroller
@@ -21,6 +23,7 @@ mod bans;
 mod devices;
 mod holders;
 mod outbox;
+mod reach;
 mod sync;
 mod users;
 
@@ -35,6 +38,7 @@ pub use devices::{DeviceInbox, DeviceSession, Devices, FromNode};
 pub use holders::{Holder, Holders, HoldersWriter, Replica};
 pub use outbox::state::{Change, Pace, Transmission};
 pub use outbox::{Outbox, OutboxReader};
+pub use reach::{Forward, NotForwarded, Reach, Unreached, Wants};
 pub use sync::{Outcome, Record, RecordId, Step, SyncRecords, Task};
 pub use users::{FromUsers, UserInbox, UserSession, Users};
 

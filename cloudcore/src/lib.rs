@@ -8,6 +8,7 @@ pub mod devicecontroller;
 pub mod edgecontroller;
 pub mod embedded;
 pub mod flow;
+pub mod forwarding;
 pub mod router;
 pub mod settings;
 pub mod synccontroller;

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //!   HTTPS ══ server ── rest ── Reach ──► Replies of a node      requests, each sent once, answered with what came of it
+//!                        │       └─ Forward ──► another CloudCore that holds the node
+//!                        └─ stock ── HTTP ══ a CloudCore of KubeEdge that holds it, where that is allowed
 //!   FromUsers ──► lanes ── delivery ── web ══ servers            messages of nodes, in order, until their target has them
 //!   FromUsers ──► calls ── web ══ servers ──► Replies            what applications at the edge ask, each asked once
 //!   Kubernetes watch ──► World ──► Table ──► telling ──► Replies what nodes are to listen to
@@ -12,8 +14,8 @@
 //! answers only what it was asked. A Skerry node is told what became of each message when its targets have it, and keeps it until then: what
 //! is here is in memory only. What a stock node says is lost with CloudCore. Ends when CloudHub has ended.
 
+mod anywhere;
 mod auth;
-mod body;
 mod calls;
 mod delivery;
 mod headers;
@@ -27,6 +29,7 @@ mod rest;
 mod rules;
 mod server;
 mod status;
+mod stock;
 mod telling;
 #[cfg(test)]
 mod tests;
@@ -40,6 +43,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::body::Room;
 use chassis::clock::Clock;
 use chassis::module::Module;
 use chassis::rng::Rng;
@@ -53,8 +57,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
+pub use self::anywhere::Elsewhere;
+use self::anywhere::{Anywhere, Here};
 use self::auth::Authority;
-use self::body::Room;
 use self::delivery::Patience;
 use self::lanes::{LaneKey, Lanes, Verdict};
 use self::limits::Limits;
@@ -64,10 +69,11 @@ use self::rest::Front;
 use self::rules::{Key, Table};
 pub use self::server::RouterServer;
 use self::status::{Statuses, Tally, Write, Written};
+use self::stock::StockReplicas;
 use self::telling::{Tell, Telling};
 use self::watches::{Fact, World};
 use self::web::{Servers, Web};
-use crate::flow::{FromUsers, NodeName, UserInbox};
+use crate::flow::{FromUsers, Holders, NodeName, Reach, UserInbox};
 
 /// Messages that are being delivered at once, those that wait to be tried again included.
 const DELIVERIES: usize = 8192;
@@ -99,6 +105,8 @@ pub struct Config {
     pub timeout: Duration,
     /// A message of a node is tried for so long.
     pub patience: Duration,
+    /// Whether a request for a node that a CloudCore of KubeEdge holds is passed on to it, and to which of its ports.
+    pub stock: Option<u16>,
 }
 
 /// What the module needs of the world.
@@ -112,6 +120,8 @@ pub struct Environment {
     pub rng: Rng,
     /// Counts.
     pub metrics: Metrics,
+    /// Other CloudCores; none: only nodes that are connected here are reached.
+    pub elsewhere: Option<Elsewhere>,
 }
 
 /// The module.
@@ -204,9 +214,19 @@ impl Router {
         };
         let (table, shown) = watch::channel(Arc::new(Table::default()));
         let (nodes, tally) = (LocalNodes::default(), Tally::default());
+        let elsewhere = environment.elsewhere.clone();
+        let stock = config.stock.zip(elsewhere.as_ref());
+        let stock = stock.map(|(port, elsewhere)| {
+            StockReplicas::new(port, elsewhere.holders.clone(), nodes.clone(), Arc::clone(&web))
+        });
+        let reach: Arc<dyn Reach> = match elsewhere {
+            Some(elsewhere) => Arc::new(Anywhere::new(nodes.clone(), elsewhere, environment.metrics.clone())),
+            None => Arc::new(nodes.clone()),
+        };
         let front = Front {
             table: shown,
-            reach: Arc::new(nodes.clone()),
+            reach,
+            stock,
             authority,
             limits: Limits::new(config.per_second, config.at_once),
             room: Room::new(config.largest_body),
@@ -239,6 +259,14 @@ impl Router {
             tasks: Tasks::default(),
         };
         Ok((Self { inbox, state }, front))
+    }
+}
+
+impl Router {
+    /// The nodes that are connected here, for what other CloudCores forward.
+    #[must_use]
+    pub fn here(&self, holders: Holders) -> Arc<dyn Reach> {
+        Arc::new(Here::new(self.state.nodes.clone(), holders))
     }
 }
 

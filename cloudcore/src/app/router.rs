@@ -41,15 +41,21 @@ impl Builder {
             at_once: count(section.concurrent_requests),
             timeout: Duration::from_secs(section.rest_timeout.into()),
             patience: Duration::from_secs(section.retry_seconds.into()),
+            stock: section.stock_replicas.then_some(section.port),
         };
+        let forwarding = self.open_forwarding(ca)?;
         let environment = Environment {
             client: api.client.clone(),
             clock: self.clock.clone(),
             rng: self.rng.clone(),
             metrics: self.registry.register(Metrics::register),
+            elsewhere: forwarding.as_ref().map(|forwarding| forwarding.elsewhere.clone()),
         };
         let (users, inbox) = bounded_with("router_messages", USERS, &self.channels);
         let (router, server) = Router::bind(config, environment, inbox).await?;
+        if let Some(forwarding) = forwarding {
+            self.start_forwarding(forwarding, |holders| router.here(holders)).await?;
+        }
         self.supervisor.start(router);
         self.supervisor.start(server);
         Ok(Some(Users::new(users)))

@@ -119,7 +119,7 @@ mod tests {
         let stock = |address: &str| Holder::Stock(address.into());
         writer.set(&a, stock("10.0.0.1"));
         assert_eq!((holders.of(&a), holders.of(&b)), (stock("10.0.0.1"), Holder::Nobody));
-        let waiting = tokio::spawn({
+        let waiting = chassis::task::spawn(tracing::Span::none(), {
             let (holders, a) = (holders.clone(), a.clone());
             async move { holders.other_than(&a, &stock("10.0.0.1")).await }
         });

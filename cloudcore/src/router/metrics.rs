@@ -13,6 +13,8 @@ use super::rules::Key;
 pub struct Metrics {
     messages: Family<RuleLabels, Counter>,
     refused: Family<RefusedLabels, Counter>,
+    retries: Counter,
+    stock: Family<StockLabels, Counter>,
     waiting: Gauge,
     rules: Gauge,
 }
@@ -36,6 +38,11 @@ struct RefusedLabels {
     why: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StockLabels {
+    outcome: &'static str,
+}
+
 impl Metrics {
     /// Registers all of them.
     pub fn register(registry: &mut Registry) -> Self {
@@ -49,6 +56,16 @@ impl Metrics {
             "router_refused",
             "Requests and messages that are no rule's, or not allowed",
             metrics.refused.clone(),
+        );
+        registry.register(
+            "router_retries",
+            "Requests that had not been sent, and were tried again because their node had moved",
+            metrics.retries.clone(),
+        );
+        registry.register(
+            "router_stock_requests",
+            "Requests for nodes that a CloudCore of KubeEdge holds, by what became of them",
+            metrics.stock.clone(),
         );
         registry.register(
             "router_waiting_messages",
@@ -73,6 +90,14 @@ impl Metrics {
 
     pub(super) fn refused(&self, why: &'static str) {
         self.refused.get_or_create(&RefusedLabels { why }).inc();
+    }
+
+    pub(super) fn retried(&self) {
+        self.retries.inc();
+    }
+
+    pub(super) fn passed_on(&self, outcome: &'static str) {
+        self.stock.get_or_create(&StockLabels { outcome }).inc();
     }
 
     pub(super) fn waiting(&self, messages: usize) {

@@ -1,6 +1,7 @@
 //! Messages to nodes, and the answers to them.
 //!
-//! [`Reach`] is all that the rest of the router knows of where a node is. [`LocalNodes`] knows those that are connected here.
+//! [`Reach`] is all that the rest of the router knows of where a node is. [`LocalNodes`] knows those that are connected here; of others knows
+//! [`super::anywhere`].
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,56 +9,20 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use proto::{Message, Operation};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use crate::flow::{NodeName, UserSession};
+use crate::flow::{NodeName, Reach, Unreached, UserSession, Wants};
 
 /// A node whose connection has ended while it was asked may be back within this, and answer then.
 const BACK: Duration = Duration::from_secs(10);
-
-/// What a message is to be followed by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wants {
-    /// An answer, whatever it takes.
-    Answer,
-    /// An answer from nodes that give one to such a message (ours); from others none is waited for.
-    Receipt,
-}
-
-/// Why a message has no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unreached {
-    /// It was not sent.
-    #[error("the node is not connected")]
-    NotConnected,
-    /// It was not sent: the node took nothing for so long.
-    #[error("the node took nothing within {0:?}")]
-    Busy(Duration),
-    /// It was sent. Nobody knows what became of it.
-    #[error("the connection of the node broke before it answered")]
-    Lost,
-    /// It was sent. Nobody knows what became of it.
-    #[error("the node did not answer within {0:?}")]
-    TimedOut(Duration),
-}
-
-/// Sends to a node, wherever it is connected.
-pub(super) trait Reach: Send + Sync + 'static {
-    /// Sends a message once, and waits for its answer until `limit` is over. `None`: the node gives none.
-    fn send<'a>(
-        &'a self,
-        node: &'a NodeName,
-        message: Message,
-        wants: Wants,
-        limit: Duration,
-    ) -> BoxFuture<'a, Result<Option<Message>, Unreached>>;
-}
 
 /// The nodes that are connected to this CloudCore.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LocalNodes {
     inner: Arc<Mutex<Inner>>,
+    /// Some node has connected.
+    arrivals: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +46,19 @@ impl LocalNodes {
         let mut inner = self.lock();
         inner.sessions.retain(|_, session| !session.replies.is_closed());
         inner.sessions.insert(session.node.clone(), session);
+        drop(inner);
+        self.arrivals.send_replace(());
+    }
+
+    /// Waits until a node is connected; at once if it is.
+    pub(super) async fn comes(&self, node: &NodeName) {
+        let mut arrivals = self.arrivals.subscribe();
+        while self.session(node).is_none() {
+            // The sender is ours.
+            if arrivals.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// The way to a node, if it is connected.

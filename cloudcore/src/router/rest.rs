@@ -8,19 +8,23 @@
 //! | 401, 403 | there is no token that counts, or it is not good for this rule |
 //! | 404 `Request error` | no rule matches |
 //! | 429 | the rule is asked too much; nothing was sent |
-//! | 503 | the node is not connected, or takes nothing; nothing was sent |
-//! | 502 | the connection broke after it was sent, or the answer is none |
+//! | 503 with `Retry-After` | the node is not connected to any CloudCore, or takes nothing; nothing was sent |
+//! | 502 | the connection broke after it was sent, or the answer is none; or a request has come in a circle |
 //! | 504 | it was sent, and not answered in time |
 //!
-//! Nothing is sent twice: after 502 and 504 whoever asked must decide whether it may be asked again.
+//! Each answer says in `X-Message-Sent` whether the node has the message: `yes`, `no`, or `unknown`. Nothing is sent twice: after `unknown`
+//! whoever asked must decide whether it may be asked again, after `no` it may.
+
+mod refusal;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chassis::body::Room;
 use chassis::clock::Clock;
 use chassis::rng::Rng;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
 use proto::user::{self, HttpRequest, HttpResponse};
@@ -28,17 +32,17 @@ use proto::{Content, Group, Message, Operation, Resource, Route, Source, Stamp};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use self::refusal::{MESSAGE_SENT, Refusal, Sent, text};
 use super::auth::{Authority, Denied};
-use super::body::{Refused, Room};
 use super::delivery::MESSAGE_ID;
 use super::headers;
 use super::limits::Limits;
 use super::metrics::Metrics;
-use super::nodes::{Reach, Unreached, Wants};
 use super::path::{self, Matched, Template};
 use super::rules::{Key, Table, Target};
 use super::status::Tally;
-use crate::flow::NodeName;
+use super::stock::StockReplicas;
+use crate::flow::{NodeName, Reach, Wants};
 
 /// As stock says it.
 const DELIVERED: &str = "message delivered";
@@ -49,6 +53,7 @@ const NO_RULE: &str = "Request error";
 pub(super) struct Front {
     pub(super) table: watch::Receiver<Arc<Table>>,
     pub(super) reach: Arc<dyn Reach>,
+    pub(super) stock: Option<StockReplicas>,
     pub(super) authority: Authority,
     pub(super) limits: Limits,
     pub(super) room: Room,
@@ -58,13 +63,6 @@ pub(super) struct Front {
     pub(super) rng: Rng,
     /// A node must answer within this; as long may a body take to come.
     pub(super) timeout: Duration,
-}
-
-/// An answer that is not a service's.
-#[derive(Debug)]
-struct Refusal {
-    status: StatusCode,
-    text: String,
 }
 
 /// What a request is for.
@@ -107,6 +105,9 @@ impl Front {
             Refusal::new(StatusCode::TOO_MANY_REQUESTS, limit.to_string())
         })?;
         let body = self.room.take(body, self.timeout).await.map_err(Refusal::of_body)?;
+        if let Some((stock, address)) = self.with_stock(&wanted.node) {
+            return self.pass_on((stock, &address), &wanted, &head, &body.bytes).await;
+        }
         let message = self.message(&wanted, &head, &body.bytes)?;
         let answer = self.send(&wanted, message).await;
         match &answer {
@@ -114,11 +115,45 @@ impl Front {
             Ok(answer) => self.failed(&wanted, &format!("the service answered {}", answer.status())),
             Err(refusal) => self.failed(&wanted, &refusal.text),
         }
-        let mut answer = answer.unwrap_or_else(|refusal| refusal.into_response());
+        let mut answer = answer.map_or_else(Refusal::into_response, |mut answer| {
+            answer.headers_mut().insert(MESSAGE_SENT, Sent::Yes.value());
+            answer
+        });
         if let Ok(id) = HeaderValue::from_str(&wanted.id) {
             answer.headers_mut().insert(MESSAGE_ID, id);
         }
         Ok(answer)
+    }
+
+    /// The CloudCore of KubeEdge that holds a node, where requests may be passed on to it.
+    fn with_stock(&self, node: &NodeName) -> Option<(&StockReplicas, Arc<str>)> {
+        let stock = self.stock.as_ref()?;
+        Some((stock, stock.holder(node)?))
+    }
+
+    /// It counts for the rule what it does; what it does not get is counted here.
+    async fn pass_on(
+        &self,
+        (stock, address): (&StockReplicas, &Arc<str>),
+        wanted: &Wanted,
+        head: &http::request::Parts,
+        body: &Bytes,
+    ) -> Result<Response<Full<Bytes>>, Refusal> {
+        let how = (self.authority.wants_token(), self.timeout);
+        match stock.pass_on(address, head, body, how).await {
+            Ok(mut answer) => {
+                self.metrics.passed_on("answered");
+                let sent = if answer.status().is_success() { Sent::Yes } else { Sent::Unknown };
+                answer.headers_mut().insert(MESSAGE_SENT, sent.value());
+                Ok(answer)
+            }
+            Err(error) => {
+                self.metrics.passed_on(if error.may_have_been_sent() { "lost" } else { "refused" });
+                let refusal = Refusal::not_passed_on(&error);
+                self.failed(wanted, &refusal.text);
+                Err(refusal)
+            }
+        }
     }
 
     fn denied(&self, denied: &Denied, head: &http::request::Parts) -> Refusal {
@@ -221,6 +256,7 @@ impl Front {
         let Some(answer) = answer else { return Ok(text(StatusCode::OK, DELIVERED)) };
         let unreadable = |why: String| {
             Refusal::new(StatusCode::BAD_GATEWAY, format!("the answer of the node is none: {why}"))
+                .after(Sent::Yes)
         };
         let HttpResponse { header, status_code, body } =
             answer.content.decode().map_err(|error| unreadable(error.to_string()))?;
@@ -231,7 +267,7 @@ impl Front {
             return if status.is_success() {
                 Ok(text(StatusCode::OK, DELIVERED))
             } else {
-                Err(Refusal::new(status, why))
+                Err(Refusal::new(status, why).after(Sent::Yes))
             };
         }
         let mut response = Response::new(Full::new(Bytes::from(body.0)));
@@ -260,55 +296,6 @@ fn joined(target: &Template, matched: &Matched<'_>, own: &str, has_variables: bo
         if has_variables && !target.has_variables() { own.trim_start_matches('/') } else { &matched.rest };
     let target = target.filled(&matched.variables);
     if rest.is_empty() { target } else { format!("{target}/{rest}") }
-}
-
-fn text(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::copy_from_slice(text.as_bytes())));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
-}
-
-impl Refusal {
-    fn new(status: StatusCode, text: impl Into<String>) -> Self {
-        Self { status, text: text.into() }
-    }
-
-    fn of_body(refused: Refused) -> Self {
-        let status = match refused {
-            Refused::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Refused::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
-            Refused::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
-            Refused::Broken(_) => StatusCode::BAD_REQUEST,
-        };
-        Self::new(status, refused.to_string())
-    }
-
-    fn unreached(unreached: Unreached) -> Self {
-        let status = match unreached {
-            Unreached::NotConnected | Unreached::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Unreached::Lost => StatusCode::BAD_GATEWAY,
-            Unreached::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
-        };
-        Self::new(status, unreached.to_string())
-    }
-
-    fn into_response(self) -> Response<Full<Bytes>> {
-        let mut response = text(self.status, &self.text);
-        let headers = response.headers_mut();
-        match self.status {
-            StatusCode::UNAUTHORIZED => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            }
-            _ => {}
-        }
-        response
-    }
 }
 
 impl std::fmt::Debug for Front {

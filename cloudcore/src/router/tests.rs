@@ -57,6 +57,7 @@ async fn rig(answers: impl IntoIterator<Item = Result<(u16, &'static str), Failu
         clock: Clock::fixed("2026-01-01T00:00:00Z".parse().unwrap()),
         rng: Rng::seeded(1),
         metrics: metrics.clone(),
+        elsewhere: None,
     };
     let config = Config {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -68,6 +69,7 @@ async fn rig(answers: impl IntoIterator<Item = Result<(u16, &'static str), Failu
         at_once: 100,
         timeout: Duration::from_secs(60),
         patience: Duration::from_secs(300),
+        stock: None,
     };
     let (users, inbox) = bounded("router", 16);
     let (router, _front) = Router::new(&config, environment, inbox, servers.clone()).unwrap();

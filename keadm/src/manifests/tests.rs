@@ -43,6 +43,7 @@ fn doors_follow_the_configuration() {
     let sets = [
         "cloudCore.modules.cloudHub.quic.enable=true,cloudCore.modules.cloudHub.websocket.port=11000",
         "admission.enable=true,cloudCore.modules.admission.port=11005,cloudCore.service.type=LoadBalancer",
+        "cloudCore.modules.cloudHub.forwarding.port=11006",
     ];
     let deployment = one(&sets, "Deployment kubeedge/cloudcore");
     assert_eq!(
@@ -51,6 +52,7 @@ fn doors_follow_the_configuration() {
             {"name": "cloudhub", "containerPort": 11000, "protocol": "TCP"},
             {"name": "cloudhub-quic", "containerPort": 10001, "protocol": "UDP"},
             {"name": "cloudhub-https", "containerPort": 10002, "protocol": "TCP"},
+            {"name": "forwarding", "containerPort": 11006, "protocol": "TCP"},
             {"name": "admission", "containerPort": 11005, "protocol": "TCP"},
         ])
     );
@@ -59,6 +61,11 @@ fn doors_follow_the_configuration() {
         service["spec"]["ports"][1],
         json!({
         "name": "cloudhub-quic", "port": 10001, "targetPort": "cloudhub-quic", "protocol": "UDP"})
+    );
+    assert_eq!(
+        service["spec"]["ports"].as_array().unwrap().len(),
+        3,
+        "none to what is between the pods: {service}"
     );
     let service = one(&sets, "Service kubeedge/kubeedge-admission-service");
     assert_eq!(service["spec"]["ports"][0]["targetPort"], 11005);

@@ -86,6 +86,16 @@ fn doors(values: &Values, configuration: &Configuration) -> Vec<Door> {
         service: Some(SERVICE_HTTPS_PORT),
         node,
     });
+    if hub.forwarding.enable {
+        // From pod to pod: each says in its Lease where it is.
+        doors.push(Door {
+            name: "forwarding",
+            protocol: "TCP",
+            port: hub.forwarding.port,
+            service: None,
+            node: 0,
+        });
+    }
     if values.admission.enable {
         let port = configuration.parsed.modules.admission.port;
         doors.push(Door { name: "admission", protocol: "TCP", port, service: None, node: 0 });

@@ -5,7 +5,8 @@ mod edgecontroller;
 mod modules;
 
 pub use cloudhub::{
-    Authorization, AuthorizationMode, CloudHub, Https, NodeAuthorization, Quic, UnixSocket, WebSocket,
+    Authorization, AuthorizationMode, CloudHub, Forwarding, Https, NodeAuthorization, Quic, UnixSocket,
+    WebSocket,
 };
 pub use edgecontroller::{EdgeController, EdgeControllerBuffer, EdgeControllerLoad};
 pub use modules::{

@@ -5,6 +5,7 @@ pub mod devices;
 mod pods;
 mod rates;
 mod rest;
+pub mod router;
 mod startup;
 mod table;
 

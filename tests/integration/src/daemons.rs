@@ -54,7 +54,7 @@ impl Cloud {
     pub async fn start_with(adjust: impl FnOnce(&mut CloudCore)) -> Self {
         let dir = TempDir::new().unwrap();
         let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-        let [admin, api, websocket, https] = ports::free().unwrap();
+        let [admin, api, websocket, https, forwarding] = ports::free().unwrap();
         let mut config = CloudCore::default();
         let admin = format!("127.0.0.1:{admin}");
         config.common_config.monitor_server.bind_address.clone_from(&admin);
@@ -62,6 +62,7 @@ impl Cloud {
         hub.advertise_address = vec!["127.0.0.1".to_owned()];
         (hub.websocket.address, hub.websocket.port) = ("127.0.0.1".to_owned(), websocket);
         (hub.https.address, hub.https.port) = ("127.0.0.1".to_owned(), https);
+        (hub.forwarding.address, hub.forwarding.port) = ("127.0.0.1".to_owned(), forwarding);
         (hub.tls_ca_file, hub.tls_ca_key_file) = (path("ca.crt"), path("ca.key"));
         let embedded = &mut config.modules.embedded;
         (embedded.enable, embedded.data_dir, embedded.port) = (true, path("api"), api);

@@ -5,9 +5,12 @@ use http_body_util::BodyExt as _;
 use proto::user::Body as WireBody;
 use serde_json::{Value, json};
 
+use super::super::nodes::LocalNodes;
 use super::super::rules::Active;
 use super::super::rules::tests::{endpoints, rule};
+use super::super::web::tests::Scripted;
 use super::*;
+use crate::flow::{Holder, Holders, Unreached};
 
 type Answers = fn(&Message) -> Result<Option<Message>, Unreached>;
 
@@ -61,6 +64,7 @@ fn rig_with(answer: Answers, authority: Authority, is_complete: bool) -> Rig {
     let front = Front {
         table: shown,
         reach: Arc::new(Nodes { answer, sent: Arc::clone(&sent) }),
+        stock: None,
         authority,
         limits: Limits::new(5, 5),
         room: Room::new(1000),
@@ -172,16 +176,25 @@ async fn what_is_no_request_reaches_no_node() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_not_sent_is_told_from_what_was_and_nothing_is_sent_twice() {
-    let cases: [(Answers, u16); 5] = [
-        (|_| Err(Unreached::NotConnected), 503),
-        (|_| Err(Unreached::Busy(Duration::from_secs(1))), 503),
-        (|_| Err(Unreached::Lost), 502),
-        (|_| Err(Unreached::TimedOut(Duration::from_secs(1))), 504),
-        (|message| answered(message, HttpResponse::text(502, "no service at port 8080")), 502),
+    let cases: [(Answers, u16, &str); 8] = [
+        (|_| Err(Unreached::NotConnected), 503, "no"),
+        (|_| Err(Unreached::Busy(Duration::from_secs(1))), 503, "no"),
+        (|_| Err(Unreached::Away), 503, "no"),
+        (|_| Err(Unreached::WithStock), 503, "no"),
+        (|_| Err(Unreached::Lost), 502, "unknown"),
+        (|_| Err(Unreached::TimedOut(Duration::from_secs(1))), 504, "unknown"),
+        (|message| answered(message, HttpResponse::text(502, "no service at port 8080")), 502, "yes"),
+        (|message| Ok(Some(message.clone())), 502, "yes"),
     ];
-    for (answer, status) in cases {
+    for (answer, status, sent) in cases {
         let rig = rig(answer);
-        assert_eq!(rig.ask("POST", "/edge-1/default/api", "x").await.0, status);
+        let request = Request::post("/edge-1/default/api").body(Full::new(Bytes::from("x"))).unwrap();
+        let answer = rig.front.answer(request).await;
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()[MESSAGE_SENT]),
+            (status, &sent.parse().unwrap())
+        );
+        assert_eq!(answer.headers().contains_key("retry-after"), sent == "no", "{status}");
         assert_eq!(rig.sent().len(), 1);
         assert_eq!(rig.front.tally.take().len(), 1, "counted");
     }
@@ -193,6 +206,50 @@ async fn what_was_not_sent_is_told_from_what_was_and_nothing_is_sent_twice() {
         rig(|message| answered(message, HttpResponse::text(503, "modules.eventBus is off on this node")));
     let (status, why) = refused.ask("POST", "/edge-1/default/mqtt", "x").await;
     assert!(status == 503 && why.contains("eventBus is off"), "{why}");
+    let request = Request::post("/edge-1/default/nothing").body(Full::default()).unwrap();
+    assert_eq!(rig(receipt).front.answer(request).await.headers()[MESSAGE_SENT], "no");
+}
+
+/// A service may say what it likes, but not this.
+#[tokio::test(start_paused = true)]
+async fn whether_it_was_sent_is_not_for_the_service_to_say() {
+    let rig = rig(|message| {
+        let header = user::Headers::from([("X-Message-Sent".to_owned(), vec!["no".to_owned()])]);
+        answered(message, HttpResponse { header, status_code: 500, body: WireBody(Vec::new()) })
+    });
+    let request = Request::get("/edge-1/default/api").body(Full::default()).unwrap();
+    let answer = rig.front.answer(request).await;
+    let said: Vec<_> = answer.headers().get_all(MESSAGE_SENT).iter().collect();
+    assert_eq!(said, ["yes"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_for_a_node_of_stock_goes_there_whole_and_without_the_token() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let file = dir.path().join("tokens");
+    std::fs::write(&file, "0123456789abcdef,app\n").unwrap();
+    let mut rig = rig_with(|_| panic!("it is not ours to send"), Authority::file(&file).unwrap(), true);
+    let (writer, holders) = Holders::new();
+    writer.set(&NodeName::new("edge-1"), Holder::Stock("10.0.0.9".into()));
+    let servers = Scripted::new([Ok((200, "message delivered")), Ok((500, "no session"))]);
+    rig.front.stock = Some(StockReplicas::new(9443, holders, LocalNodes::default(), servers.clone()));
+    let ask = async |token: &str| {
+        let request =
+            Request::post("/edge-1/default/mqtt/a?b=c").header("authorization", format!("Bearer {token}"));
+        rig.front.answer(request.header("x-own", "1").body(Full::new(Bytes::from("x"))).unwrap()).await
+    };
+    assert_eq!(ask("wrong-wrong-wrong").await.status(), 401);
+    let answer = ask("0123456789abcdef").await;
+    assert_eq!((answer.status().as_u16(), &answer.headers()[MESSAGE_SENT]), (200, &"yes".parse().unwrap()));
+    let answer = ask("0123456789abcdef").await;
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()[MESSAGE_SENT]),
+        (500, &"unknown".parse().unwrap())
+    );
+    assert_eq!(servers.asked(), vec!["x to http://10.0.0.9:9443/edge-1/default/mqtt/a?b=c"; 2]);
+    assert_eq!(servers.headers("x-own"), ["1", "1"]);
+    assert_eq!(servers.with_header("authorization"), 0);
+    assert!(rig.front.tally.take().is_empty(), "it counts for itself");
 }
 
 #[tokio::test(start_paused = true)]

@@ -29,6 +29,12 @@ impl Scripted {
         asked.iter().map(|one| format!("{} to {}", String::from_utf8_lossy(&one.body), one.url)).collect()
     }
 
+    /// How many requests so far had a header.
+    pub(in crate::router) fn with_header(&self, name: &str) -> usize {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.iter().filter(|one| one.headers.contains_key(name)).count()
+    }
+
     /// A header of each request so far.
     pub(in crate::router) fn headers(&self, name: &str) -> Vec<String> {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);

@@ -43,6 +43,8 @@ section! {
         websocket: WebSocket = WebSocket::default(),
         /// Certificates for nodes that join.
         https: Https = Https::default(),
+        /// Listener for other CloudCores, which pass on what is for nodes that are connected here (ours).
+        forwarding: Forwarding = Forwarding::default(),
         /// What nodes may do.
         authorization: Authorization = Authorization::default(),
     }
@@ -97,6 +99,18 @@ section! {
 }
 
 section! {
+    /// Listener for other CloudCores (ours).
+    pub struct Forwarding {
+        /// On or off. Off, a request reaches only nodes that are connected to the CloudCore that gets it.
+        enable: bool = true,
+        /// IP address to listen on.
+        address: String = "0.0.0.0".to_owned(),
+        /// TCP port.
+        port: u16 = 10006,
+    }
+}
+
+section! {
     /// What nodes may do. That a node is who it says it is (certificate against `node_id`) is always checked,
     /// whatever stands here; these switches are for the finer rules.
     pub struct Authorization {
@@ -143,5 +157,6 @@ impl Validate for CloudHub {
         check.ip("quic.address", &self.quic.address);
         check.ip("websocket.address", &self.websocket.address);
         check.ip("https.address", &self.https.address);
+        check.ip("forwarding.address", &self.forwarding.address);
     }
 }

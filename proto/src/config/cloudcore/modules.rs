@@ -152,6 +152,9 @@ section! {
         concurrent_requests: u32 = 128,
         /// Seconds for which a message of a node is tried again that its target does not take (ours).
         retry_seconds: u32 = 300,
+        /// Whether a request for a node that a CloudCore of KubeEdge holds is sent on to that one, at the same port, as KubeEdge does it:
+        /// over plain HTTP, with nothing that says who asks (ours).
+        stock_replicas: bool = false,
     }
 }
 

@@ -1,7 +1,9 @@
 //! Users' messages as Rules say, with the real CloudCore and EdgeCore, mosquitto, and HTTP servers at both ends.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests may")]
 
+mod forwarded;
 mod scene;
+mod second;
 
 use integration::daemons::SOON;
 use integration::service::{Ask, Service, authority};

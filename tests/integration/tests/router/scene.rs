@@ -193,6 +193,11 @@ impl Scene {
         .unwrap();
     }
 
+    /// Where other CloudCores are to ask this one.
+    pub(crate) fn forwarding(&self) -> String {
+        format!("127.0.0.1:{}", self.config.modules.cloud_hub.forwarding.port)
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("https://127.0.0.1:{}{path}", self.port)
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http_body::Body;
 use http_body_util::BodyExt as _;
+use hyper::body::Body;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -15,33 +15,40 @@ const KIB: usize = 1 << 10;
 
 /// Room for bodies.
 #[derive(Debug, Clone)]
-pub(super) struct Room {
+pub struct Room {
     kib: Arc<Semaphore>,
     largest: usize,
 }
 
 /// A body, and the room that it takes for as long as it is there.
 #[derive(Debug)]
-pub(super) struct Kept {
-    pub(super) bytes: Bytes,
+pub struct Kept {
+    /// It.
+    pub bytes: Bytes,
     _room: Vec<OwnedSemaphorePermit>,
 }
 
 /// Why a body was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refused {
+pub enum Refused {
+    /// Its size, or what it says of it.
     #[error("a body may have {0} bytes")]
     TooLarge(usize),
+    /// All bodies together.
     #[error("too many bodies are under way")]
     NoRoom,
+    /// Its time.
     #[error("the body did not come within {0:?}")]
     TooSlow(Duration),
+    /// Its end.
     #[error("the body broke off: {0}")]
     Broken(String),
 }
 
 impl Room {
-    pub(super) fn new(largest: usize) -> Self {
+    /// For bodies of at most `largest` bytes each.
+    #[must_use]
+    pub fn new(largest: usize) -> Self {
         Self { kib: Arc::new(Semaphore::new(ALL)), largest }
     }
 
@@ -49,7 +56,7 @@ impl Room {
     ///
     /// # Errors
     /// Why not.
-    pub(super) async fn take<B>(&self, body: B, limit: Duration) -> Result<Kept, Refused>
+    pub async fn take<B>(&self, body: B, limit: Duration) -> Result<Kept, Refused>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: std::fmt::Display,
@@ -92,8 +99,8 @@ impl Room {
 #[cfg(test)]
 mod tests {
     use futures::stream;
-    use http_body::Frame;
     use http_body_util::{Full, StreamBody};
+    use hyper::body::Frame;
 
     use super::*;
 
