@@ -112,6 +112,10 @@ pub trait FrameSource: Send {
     fn pulse(&self) -> Option<Pulse> {
         None
     }
+    /// See [`LinkReceiver::is_going_away`].
+    fn is_going_away(&self) -> bool {
+        false
+    }
 }
 
 /// Name of [`Dialect::Native`] where links are opened: the WebSocket subprotocol and the ALPN protocol of QUIC. The number
@@ -254,6 +258,12 @@ impl LinkReceiver {
     #[must_use]
     pub fn pulse(&self) -> Option<Pulse> {
         self.0.pulse()
+    }
+
+    /// Whether the peer said goodbye because it ends ([`CloseReason::GOING_AWAY`]).
+    #[must_use]
+    pub fn is_going_away(&self) -> bool {
+        self.0.is_going_away()
     }
 }
 

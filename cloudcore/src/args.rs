@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -17,4 +18,18 @@ pub struct Args {
     /// Print the keys that are usually set, and exit.
     #[arg(long)]
     pub minconfig: bool,
+    /// The pod that it runs in, if it does.
+    #[command(flatten)]
+    pub pod: Pod,
+}
+
+/// What Kubernetes tells a container of its pod.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Pod {
+    /// Name of the pod: that of this replica, unless the file has one.
+    #[arg(long = "pod-name", env = "POD_NAME", hide = true)]
+    pub name: Option<String>,
+    /// Address of the pod: where other replicas reach this one.
+    #[arg(long = "pod-ip", env = "POD_IP", hide = true)]
+    pub ip: Option<IpAddr>,
 }

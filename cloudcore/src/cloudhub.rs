@@ -2,7 +2,8 @@
 //!
 //! Takes links from its acceptor, announces each node to EdgeController, and carries messages between the two
 //! until the connection ends. It persists nothing. On shutdown it stops taking links, says goodbye on all of them
-//! and ends, which closes the queues of EdgeController.
+//! and ends, which closes the queues of EdgeController. Where there are other CloudCores it does so node by node, each when what
+//! it has asked is answered, so that the others are not run over.
 //!
 //! Beside it, and independent of it: nodes join over HTTPS ([`httpserver`]), with the CA and the tokens of
 //! [`authority`], which lie in Kubernetes ([`secrets`]). Nodes that [`bans`] knows get neither connection nor certificate.
@@ -10,10 +11,12 @@
 pub mod authority;
 pub mod bans;
 mod door;
+mod draining;
 mod greeting;
 pub mod httpserver;
 mod identity;
 mod metrics;
+mod pending;
 pub mod secrets;
 mod session;
 mod traffic;
@@ -21,6 +24,8 @@ mod writing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use chassis::admin::Board;
@@ -40,11 +45,14 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub use self::door::Door;
+use self::draining::Rate;
 use self::identity::Refusal;
 pub use self::metrics::Metrics;
 use self::session::{Arrival, Session};
 use self::traffic::Traffic;
-use crate::flow::{Bans, NodeName, NodeSession, Outbox, Pace, Replies, Sessions, SyncRecords};
+use crate::flow::{
+    Bans, Claims, Fence, NodeName, NodeSession, Outbox, Pace, Replies, Serving, Sessions, SyncRecords, Tenure,
+};
 
 /// Requests of one node that wait for EdgeController. When they are this many the hub stops reading from the
 /// node, so that it feels the delay; a stock edge sends 60 at once at most (`messageBurst`).
@@ -69,6 +77,8 @@ pub struct Config {
     pub keepalive_interval: Duration,
     /// A node that takes nothing for this long is cut off.
     pub write_timeout: Duration,
+    /// At the end, nodes are asked to go elsewhere one after the other, all within this.
+    pub drain: Duration,
 }
 
 /// What the module needs of the world.
@@ -88,6 +98,12 @@ pub struct Environment {
     pub door: Door,
     /// Told what stock edges acknowledge.
     pub records: SyncRecords,
+    /// Says whether nodes that are sent away have somewhere to go.
+    pub claims: Claims,
+    /// In the fence of each connection.
+    pub tenure: Tenure,
+    /// Held for as long as there are connections.
+    pub serving: Serving,
     /// Called when many nodes have come or gone: gives free memory back to the system. Not on a thread that serves.
     pub give_back: fn(),
 }
@@ -126,6 +142,11 @@ struct Running {
     current: HashMap<NodeName, Current>,
     connections: u64,
     tide: Tide,
+    /// Ends all connections.
+    end: ShutdownTrigger,
+    until: Shutdown,
+    /// Whether connections that end wait for answers first.
+    is_draining: Arc<AtomicBool>,
 }
 
 /// The newest connection of a node.
@@ -147,6 +168,7 @@ impl From<&cloudcore::CloudHub> for Config {
         Self {
             keepalive_interval: Duration::from_secs(file.keepalive_interval.into()),
             write_timeout: Duration::from_secs(file.write_timeout.into()),
+            drain: Duration::from_secs(file.drain_seconds.into()),
         }
     }
 }
@@ -194,7 +216,10 @@ impl Module for CloudHub {
                 () = task::until(running.tide.due()) => running.give_back(&environment),
             }
         }
-        drop((acceptor, controller));
+        drop(acceptor);
+        // Until the last has been told, everybody else is served.
+        running.drain(config.drain, &environment).await?;
+        drop(controller);
         while let Some(ended) = running.tasks.join_next().await {
             running.forget(ended?, &environment);
         }
@@ -206,8 +231,37 @@ impl Module for CloudHub {
 
 impl Running {
     fn new() -> Self {
-        let tide = Tide::new(MANY, SETTLE);
-        Self { tasks: JoinSet::new(), current: HashMap::new(), connections: 0, tide }
+        let (tide, (end, until)) = (Tide::new(MANY, SETTLE), Shutdown::new());
+        let (tasks, current) = (JoinSet::new(), HashMap::new());
+        Self { tasks, current, connections: 0, tide, end, until, is_draining: Arc::default() }
+    }
+
+    /// Asks all nodes to go: one after the other where there are other CloudCores, else at once.
+    async fn drain(&mut self, within: Duration, environment: &Environment) -> anyhow::Result<()> {
+        if environment.claims.has_others() && !within.is_zero() {
+            self.is_draining.store(true, Relaxed);
+            let nodes: Vec<NodeName> = self.current.keys().cloned().collect();
+            let (count, rate) = (nodes.len(), Rate::new(nodes.len(), within));
+            tracing::info!(nodes = count, "asking nodes to connect to other CloudCores");
+            let (mut nodes, mut steps) = (nodes.into_iter(), Rate::steps());
+            while nodes.len() > 0 {
+                tokio::select! {
+                    _ = steps.tick() => self.send_away(nodes.by_ref().take(rate.at_once), environment),
+                    Some(ended) = self.tasks.join_next() => self.forget(ended?, environment),
+                }
+            }
+        }
+        self.end.request();
+        Ok(())
+    }
+
+    fn send_away(&self, nodes: impl Iterator<Item = NodeName>, environment: &Environment) {
+        for node in nodes {
+            if let Some(current) = self.current.get(&node) {
+                current.end.request();
+                environment.metrics.drained();
+            }
+        }
     }
 
     /// Starts a session, or says why not and closes the link.
@@ -251,7 +305,7 @@ impl Running {
         self.connections += 1;
         let connection = self.connections;
         let span = tracing::info_span!("session", %node, connection);
-        let (end, until) = shutdown.child();
+        let (end, until) = self.until.child();
         let not_before = identity::not_before(&link.peer);
         if let Some(older) = self.current.insert(node.clone(), Current { connection, not_before, end }) {
             older.end.request();
@@ -277,8 +331,15 @@ impl Running {
         let (waiting, told) = (outbox.clone(), traffic.clone());
         environment.board.set(&node, Connected { address, dialect, since, traffic: told, waiting });
         let replies_tx = Replies::new(replies_tx);
-        let announcement =
-            NodeSession { node: node.clone(), requests, replies: replies_tx.clone(), outbox, held: None };
+        let fence = Fence::new(&environment.tenure);
+        let announcement = NodeSession {
+            node: node.clone(),
+            requests,
+            replies: replies_tx.clone(),
+            outbox,
+            fence: fence.clone(),
+            held: None,
+        };
         let arrival = Box::new(Arrival { controller: controller.clone(), announcement });
         let session = Box::new(Session {
             node: node.clone(),
@@ -287,7 +348,9 @@ impl Running {
             replies,
             own_replies: replies_tx,
             outbox: reader,
+            fence,
             traffic,
+            is_draining: Arc::clone(&self.is_draining),
             config: config.clone(),
             environment: Arc::clone(environment),
         });

@@ -34,12 +34,17 @@ use proto::{Content, Group, Message, Operation, Resource, Route, Source, Stamp};
 use tokio::time::Instant;
 
 use self::batches::{Batches, Complete};
+use self::calls::Right;
 use self::desired::{Desired, Outgoing, Step};
 pub use self::metrics::Metrics;
 use self::report::{Refusal, Report};
 use self::status::{Statuses, Write, Written};
 use self::watches::{Fact, Synced};
-use crate::flow::{DeviceInbox, DeviceSession, FromNode, NodeName, SyncRecords};
+use crate::claiming::Claimant;
+use crate::flow::{
+    Claims, DeviceInbox, DeviceSession, Fence, FromNode, Leadership, NodeName, Outbox, SyncRecords,
+};
+use crate::replicas;
 
 /// Writes of statuses under way at a time. Values of devices must not take what pods and leases need of the API server.
 const CALLS: usize = 16;
@@ -56,6 +61,12 @@ pub struct DeviceController {
     pub inbox: DeviceInbox,
     /// What stock edges hold.
     pub records: SyncRecords,
+    /// Who holds which node: what a node says of its devices is written by who holds it.
+    pub claims: Claims,
+    /// Counts claims.
+    pub replicas: replicas::Metrics,
+    /// That devices have statuses is seen to by one.
+    pub leadership: Leadership,
     /// Counts.
     pub metrics: Metrics,
 }
@@ -82,6 +93,10 @@ struct State {
     batches: Batches,
     /// Nodes that have been told what they should have.
     sessions: HashMap<NodeName, DeviceSession>,
+    /// Of the last connection of each node: what it said may be written after it has ended.
+    fences: HashMap<NodeName, (Fence, Outbox)>,
+    claimant: Claimant,
+    leadership: Leadership,
     /// Nodes that wait for that.
     waiting: Vec<DeviceSession>,
     synced: Synced,
@@ -98,10 +113,13 @@ impl Module for DeviceController {
     const NAME: &'static str = "devicecontroller";
 
     async fn run(self, _shutdown: Shutdown) -> anyhow::Result<()> {
-        let Self { client, clock, rng, mut inbox, records, metrics } = self;
+        let Self { client, clock, rng, mut inbox, records, claims, replicas, leadership, metrics } = self;
         let mut facts = watches::start(&client, &rng);
         let mut calls = Calls::new();
+        let mut is_led = false;
         let mut state = State {
+            claimant: Claimant::new(client.clone(), claims, replicas),
+            leadership: leadership.clone(),
             client,
             clock,
             rng,
@@ -111,6 +129,7 @@ impl Module for DeviceController {
             statuses: Statuses::default(),
             batches: Batches::default(),
             sessions: HashMap::new(),
+            fences: HashMap::new(),
             waiting: Vec::new(),
             synced: Synced::default(),
             are_records_known: false,
@@ -133,6 +152,11 @@ impl Module for DeviceController {
                     state.are_records_known = true;
                     state.resync();
                 }
+                () = leadership.gained(), if !is_led => {
+                    is_led = true;
+                    state.expect_all();
+                }
+                () = leadership.lost(), if is_led => is_led = false,
                 () = task::until(due) => {}
                 () = task::until(state.batches.deadline()) => {
                     while let Some(complete) = state.batches.overdue(Instant::now()) {
@@ -148,6 +172,8 @@ impl State {
     fn connect(&mut self, session: DeviceSession) {
         self.sessions.retain(|_, session| !session.outbox.is_closed());
         self.waiting.retain(|session| !session.outbox.is_closed());
+        let (fence, outbox) = (session.fence.clone(), session.outbox.clone());
+        self.fences.insert(session.node.clone(), (fence, outbox));
         self.waiting.push(session);
         self.resync();
     }
@@ -305,9 +331,37 @@ impl State {
                 last_online_time: write.status.last_online_time.clone(),
                 call: None,
             });
-            calls.push(Box::pin(calls::perform(self.client.clone(), write, report)));
+            let right = self.right(&write);
+            calls.push(Box::pin(calls::perform(self.client.clone(), write, report, right)));
         }
         self.metrics.waiting(self.statuses.len() + calls.len());
+    }
+
+    /// Who has to write it.
+    fn right(&self, write: &Write<Waiting>) -> Right {
+        if !write.is_report() {
+            return Right::Leader(self.leadership.clone());
+        }
+        let node = self.desired.device(&write.key).and_then(|device| device.node.as_ref());
+        let Some((node, (fence, outbox))) = node.and_then(|node| self.fences.get_key_value(node)) else {
+            return Right::None;
+        };
+        // Of a node that is not connected nobody tells its fence that it has moved.
+        let claims = self.claimant.claims();
+        if outbox.is_closed() && claims.of(node).is_some_and(|claim| !claims.us().holds(&claim)) {
+            return Right::None;
+        }
+        Right::Holder(Box::new((self.claimant.clone(), node.clone(), fence.clone())))
+    }
+
+    /// Every device has a status: whoever led before may not have got so far.
+    fn expect_all(&mut self) {
+        let now = Instant::now();
+        for key in self.desired.keys() {
+            if let Some(device) = self.desired.device(key) {
+                self.statuses.expect(key, &device.uid, now);
+            }
+        }
     }
 
     fn done(&mut self, write: Write<Waiting>, written: &Written) {

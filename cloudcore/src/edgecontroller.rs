@@ -39,7 +39,11 @@ pub use self::metrics::Metrics;
 use self::upstream::Worker;
 use self::view::{DesiredView, DesiredWriter};
 use self::watches::{Fact, Kind, Synced};
-use crate::flow::{AnnotatedNodes, NodeName, NodeSession, Outbox, SyncRecords};
+use crate::claiming::Claimant;
+use crate::flow::{
+    AnnotatedNodes, Claim, Claims, Fence, Leadership, NodeName, NodeSession, Outbox, Serving, SyncRecords,
+};
+use crate::replicas;
 
 /// Calls to the API server under way for all nodes together. A kube-apiserver admits 400 reads and 200 writes at
 /// once (`--max-requests-inflight`, `--max-mutating-requests-inflight`); nodes shall not take all of them.
@@ -60,8 +64,14 @@ pub struct Environment {
     pub rng: Rng,
     /// The CA certificate of the Kubernetes API, PEM; pods trust it.
     pub ca_certificate: String,
-    /// Address of this CloudCore, as nodes are annotated with it.
-    pub address: String,
+    /// Who holds which node.
+    pub claims: Claims,
+    /// Counts claims.
+    pub replicas: replicas::Metrics,
+    /// Records of nodes that are gone are removed by one CloudCore.
+    pub leadership: Leadership,
+    /// Held for as long as anything is written for nodes.
+    pub serving: Serving,
     /// What becomes of a request for what does not belong to a node.
     pub authorization: Authorization,
     /// Told which Nodes are banned by annotation.
@@ -96,7 +106,11 @@ pub struct EdgeController {
     desired: DesiredWriter,
     annotated: AnnotatedNodes,
     records: SyncRecords,
+    leadership: Leadership,
+    _serving: Serving,
     ready: Option<ReadyGuard>,
+    /// Of nodes that are connected, each with the outbox of the same connection.
+    fences: HashMap<NodeName, (Fence, Outbox)>,
     /// Of nodes that have been brought up to date, or are being so.
     outboxes: HashMap<NodeName, Outbox>,
     /// Nodes that wait for that, in the order in which they came. No longer than the hub's limit of nodes.
@@ -118,7 +132,7 @@ struct Context {
     clock: Clock,
     rng: Rng,
     ca_certificate: String,
-    address: String,
+    claimant: Claimant,
     authorization: Authorization,
     desired: DesiredView,
     calls: Semaphore,
@@ -128,13 +142,13 @@ struct Context {
 // By hand: `kube::Client` shows nothing of itself.
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Environment").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Environment").field("claims", &self.claims).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Context").field("claimant", &self.claimant).finish_non_exhaustive()
     }
 }
 
@@ -146,15 +160,16 @@ impl EdgeController {
         ready: ReadyGuard,
         metrics: Metrics,
     ) -> Self {
-        let Environment { client, clock, rng, ca_certificate, address, authorization, annotated, records } =
+        let Environment { client, clock, rng, ca_certificate, authorization, annotated, records, .. } =
             environment;
+        let Environment { claims, replicas, leadership, serving, .. } = environment;
         let desired = DesiredWriter::default();
         let context = Context {
+            claimant: Claimant::new(client.clone(), claims, replicas),
             client,
             clock,
             rng,
             ca_certificate,
-            address,
             authorization,
             desired: desired.view(),
             calls: Semaphore::new(CALLS),
@@ -167,7 +182,10 @@ impl EdgeController {
             desired,
             annotated,
             records,
+            leadership,
+            _serving: serving,
             ready: Some(ready),
+            fences: HashMap::new(),
             outboxes: HashMap::new(),
             resyncs: VecDeque::new(),
             workers: JoinSet::new(),
@@ -179,6 +197,7 @@ impl EdgeController {
         // The worker only needs to know that the node is one that says what it holds.
         let held = session.held.as_mut().map(std::mem::take);
         self.resyncs.push_back(Resync { node: node.clone(), outbox: session.outbox.clone(), held });
+        self.fences.insert(node.clone(), (session.fence.clone(), session.outbox.clone()));
         let span = tracing::info_span!("upstream", %node);
         let worker = Box::new(Worker::new(session, Arc::clone(&self.context), synced));
         task::spawn_in(&mut self.workers, span, worker.run());
@@ -209,21 +228,25 @@ impl EdgeController {
 
     /// Forgets the outbox of an ended session, unless a newer session of that node has taken its place.
     fn disconnect(&mut self, node: &NodeName, outbox: &Outbox) {
+        if self.fences.get(node).is_some_and(|(_, current)| current.is_same(outbox)) {
+            self.fences.remove(node);
+        }
         if self.outboxes.get(node).is_some_and(|current| current.is_same(outbox)) {
             self.outboxes.remove(node);
         }
     }
 
     fn learn(&mut self, fact: Fact) {
+        if let Fact::Nodes(change) = &fact {
+            watches::annotations(&self.annotated, change);
+            self.fence(&watches::claims(self.context.claimant.claims(), change));
+        }
         let mut desired = self.desired.write();
         let (changes, gone) = match fact {
             Fact::Pods(change) => (watches::pods(&mut desired, change), Vec::new()),
             Fact::ConfigMaps(change) => (watches::config_maps(&mut desired, change), Vec::new()),
             Fact::Secrets(change) => (watches::secrets(&mut desired, change), Vec::new()),
-            Fact::Nodes(change) => {
-                watches::annotations(&self.annotated, &change);
-                watches::nodes(&mut desired, change)
-            }
+            Fact::Nodes(change) => watches::nodes(&mut desired, change),
             Fact::PersistentVolumes(change) => {
                 watches::persistent_volumes(&mut desired, change);
                 return;
@@ -237,8 +260,22 @@ impl EdgeController {
         for resync in self.resyncs.iter().filter(|resync| gone.contains(&resync.node)) {
             resync.outbox.node_deleted();
         }
-        for node in &gone {
-            self.records.node_gone(node);
+        if self.leadership.is_leading() {
+            for node in &gone {
+                self.records.node_gone(node);
+            }
+        }
+    }
+
+    /// Nodes say this of who holds them: connections of those that are elsewhere end.
+    fn fence(&self, said: &[(NodeName, Claim)]) {
+        for (node, claim) in said {
+            let Some((fence, _)) = self.fences.get(node) else { continue };
+            let is_ours = self.context.claimant.claims().us().holds(claim);
+            if fence.seen(is_ours, claim.number()) {
+                self.context.claimant.lost();
+                tracing::info!(%node, holder = ?claim, "the node is held elsewhere now");
+            }
         }
     }
 
@@ -270,6 +307,8 @@ impl Module for EdgeController {
         let permits = Arc::new(Semaphore::new(RESYNCS));
         let records = self.records.clone();
         let mut are_records_known = false;
+        let leadership = self.leadership.clone();
+        let mut is_led = false;
         loop {
             // Before the watches have brought what exists, nobody knows what a node lacks, nor what it should not have.
             let is_synced = self.ready.is_none();
@@ -278,8 +317,13 @@ impl Module for EdgeController {
                 Ok(permit) = Arc::clone(&permits).acquire_owned(), if may_resync => self.resync(permit),
                 () = records.known(), if is_synced && !are_records_known => {
                     are_records_known = true;
+                }
+                // Whoever led before may have left some.
+                () = leadership.gained(), if is_synced && are_records_known && !is_led => {
+                    is_led = true;
                     self.records.only(&self.context.desired.read().node_names());
                 }
+                () = leadership.lost(), if is_led => is_led = false,
                 session = self.sessions.recv() => match session {
                     Some(session) => self.connect(session, until_synced.clone()),
                     None => return self.drain().await,

@@ -15,15 +15,24 @@
 //!   edgecontroller <- SyncRecords (state) -           synccontroller   what stock edges hold
 //!   bans      <- AnnotatedNodes (state) -             edgecontroller
 //!   bans      - Bans (state) ->                       cloudhub, httpserver, tokens
+//!   edgecontroller - Claims (state) ->                replicas         what Nodes say of who holds them
+//!   replicas  - Claims, Holders (state) ->            cloudhub, edgecontroller and all who send to nodes
+//!   replicas  - Tenure, in each Fence (state) ->      edgecontroller, devicecontroller
+//!   replicas  - Leadership (state) ->                 tokens, bans, synccontroller, devicecontroller
+//!   cloudhub, edgecontroller - Serving ->             replicas         that somebody still serves nodes
 //! ```
 //!
 //! What a node should have travels as state, in its [`Outbox`]; what it asked for travels as messages.
 
 mod bans;
+mod claims;
 mod devices;
+mod fence;
 mod holders;
+mod leadership;
 mod outbox;
 mod reach;
+mod serving;
 mod sync;
 mod users;
 
@@ -34,11 +43,15 @@ use proto::Message;
 use proto::hello::Held;
 
 pub use bans::{AnnotatedNodes, Bans, BansWriter, Barred};
+pub use claims::{ADDRESS, Claim, Claims, HELD_BY, Peer, Us};
 pub use devices::{DeviceInbox, DeviceSession, Devices, FromNode};
+pub use fence::{Fence, LASTS, TRUSTED, Tenure, Verdict};
 pub use holders::{Holder, Holders, HoldersWriter, Replica};
+pub use leadership::{Leadership, LeadershipWriter};
 pub use outbox::state::{Change, Pace, Transmission};
 pub use outbox::{Outbox, OutboxReader};
 pub use reach::{Forward, NotForwarded, Reach, Unreached, Wants};
+pub use serving::{Served, Serving};
 pub use sync::{Outcome, Record, RecordId, Step, SyncRecords, Task};
 pub use users::{FromUsers, UserInbox, UserSession, Users};
 
@@ -59,6 +72,8 @@ pub struct NodeSession {
     pub replies: Replies,
     /// What the node should have.
     pub outbox: Outbox,
+    /// Whether what the node says may be written.
+    pub fence: Fence,
     /// What the node says it holds; `None` from a stock edge, which does not say.
     pub held: Option<Vec<Held>>,
 }
@@ -186,7 +201,8 @@ impl Sessions {
             let held =
                 session.held.as_mut().map(|held| held.extract_if(.., |held| Devices::owns(held)).collect());
             let (node, replies) = (session.node.clone(), session.replies.clone());
-            let session = DeviceSession { node, replies, outbox: session.outbox.clone(), held };
+            let (outbox, fence) = (session.outbox.clone(), session.fence.clone());
+            let session = DeviceSession { node, replies, outbox, fence, held };
             devices.tell(FromNode::Connected(Box::new(session))).await?;
         }
         self.tx.send(session).await.map_err(|_| Ended)

@@ -3,12 +3,14 @@
 pub mod admission;
 pub mod app;
 pub mod args;
+mod claiming;
 pub mod cloudhub;
 pub mod devicecontroller;
 pub mod edgecontroller;
 pub mod embedded;
 pub mod flow;
 pub mod forwarding;
+pub mod replicas;
 pub mod router;
 pub mod settings;
 pub mod synccontroller;

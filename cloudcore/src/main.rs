@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         Err(error) => return complain(&error, ExitCode::FAILURE),
     }
     match settings::load(&args.config) {
-        Ok(config) => match app::run(config) {
+        Ok(config) => match app::run(config, args.pod) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => complain(&error, ExitCode::FAILURE),
         },

@@ -25,7 +25,7 @@ use proto::api::reliablesync::{ClusterObjectSync, ObjectSync, ObjectSyncSpec, Ob
 use tokio::time::Instant;
 
 pub use self::metrics::Metrics;
-use crate::flow::{NodeName, Outcome, Record, RecordId, SyncRecords, Task};
+use crate::flow::{Leadership, NodeName, Outcome, Record, RecordId, Step, SyncRecords, Task};
 use crate::watching::{Change, Patience, changes};
 
 /// Calls under way at a time. Records matter less than what else CloudCore wants of the API server.
@@ -50,6 +50,8 @@ pub struct SyncController {
     pub rng: Rng,
     /// What they say.
     pub records: SyncRecords,
+    /// Of all replicas one removes the records of nodes that are gone.
+    pub leadership: Leadership,
     /// Counts.
     pub metrics: Metrics,
     /// Let go when the records have been read, or there are none to be had.
@@ -98,6 +100,11 @@ impl Module for SyncController {
             while calls.len() < CALLS
                 && let Some(task) = self.records.next()
             {
+                if task.step == Step::Collect && !self.leadership.is_leading() {
+                    // Who leads finds it by itself.
+                    self.records.done(&task, Outcome::Refused);
+                    continue;
+                }
                 calls.push(calls::perform(self.client.clone(), task));
             }
             self.metrics.waiting(self.records.waiting() + calls.len());

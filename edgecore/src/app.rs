@@ -185,7 +185,7 @@ impl App {
         modules.ready();
         // From here on pods and drivers have what the store holds; what follows takes as long as the cloud is not there.
         let (ways, credentials) = match dialer {
-            Some(dialer) => (vec![Way { name: "simulated", dialer }], None),
+            Some(dialer) => (vec![Way { name: "simulated", server: "simulated".into(), dialer }], None),
             None => cloud::ways(settings.link, is_in_use, &mut supervisor, &clock, &rng).await?,
         };
         let hub = EdgeHub::new(settings.hub, ways, hub_inbox, hub_says, (clock, rng), hub_ready)

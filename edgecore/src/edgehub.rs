@@ -1,14 +1,15 @@
 //! EdgeHub: keeps one link to CloudCore and moves messages over it (spec edge-keadm-mapper 1.3 and 1.5).
 //!
 //! It sends to MetaManager what arrives ([`FromCloud`]) and writes to the link what MetaManager gives it. It knows no
-//! pods and persists nothing: what must not be lost stays in the store until MetaManager has its answer.
+//! pods and persists nothing but which server was good last: what must not be lost stays in the store until MetaManager has its answer.
 //!
 //! A link is dead when writing fails, or when something was sent and nothing at all came back for
 //! [`DEAD_AFTER_HEARTBEATS`]. It then dials again with a jittered back-off. On shutdown it stops reading first, and
-//! closes the link when MetaManager has nothing more to send.
+//! closes the link when MetaManager has nothing more to send. A cloud that says that it ends is left at once for another one.
 
 pub mod bootstrap;
 mod greeting;
+mod memory;
 mod preference;
 mod session;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod tests;
 mod throttle;
 mod validity;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chassis::admin::Board;
@@ -30,6 +32,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use self::bootstrap::Credentials;
+use self::memory::Memory;
 pub use self::preference::Way;
 use self::preference::{Opened, Ways};
 use self::session::{Ended, Session};
@@ -54,6 +57,8 @@ pub struct Config {
     pub message_qps: u32,
     /// Messages that may go at once (`messageBurst`).
     pub message_burst: u32,
+    /// Where the server that was good last is kept.
+    pub last_server: Option<PathBuf>,
 }
 
 /// The module.
@@ -94,7 +99,8 @@ impl EdgeHub {
         (clock, rng): (Clock, Rng),
         ready: ReadyGuard,
     ) -> Self {
-        let ways = Ways::new(ways, rng.clone());
+        let memory = config.last_server.clone().map(Memory::read).unwrap_or_default();
+        let ways = Ways::new(ways, memory, rng.clone());
         let (ready, board, credentials) = (Some(ready), Board::default(), None);
         Self { config, ways, inbox, up, clock, rng, ready, board, credentials }
     }
@@ -171,11 +177,14 @@ impl Module for EdgeHub {
                 found = self.ways.better_than(index) => {
                     tracing::info!(way = found.name, "a better way to CloudCore is open");
                     better = Some(found);
-                    Ended::Broken { reason: "moved to a better way".to_owned(), lived: true }
+                    Ended::Broken { reason: "moved to a better way".to_owned(), lived: true, ends: false }
                 }
             };
             match ended {
-                Ended::Broken { reason, lived } => {
+                Ended::Broken { reason, lived, ends } => {
+                    if ends {
+                        self.ways.ends(index);
+                    }
                     if better.is_none() {
                         tracing::warn!(reason, "connection to CloudCore lost");
                     }

@@ -27,6 +27,9 @@ use crate::{devicetwin, edged, edgehub, eventbus, metamanager, servicebus};
 /// Where `keadm join` leaves the token of the first start; it counts for more than the one in the file.
 const BOOTSTRAP_TOKEN: &str = "/etc/kubeedge/bootstrap-edgecore.conf";
 
+/// Beside the store: the server that was good last.
+const LAST_SERVER: &str = "edgehub-server";
+
 /// The file, read once: every value is of the type that its module takes.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -61,11 +64,20 @@ pub struct LinkSettings {
     pub bootstrap: bootstrap::Config,
     /// Whether the certificate is renewed before it ends.
     pub rotate: bool,
-    /// The ways to the cloud, best first.
-    pub transports: Vec<TransportSettings>,
+    /// The ways to the cloud: server by server, and to each the best first.
+    pub ways: Vec<WaySettings>,
 }
 
 /// One way to the cloud.
+#[derive(Debug, Clone)]
+pub struct WaySettings {
+    /// Which server it leads to: `host:port` of its WebSocket, where it has one.
+    pub server: String,
+    /// How.
+    pub transport: TransportSettings,
+}
+
+/// How a server is reached.
 #[derive(Debug, Clone)]
 pub enum TransportSettings {
     /// `modules.edgeHub.quic`
@@ -146,6 +158,7 @@ fn parse(file: &EdgeCore, token: Option<String>) -> Result<Settings, Vec<(String
             heartbeat: Duration::from_secs(number(hub.heartbeat).into()),
             message_qps: number(hub.message_qps),
             message_burst: number(hub.message_burst),
+            last_server: Some(Path::new(&file.database.data_source).with_file_name(LAST_SERVER)),
         },
         link,
         bus: bus::config(&file.modules.event_bus, &node),
@@ -188,20 +201,33 @@ fn link(file: &EdgeCore, node: &str, token: Option<String>) -> Result<LinkSettin
         key_file: hub.tls_private_key_file.clone().into(),
         retry: bootstrap::RETRY,
     };
-    let mut transports = Vec::new();
-    for transport in &hub.preference {
-        match transport {
-            Transport::Quic if hub.quic.enable => transports.push(quic(hub)?),
-            Transport::WebSocket if hub.websocket.enable => transports.push(websocket(hub, node)?),
-            _ => {}
-        }
-    }
-    Ok(LinkSettings { bootstrap, rotate: hub.rotate_certificates, transports })
+    Ok(LinkSettings { bootstrap, rotate: hub.rotate_certificates, ways: ways(hub, node)? })
 }
 
-fn quic(hub: &EdgeHub) -> Result<TransportSettings, (String, String)> {
+/// The n-th server of either transport is the same CloudCore.
+fn ways(hub: &EdgeHub, node: &str) -> Result<Vec<WaySettings>, (String, String)> {
+    let by_websocket = hub.websocket.enable.then(|| hub.websocket.all_servers()).unwrap_or_default();
+    let by_quic = hub.quic.enable.then(|| hub.quic.all_servers()).unwrap_or_default();
+    let mut ways = Vec::new();
+    for place in 0..by_websocket.len().max(by_quic.len()) {
+        let (socket, quic_server) = (by_websocket.get(place), by_quic.get(place));
+        let Some(server) = socket.or(quic_server) else { continue };
+        for transport in &hub.preference {
+            let transport = match transport {
+                Transport::Quic => quic_server.map(|server| quic(hub, server)),
+                Transport::WebSocket => socket.map(|server| websocket(hub, server, node)),
+            };
+            if let Some(transport) = transport {
+                ways.push(WaySettings { server: (*server).to_owned(), transport: transport? });
+            }
+        }
+    }
+    Ok(ways)
+}
+
+fn quic(hub: &EdgeHub, server: &str) -> Result<TransportSettings, (String, String)> {
     let wrong = |why: &str| ("modules.edgeHub.quic.server".to_owned(), why.to_owned());
-    let (host, port) = hub.quic.server.rsplit_once(':').ok_or_else(|| wrong("expected host:port"))?;
+    let (host, port) = server.rsplit_once(':').ok_or_else(|| wrong("expected host:port"))?;
     let mut limits =
         QuicLimits { write: Duration::from_secs(hub.quic.write_deadline.into()), ..QuicLimits::default() };
     let handshake = Duration::from_secs(hub.quic.handshake_timeout.into());
@@ -211,11 +237,11 @@ fn quic(hub: &EdgeHub) -> Result<TransportSettings, (String, String)> {
     Ok(TransportSettings::Quic { host: host.to_owned(), port, limits })
 }
 
-fn websocket(hub: &EdgeHub, node: &str) -> Result<TransportSettings, (String, String)> {
+fn websocket(hub: &EdgeHub, server: &str, node: &str) -> Result<TransportSettings, (String, String)> {
     let headers = headers(node, &hub.project_id);
     let socket = &hub.websocket;
     Ok(TransportSettings::WebSocket {
-        url: format!("wss://{}/{}/{node}/events", socket.server, hub.project_id),
+        url: format!("wss://{server}/{}/{node}/events", hub.project_id),
         headers: headers.map_err(|error| ("modules.edgeHub.projectID".to_owned(), error))?,
         limits: WebSocketLimits {
             handshake: Duration::from_secs(socket.handshake_timeout.into()),

@@ -27,7 +27,7 @@ pub const LEASES: &str = "kube-node-lease";
 const OURS: &str = "kubeedge";
 
 /// All of it. A node asks through CloudCore, whose own authorizer says what it may have: hence `get` beside `watch`.
-const GRANTS: [Grant; 28] = [
+const GRANTS: [Grant; 29] = [
     // EdgeController: what nodes should have, and what they ask for.
     cluster("", &["pods"], &["create", "delete", "get", "list", "watch"]),
     cluster("", &["pods/status"], &["patch"]),
@@ -66,6 +66,14 @@ const GRANTS: [Grant; 28] = [
     within(OURS, "", &["configmaps", "secrets"], &["create"], &[]),
     within(OURS, "", &["secrets"], &["update"], &["cloudcoresecret", "tokensecret"]),
     within(OURS, "", &["configmaps"], &["patch"], &[CONFIG_MAP]),
+    // Replicas: that each lives, who leads, and the leases of those that died.
+    within(
+        OURS,
+        "coordination.k8s.io",
+        &["leases"],
+        &["create", "delete", "list", "patch", "update", "watch"],
+        &[],
+    ),
 ];
 
 /// All that CloudCore may do.

@@ -26,6 +26,11 @@ impl<T> Board<T> {
         self.entries().remove(&name.to_string());
     }
 
+    /// Takes down all entries but those whose names are good.
+    pub fn only(&self, is_good: impl Fn(&str) -> bool) {
+        self.entries().retain(|name, _| is_good(name));
+    }
+
     fn entries(&self) -> MutexGuard<'_, BTreeMap<String, T>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -229,10 +229,18 @@ struct End {
 }
 
 struct Sink(Arc<End>);
-struct Source(Arc<End>);
+struct Source {
+    end: Arc<End>,
+    is_going_away: bool,
+}
 
 fn link(peer: Peer, end: Arc<End>) -> Link {
-    Link { peer, side: None, tx: LinkSender::new(Sink(end.clone())), rx: LinkReceiver::new(Source(end)) }
+    Link {
+        peer,
+        side: None,
+        tx: LinkSender::new(Sink(end.clone())),
+        rx: LinkReceiver::new(Source { end, is_going_away: false }),
+    }
 }
 
 impl Drop for End {
@@ -259,22 +267,26 @@ impl FrameSink for Sink {
         .boxed()
     }
 
-    fn close(&mut self, _reason: CloseReason) -> BoxFuture<'_, Result<(), LinkError>> {
+    fn close(&mut self, reason: CloseReason) -> BoxFuture<'_, Result<(), LinkError>> {
         let end = &self.0;
-        let closed = end.wire.change(|state| state.close(Instant::now(), end.connection, end.side));
+        let closed =
+            end.wire.change(|state| state.close(Instant::now(), end.connection, end.side, reason.code));
         std::future::ready(if closed { Ok(()) } else { Err(LinkError::Lost(None)) }).boxed()
     }
 }
 
 impl FrameSource for Source {
     fn recv(&mut self) -> BoxFuture<'_, Result<Option<Frame>, LinkError>> {
-        let end = &self.0;
+        let Self { end, is_going_away } = self;
         async move {
             let received =
                 end.wire.until(|state| match state.receive(Instant::now(), end.connection, end.side) {
                     Received::Nothing(again) => Err(again),
                     Received::Frame(frame) => Ok(Ok(Some(frame))),
-                    Received::Closed => Ok(Ok(None)),
+                    Received::Closed(code) => {
+                        *is_going_away = code == CloseReason::GOING_AWAY;
+                        Ok(Ok(None))
+                    }
                     Received::Lost => Ok(Err(LinkError::Lost(None))),
                 });
             let result = received.await;
@@ -283,5 +295,9 @@ impl FrameSource for Source {
             result
         }
         .boxed()
+    }
+
+    fn is_going_away(&self) -> bool {
+        self.is_going_away
     }
 }

@@ -99,7 +99,7 @@ where
         peer,
         side: None,
         tx: LinkSender::new(Sink { inner: sink, written, limit: limits.write }),
-        rx: LinkReceiver::new(Source { inner: source, pulse }),
+        rx: LinkReceiver::new(Source { inner: source, pulse, is_going_away: false }),
     }
 }
 
@@ -112,6 +112,7 @@ struct Sink<S> {
 struct Source<S> {
     inner: SplitStream<WebSocketStream<S>>,
     pulse: Pulse,
+    is_going_away: bool,
 }
 
 // === impl Sink ===
@@ -179,7 +180,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> FrameSource for Source<S> {
                         let reason = close.reason.as_str().to_owned();
                         return Err(LinkError::TurnedAway { code: close.code.into(), reason });
                     }
-                    Some(Ok(Message::Close(_))) | None => return Ok(None),
+                    Some(Ok(Message::Close(close))) => {
+                        self.is_going_away = close.is_some_and(|close| close.code == CloseCode::Away);
+                        return Ok(None);
+                    }
+                    None => return Ok(None),
                     // tungstenite answers pings itself; raw frames are never received.
                     Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                     Some(Err(error)) => match LinkError::from(error) {
@@ -194,5 +199,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> FrameSource for Source<S> {
 
     fn pulse(&self) -> Option<Pulse> {
         Some(self.pulse.clone())
+    }
+
+    fn is_going_away(&self) -> bool {
+        self.is_going_away
     }
 }

@@ -28,6 +28,9 @@ impl Builder {
             rng: self.rng.clone(),
             inbox,
             records: records.clone(),
+            claims: self.among.claims.clone(),
+            replicas: self.among.metrics.clone(),
+            leadership: self.among.leadership.clone(),
             metrics: self.registry.register(devicecontroller::Metrics::register),
         });
         Some(Devices::new(devices))

@@ -35,7 +35,7 @@ impl Builder {
         self.supervisor.start(renewal);
         let metrics = self.registry.register(Metrics::register);
         let forward = Arc::new(Peers::new(credentials.clone(), self.rng.clone(), metrics.clone()));
-        let elsewhere = Elsewhere { holders: self.holders.clone(), forward };
+        let elsewhere = Elsewhere { holders: self.among.holders.clone(), forward };
         Ok(Some(Forwarding { elsewhere, credentials, metrics }))
     }
 

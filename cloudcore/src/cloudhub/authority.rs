@@ -1,4 +1,5 @@
-//! Who this hub is, and who may join: loads the CA and the server certificate at start, and keeps the join token fresh.
+//! Who this hub is, and who may join: loads the CA and the server certificate at start, and keeps the join token fresh, which of
+//! all replicas one does.
 //!
 //! Nobody sends to it. It writes the Secrets `casecret`, `cloudcoresecret` and `tokensecret`. It stops when shutdown is requested.
 
@@ -8,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use certs::authority::{load_or_create_ca, load_or_create_server, load_or_refresh_token};
 use certs::files::{read_certificate, read_key};
-use certs::store::SecretStore;
+use certs::store::{SecretData, SecretStore, StoreError, Versioned};
 use certs::{Ca, SanList, TlsIdentity};
 use chassis::backoff::{Backoff, BackoffPolicy};
 use chassis::clock::Clock;
@@ -18,7 +19,7 @@ use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
 use jiff::SignedDuration;
 
-use crate::flow::Bans;
+use crate::flow::{Bans, Leadership};
 
 /// Tokens are valid for this many refresh periods, so that one that was copied just before a refresh still works for a whole period (spec
 /// cloud-and-wire 2.9).
@@ -90,9 +91,22 @@ pub struct TokenRefresher<S> {
     pub rng: Rng,
     /// Tokens that a banned node may know count no more.
     pub bans: Bans,
-    /// Let go when there is a token: before that no node can join.
+    /// Of all replicas one makes tokens.
+    pub leadership: Leadership,
+    /// Let go when there is a token, or another replica sees to it: before that no node can join.
     pub ready: ReadyGuard,
 }
+
+/// A store that takes what is written by who leads, and by nobody else.
+struct Led<'a, S> {
+    store: &'a S,
+    leadership: &'a Leadership,
+}
+
+/// Somebody else leads now.
+#[derive(Debug, thiserror::Error)]
+#[error("another replica leads now")]
+struct NotLeading;
 
 impl<S: SecretStore + 'static> Module for TokenRefresher<S> {
     const NAME: &'static str = "tokens";
@@ -112,9 +126,15 @@ impl<S: SecretStore> TokenRefresher<S> {
         self.bans.known().await;
         let mut backoff = Backoff::new(RETRY, self.rng);
         let mut ready = Some(self.ready);
+        let store = Led { store: &self.store, leadership: &self.leadership };
+        self.leadership.settled().await;
         loop {
+            if !self.leadership.is_leading() {
+                ready.take().map(ReadyGuard::ready);
+                self.leadership.gained().await;
+            }
             let since = self.bans.get().ok().and_then(|bans| bans.tokens_since());
-            let refreshed = load_or_refresh_token(&self.store, &self.ca, ttl, self.clock.now(), since).await;
+            let refreshed = load_or_refresh_token(&store, &self.ca, ttl, self.clock.now(), since).await;
             let wait = match refreshed {
                 Ok(_) => {
                     if let Some(ready) = ready.take() {
@@ -123,14 +143,42 @@ impl<S: SecretStore> TokenRefresher<S> {
                     backoff.reset();
                     self.period
                 }
+                Err(_) if !self.leadership.is_leading() => continue,
                 Err(error) => {
                     let wait = backoff.next_delay();
                     tracing::warn!(%error, retry_in = ?wait, "the join token could not be refreshed");
                     wait
                 }
             };
-            tokio::time::timeout(wait, self.bans.changed()).await.ok();
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.bans.changed() => {}
+                () = self.leadership.lost() => {}
+            }
         }
+    }
+}
+
+impl<S: SecretStore> Led<'_, S> {
+    fn check(&self, name: &str) -> Result<(), StoreError> {
+        let refused = || StoreError::Unavailable { name: name.to_owned(), source: NotLeading.into() };
+        self.leadership.is_leading().then_some(()).ok_or_else(refused)
+    }
+}
+
+impl<S: SecretStore> SecretStore for Led<'_, S> {
+    async fn get(&self, name: &str) -> Result<Option<Versioned>, StoreError> {
+        self.store.get(name).await
+    }
+
+    async fn create(&self, name: &str, data: &SecretData) -> Result<(), StoreError> {
+        self.check(name)?;
+        self.store.create(name, data).await
+    }
+
+    async fn replace(&self, name: &str, data: &SecretData, version: &str) -> Result<(), StoreError> {
+        self.check(name)?;
+        self.store.replace(name, data, version).await
     }
 }
 

@@ -28,7 +28,7 @@ use tokio::time::Instant;
 
 use super::Metrics;
 use super::secrets::ensure_namespace;
-use crate::flow::{BansWriter, NodeName};
+use crate::flow::{BansWriter, Leadership, NodeName};
 use crate::watching::Patience;
 
 /// Tries again to write down a ban. The node is refused meanwhile; only a restart within this time could forget it.
@@ -50,6 +50,8 @@ pub struct BanKeeper {
     pub annotated: watch::Receiver<BTreeMap<NodeName, String>>,
     /// Where the list goes.
     pub bans: BansWriter,
+    /// Of all replicas one writes the list; all of them refuse nodes that are annotated.
+    pub leadership: Leadership,
     /// Counts.
     pub metrics: Metrics,
     /// Let go when the list has been read: before that no node is let in.
@@ -94,6 +96,7 @@ impl BanKeeper {
         let mut known = Known::default();
         let mut listed = BanList::default();
         let mut retry_at = None;
+        let mut leads = false;
         loop {
             tokio::select! {
                 Some(event) = events.next() => match event {
@@ -109,7 +112,10 @@ impl BanKeeper {
                 },
                 Ok(()) = self.annotated.changed() => {}
                 () = task::until(retry_at) => {}
+                () = self.leadership.gained(), if !leads => {}
+                () = self.leadership.lost(), if leads => {}
             }
+            leads = self.leadership.is_leading();
             known.annotate(&self.annotated.borrow_and_update(), self.clock.now());
             let Some(list) = known.effective() else { continue };
             self.metrics.banned(list.banned());
@@ -117,8 +123,13 @@ impl BanKeeper {
             if let Some(ready) = ready.take() {
                 ready.ready();
             }
+            if !leads {
+                retry_at = None;
+                continue;
+            }
             let unwritten = known.unwritten();
-            let written = tokio::time::timeout(CALL_TIMEOUT, write_down(&self.client, unwritten)).await;
+            let writing = write_down(&self.client, &self.leadership, unwritten);
+            let written = tokio::time::timeout(CALL_TIMEOUT, writing).await;
             retry_at = match written.map_err(anyhow::Error::from).flatten() {
                 Ok(()) => {
                     backoff.reset();
@@ -177,15 +188,24 @@ impl Known {
 }
 
 /// Writes these into the ConfigMap.
-async fn write_down(client: &Client, bans: Vec<(NodeName, Ban)>) -> anyhow::Result<()> {
+async fn write_down(
+    client: &Client,
+    leadership: &Leadership,
+    bans: Vec<(NodeName, Ban)>,
+) -> anyhow::Result<()> {
     for (node, ban) in bans {
-        write_one(client, &node, &ban).await?;
+        write_one(client, leadership, &node, &ban).await?;
     }
     Ok(())
 }
 
 /// Unless the annotation has gone meanwhile: then somebody is just lifting the ban.
-async fn write_one(client: &Client, node: &NodeName, ban: &Ban) -> anyhow::Result<()> {
+async fn write_one(
+    client: &Client,
+    leadership: &Leadership,
+    node: &NodeName,
+    ban: &Ban,
+) -> anyhow::Result<()> {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), NAMESPACE);
     let before = maps.get_opt(CONFIG_MAP).await?;
     let live = Api::<Node>::all(client.clone()).get_opt(node.as_str()).await?;
@@ -194,6 +214,7 @@ async fn write_one(client: &Client, node: &NodeName, ban: &Ban) -> anyhow::Resul
     if !is_annotated {
         return Ok(());
     }
+    anyhow::ensure!(leadership.is_leading(), "another replica leads now");
     let data = json!({ node.as_str(): ban.entry()? });
     let Some(before) = before else {
         let map = serde_json::from_value(json!({"metadata": {"name": CONFIG_MAP}, "data": data}))?;

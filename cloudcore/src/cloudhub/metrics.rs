@@ -13,6 +13,7 @@ pub struct Metrics {
     banned: Gauge,
     refused: Family<ReasonLabel, Counter>,
     ended: Family<ReasonLabel, Counter>,
+    drained: Counter,
     received: Counter,
     sent: Counter,
     resent: Counter,
@@ -41,6 +42,11 @@ impl Metrics {
         registry.register("cloudhub_banned_nodes", "Nodes that are banned", metrics.banned.clone());
         registry.register("cloudhub_refused_connections", "Connections refused", metrics.refused.clone());
         registry.register("cloudhub_ended_sessions", "Sessions that have ended", metrics.ended.clone());
+        registry.register(
+            "cloudhub_drained_sessions",
+            "Nodes that were asked to connect to another CloudCore, because this one ends",
+            metrics.drained.clone(),
+        );
         registry.register(
             "cloudhub_received_messages",
             "Messages received from nodes",
@@ -92,6 +98,10 @@ impl Metrics {
 
     pub(super) fn ended(&self, reason: &'static str) {
         self.ended.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    pub(super) fn drained(&self) {
+        self.drained.inc();
     }
 
     pub(super) fn received(&self) {

@@ -29,7 +29,7 @@ impl KubeSecrets {
 }
 
 /// Makes namespace `kubeedge`, unless it is there.
-pub(super) async fn ensure_namespace(namespaces: &Api<Namespace>) -> Result<(), kube::Error> {
+pub(crate) async fn ensure_namespace(namespaces: &Api<Namespace>) -> Result<(), kube::Error> {
     let metadata = ObjectMeta { name: Some(NAMESPACE.to_owned()), ..ObjectMeta::default() };
     let namespace = Namespace { metadata, ..Namespace::default() };
     match namespaces.create(&PostParams::default(), &namespace).await {

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use chassis::channel::{Receiver, Sender};
@@ -17,12 +17,13 @@ use tokio::sync::Notify;
 
 use super::greeting::greet;
 use super::identity::not_before;
+use super::pending::Pending;
 use super::traffic::Traffic;
 use super::writing::Writing;
 use super::{Config, Environment, GOODBYE};
 use crate::flow::{
-    Barred, Devices, Ended, FromNode, FromUsers, NodeName, NodeSession, OutboxReader, Replies, Sessions,
-    Users,
+    Barred, Devices, Ended, Fence, FromNode, FromUsers, NodeName, NodeSession, OutboxReader, Replies,
+    Sessions, Users,
 };
 
 /// Everything that a connection needs.
@@ -34,6 +35,8 @@ pub(super) struct Session {
     /// For what the session itself answers.
     pub(super) own_replies: Replies,
     pub(super) outbox: OutboxReader,
+    pub(super) fence: Fence,
+    pub(super) is_draining: Arc<AtomicBool>,
     pub(super) traffic: Traffic,
     pub(super) config: Config,
     pub(super) environment: Arc<Environment>,
@@ -64,6 +67,8 @@ pub(super) enum End {
     Stuck { limit: Duration },
     /// The node has connected anew.
     Replaced,
+    /// The node has connected to another CloudCore.
+    Elsewhere,
     /// The node was banned, or its certificate revoked.
     Barred(Barred),
     /// The Node object was deleted.
@@ -76,7 +81,7 @@ pub(super) enum End {
 
 impl Session {
     /// Announces the node and serves it until the connection ends, `until` is requested (a newer connection, or
-    /// `shutdown` of CloudCore). Boxed are here and below what is large and what a session is busy with now and then only: a
+    /// `shutdown` of CloudCore), or the node is seen to be elsewhere. Boxed are here and below what is large and what a session is busy with now and then only: a
     /// future holds what it was given twice, and ten thousand sessions rest.
     pub(super) async fn run(
         mut self: Box<Self>,
@@ -84,9 +89,10 @@ impl Session {
         until: Shutdown,
         shutdown: Shutdown,
     ) -> End {
+        let fence = self.fence.clone();
         let end = tokio::select! {
-            () = until.requested() => self.told_to_end(&shutdown),
-            end = self.serve(arrival) => end,
+            () = fence.lost() => End::Elsewhere,
+            end = self.serve(arrival, &until) => end.unwrap_or_else(|| self.told_to_end(&shutdown)),
         };
         if let Some(reason) = end.close_reason() {
             Box::pin(tokio::time::timeout(GOODBYE, self.link.tx.close(reason))).await.ok();
@@ -103,14 +109,20 @@ impl Session {
         barred.map_or_else(End::Barred, |()| End::Replaced)
     }
 
-    async fn serve(&mut self, arrival: Box<Arrival>) -> End {
-        let (devices, users) = match Box::pin(self.arrive(arrival)).await {
-            Ok(ways) => ways,
-            Err(end) => return end,
+    /// Why the connection has ended; `None`: because `until` was requested.
+    async fn serve(&mut self, arrival: Box<Arrival>, until: &Shutdown) -> Option<End> {
+        let (devices, users) = tokio::select! {
+            () = until.requested() => return None,
+            arrived = Box::pin(self.arrive(arrival)) => match arrived {
+                Ok(ways) => ways,
+                Err(end) => return Some(end),
+            },
         };
-        let Self { node, link, requests, replies, own_replies, outbox, traffic, config, environment } = self;
+        let Self { node, link, requests, replies, own_replies, outbox, traffic, config, environment, .. } =
+            self;
+        let is_draining = &*self.is_draining;
         let dialect = link.peer.dialect;
-        let echo = Notify::new();
+        let (echo, pending) = (Notify::new(), Pending::default());
         let reading = Reading {
             node,
             requests,
@@ -123,16 +135,37 @@ impl Session {
             environment,
             dialect,
             echo: &echo,
+            pending: &pending,
         };
-        let writing =
-            Writing { outbox, traffic, config, environment, dialect, echo: &echo, pushes: AtomicU64::new(0) };
+        let writing = Writing {
+            outbox,
+            traffic,
+            config,
+            environment,
+            dialect,
+            echo: &echo,
+            pending: &pending,
+            pushes: AtomicU64::new(0),
+        };
+        let hearing = async {
+            tokio::select! {
+                end = reading.run(&mut link.rx) => Some(end),
+                () = until.requested() => {
+                    // Nothing more is heard of the node. It is to be told what it has asked for.
+                    if is_draining.load(Relaxed) {
+                        Box::pin(pending.none()).await;
+                    }
+                    None
+                }
+            }
+        };
         let end = tokio::select! {
-            end = reading.run(&mut link.rx) => end,
+            end = hearing => end?,
             end = writing.run(&mut link.tx, link.side.as_mut(), replies) => end,
         };
         match end {
             Ok(never) => match never {},
-            Err(end) => end,
+            Err(end) => Some(end),
         }
     }
 
@@ -163,6 +196,7 @@ struct Reading<'a> {
     dialect: Dialect,
     /// A native keepalive waits for its answer.
     echo: &'a Notify,
+    pending: &'a Pending,
 }
 
 // === impl Reading ===
@@ -219,6 +253,7 @@ impl Reading<'_> {
             Operation::Response => self.acknowledge(&message),
             Operation::Error => self.rejected(&message),
             Operation::Config | Operation::Ping | Operation::Pong => {
+                self.pending.asked();
                 let stamp = self.environment.stamp();
                 self.own_replies
                     .send(message.reply(stamp, Content::text("ack")))
@@ -232,6 +267,7 @@ impl Reading<'_> {
 
     /// To the module whose business it is.
     async fn pass_on(&self, message: Message) -> Result<(), Ended> {
+        self.pending.asked();
         if let Some(users) = self.users.filter(|_| Users::concerns(&message)) {
             return users.tell(FromUsers::Said(self.node.clone(), Box::new(message))).await;
         }
@@ -280,6 +316,7 @@ impl End {
             Self::Silent { .. } => "silent",
             Self::Stuck { .. } => "stuck",
             Self::Replaced => "replaced",
+            Self::Elsewhere => "elsewhere",
             Self::Barred(_) => "banned",
             Self::NodeDeleted => "node_deleted",
             Self::ShuttingDown => "shutting_down",
@@ -294,7 +331,7 @@ impl End {
             }
             Self::Lost(_) | Self::Stuck { .. } => return None,
             Self::Garbage(_) | Self::Unexpected { .. } | Self::Unfit(_) => CloseReason::PROTOCOL,
-            Self::Goodbye | Self::Replaced => CloseReason::NORMAL,
+            Self::Goodbye | Self::Replaced | Self::Elsewhere => CloseReason::NORMAL,
             Self::Silent { .. } | Self::NodeDeleted | Self::Barred(_) => CloseReason::POLICY,
             Self::ShuttingDown => CloseReason::GOING_AWAY,
         };
@@ -313,6 +350,7 @@ impl fmt::Display for End {
             Self::Silent { limit } => write!(f, "no keepalive for {} s", limit.as_secs()),
             Self::Stuck { limit } => write!(f, "took no data for {} s", limit.as_secs()),
             Self::Replaced => f.write_str("replaced by a newer connection of the node"),
+            Self::Elsewhere => f.write_str("the node has connected to another CloudCore"),
             Self::Barred(barred) => barred.fmt(f),
             Self::NodeDeleted => f.write_str("the node was deleted"),
             Self::ShuttingDown => f.write_str("CloudCore is shutting down"),

@@ -10,6 +10,7 @@ use proto::codec::binary::{self, Frame as Native, Push};
 use proto::{Group, Lane, Message, Operation, Resource, Route, Stamp, codec};
 use tokio::sync::{Notify, mpsc, watch};
 
+use super::pending::Pending;
 use super::session::{End, Until};
 use super::traffic::{self, Traffic};
 use super::{Config, Environment, REPLIES};
@@ -24,6 +25,7 @@ pub(super) struct Writing<'a> {
     pub(super) dialect: Dialect,
     /// A native keepalive waits for its answer.
     pub(super) echo: &'a Notify,
+    pub(super) pending: &'a Pending,
     /// Pushes so far: the next one's number on a native link.
     pub(super) pushes: AtomicU64,
 }
@@ -182,9 +184,12 @@ impl<R: Answers> Stream<'_, '_, R> {
         {
             return large.send(reply).await.map_err(|_| End::ShuttingDown);
         }
+        let is_answer = reply.header.parent_id.is_some();
         let frame = self.writing.message_frame(reply);
         self.writing.environment.metrics.sent(false);
-        self.send(frame, traffic::ANSWER).await
+        self.send(frame, traffic::ANSWER).await?;
+        self.writing.pending.sent(is_answer);
+        Ok(())
     }
 
     async fn send(&mut self, frame: Frame, what: &'static str) -> Result<(), End> {

@@ -10,16 +10,32 @@ use serde_json::{Value, json};
 
 use super::Waiting;
 use super::status::{Write, Written};
+use crate::claiming::{Claimant, Closed};
+use crate::flow::{Fence, Leadership, NodeName};
 
 /// A call to the API server must end within this: others wait for their turn.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Who may write.
+pub(super) enum Right {
+    /// What a node has said: who holds the node.
+    Holder(Box<(Claimant, NodeName, Fence)>),
+    /// That there is a status at all: who leads.
+    Leader(Leadership),
+    /// This CloudCore may not.
+    None,
+}
 
 /// Writes a status, and where the state is new, that of the device, which `kubectl get device` shows.
 pub(super) async fn perform(
     client: Client,
     write: Write<Waiting>,
     shown: Option<DeviceReport>,
+    right: Right,
 ) -> (Write<Waiting>, Written) {
+    if let Err(written) = right.check().await {
+        return (write, written);
+    }
     let written = match tokio::time::timeout(CALL_TIMEOUT, put(&client, &write)).await {
         Ok(Ok(object)) => {
             let version = object.metadata.resource_version.unwrap_or_default();
@@ -34,11 +50,31 @@ pub(super) async fn perform(
         Err(_) => Written::Failed,
     };
     if let (Written::Done(_), Some(report)) = (&written, shown)
+        && right.check().await.is_ok()
         && let Ok(Err(error)) = tokio::time::timeout(CALL_TIMEOUT, show(&client, &write, &report)).await
     {
         tracing::warn!(device = ?write.key, "its state could not be written into the Device: {error}");
     }
     (write, written)
+}
+
+// === impl Right ===
+
+impl Right {
+    /// Right before each write.
+    async fn check(&self) -> Result<(), Written> {
+        match self {
+            Self::Leader(leadership) if leadership.is_leading() => Ok(()),
+            Self::Leader(_) | Self::None => Err(Written::NotOurs),
+            Self::Holder(holder) => {
+                let (claimant, node, fence) = &**holder;
+                claimant.open(node, fence).await.map_err(|closed| match closed {
+                    Closed::Lost => Written::NotOurs,
+                    Closed::Busy | Closed::Unknown(_) | Closed::TimedOut => Written::Failed,
+                })
+            }
+        }
+    }
 }
 
 async fn put(client: &Client, write: &Write<Waiting>) -> Result<DeviceStatus, Error> {

@@ -76,6 +76,8 @@ pub(super) enum Written {
     Exists(bool),
     /// To be tried again.
     Failed,
+    /// It is another CloudCore's to write.
+    NotOurs,
 }
 
 impl<W> Default for Statuses<W> {
@@ -217,6 +219,14 @@ impl<W> Statuses<W> {
             }
             return write.answers;
         }
+        if matches!(written, Written::NotOurs) {
+            // Who said it says it again, there.
+            let (again, at) = (entry.is_dirty(), entry.not_before);
+            if again {
+                self.schedule(&write.key, at);
+            }
+            return Vec::new();
+        }
         let Write { key, answers, twins, state, .. } = write;
         // What came meanwhile is newer than what could not be written.
         let newer = std::mem::replace(&mut entry.twins, twins);
@@ -347,6 +357,11 @@ fn property(value: Option<&TwinValue>, data_type: Option<&str>) -> Option<TwinPr
 // === impl Write ===
 
 impl<W> Write<W> {
+    /// Whether a node has said something of it.
+    pub(super) fn is_report(&self) -> bool {
+        !self.answers.is_empty() || !self.twins.is_empty() || self.state.is_some()
+    }
+
     /// What it comes to when there is nothing to be written.
     pub(super) fn is_void(&self) -> Option<Written> {
         (!self.create && !self.adopt && !self.is_news).then_some(Written::Done(self.version))

@@ -21,25 +21,35 @@ mod tokens;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use chassis::backoff::{Backoff, BackoffPolicy};
 use chassis::channel::Receiver;
+use chassis::task;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use proto::reply::failure_status;
 use proto::{Group, Message, Source, Stamp};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use self::answer::Done;
 use self::leases::renewal::Renewal;
 use self::request::Request;
 use super::{Authorization, Context, metrics::Outcome};
-use crate::flow::{Ended, NodeName, NodeSession, Outbox, Replies};
+use crate::claiming::Closed;
+use crate::flow::{Ended, Fence, NodeName, NodeSession, Outbox, Replies};
 
 /// A call to the API server must end within this. Edges wait 60 s (spec edge 2.3, `remoteQueryTimeout`), so that
 /// they still get to hear why it failed.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A node that could not be claimed is claimed again, also when it asks for nothing.
+const CLAIM_AGAIN: BackoffPolicy =
+    BackoffPolicy { initial: Duration::from_secs(1), max: Duration::from_secs(30), factor: 2.0, jitter: 0.5 };
+
 /// HTTP's word for "you may not".
 const FORBIDDEN: i32 = 403;
+/// HTTP's word for "not now".
+const UNAVAILABLE: i32 = 503;
 
 /// Serves one connection.
 #[derive(Debug)]
@@ -57,6 +67,7 @@ struct Caller {
     /// Whether the other side is Skerry's.
     is_native: bool,
     outbox: Outbox,
+    fence: Fence,
     context: Arc<Context>,
     /// The node's last renewal of its lease that was written. Leaf data, never locked across an await.
     renewal: Mutex<Option<Renewal>>,
@@ -69,9 +80,9 @@ type Outcomes = Result<Done, Box<Status>>;
 
 impl Worker {
     pub(super) fn new(session: NodeSession, context: Arc<Context>, synced: watch::Receiver<bool>) -> Self {
-        let NodeSession { node, requests, replies, outbox, held } = session;
+        let NodeSession { node, requests, replies, outbox, fence, held } = session;
         let is_native = held.is_some();
-        let caller = Caller { node, is_native, outbox, context, renewal: Mutex::default() };
+        let caller = Caller { node, is_native, outbox, fence, context, renewal: Mutex::default() };
         Self { caller, requests, replies, synced }
     }
 
@@ -90,10 +101,18 @@ impl Worker {
         if self.synced.wait_for(|synced| *synced).await.is_err() {
             return;
         }
-        while let Some(message) = self.requests.recv().await {
-            // Boxed: a call to the API takes 8 KiB while it is under way, and most nodes have none.
-            if let Err(Ended) = Box::pin(self.attend(message)).await {
-                return;
+        let mut backoff = None;
+        let mut again = Box::pin(self.caller.claim(&mut backoff)).await;
+        loop {
+            tokio::select! {
+                message = self.requests.recv() => {
+                    let Some(message) = message else { return };
+                    // Boxed: a call to the API takes 8 KiB while it is under way, and most nodes have none.
+                    if let Err(Ended) = Box::pin(self.attend(message)).await {
+                        return;
+                    }
+                }
+                () = task::until(again) => again = Box::pin(self.caller.claim(&mut backoff)).await,
             }
         }
     }
@@ -109,6 +128,29 @@ impl Worker {
 // === impl Caller ===
 
 impl Caller {
+    /// Claims the node as soon as it is here, so that others know where it is. When it has to be tried again.
+    async fn claim(&self, backoff: &mut Option<Backoff>) -> Option<Instant> {
+        // The semaphore is never closed, so a permit always comes.
+        let _permit = self.context.calls.acquire().await;
+        let error = self.context.claimant.open(&self.node, &self.fence).await.err()?;
+        if matches!(error, Closed::Lost) {
+            return None;
+        }
+        let delay =
+            backoff.get_or_insert_with(|| Backoff::new(CLAIM_AGAIN, self.context.rng.clone())).next_delay();
+        tracing::info!(retry_in = ?delay, "not claimed: {error}");
+        Some(Instant::now() + delay)
+    }
+
+    /// To be asked right before each write to the API.
+    ///
+    /// # Errors
+    /// Why nothing may be written for the node.
+    async fn may_write(&self) -> Result<(), Box<Status>> {
+        let open = self.context.claimant.open(&self.node, &self.fence).await;
+        open.map_err(|closed| Box::new(failure_status(UNAVAILABLE, "ServiceUnavailable", closed.to_string())))
+    }
+
     /// The answers to a request: one, or for a list of reports one each.
     async fn serve(&self, message: &Message) -> Vec<Message> {
         let request = match Request::parse(message) {

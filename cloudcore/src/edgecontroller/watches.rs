@@ -10,7 +10,7 @@ use proto::ban::ANNOTATION;
 use proto::{ObjectPath, ResourceKind};
 
 use super::desired::{Desired, Outgoing};
-use crate::flow::{AnnotatedNodes, NodeName};
+use crate::flow::{AnnotatedNodes, Claim, Claims, NodeName};
 use crate::watching::{Change, Patience, facts};
 
 /// Pods that are bound to some node.
@@ -129,6 +129,27 @@ pub(super) fn annotations(annotated: &AnnotatedNodes, change: &Change<Node>) {
         Change::Replaced(nodes) => {
             let banned = nodes.iter().filter_map(|node| Some((name(node), reason(node)?)));
             annotated.replace(banned.collect());
+        }
+    }
+}
+
+/// What Nodes say of who holds them.
+pub(super) fn claims(claims: &Claims, change: &Change<Node>) -> Vec<(NodeName, Claim)> {
+    let said = |node: &Node| (NodeName::new(node.name_any()), Claim::of(node));
+    match change {
+        Change::Applied(node) => {
+            let (name, claim) = said(node);
+            claims.seen(&name, claim.clone());
+            vec![(name, claim)]
+        }
+        Change::Deleted(node) => {
+            claims.gone(&NodeName::new(node.name_any()));
+            Vec::new()
+        }
+        Change::Replaced(nodes) => {
+            let all: Vec<_> = nodes.iter().map(said).collect();
+            claims.only(&all);
+            all
         }
     }
 }

@@ -5,7 +5,7 @@ use chassis::channel::{Receiver, Sender};
 use proto::hello::Held;
 use proto::{Message, Resource, ResourceKind};
 
-use super::{NodeName, Outbox, Replies};
+use super::{Fence, NodeName, Outbox, Replies};
 
 /// CloudHub's way to DeviceController.
 #[derive(Debug, Clone)]
@@ -34,6 +34,8 @@ pub struct DeviceSession {
     pub replies: Replies,
     /// What it should have.
     pub outbox: Outbox,
+    /// Whether what it says may be written.
+    pub fence: Fence,
     /// The devices and models that it says it holds; `None` from a stock edge, which does not say.
     pub held: Option<Vec<Held>>,
 }

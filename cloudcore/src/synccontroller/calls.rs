@@ -53,7 +53,9 @@ where
             set_version(api, &name, version).await
         }
         // As stock does: nothing has to happen before it goes.
-        Step::Delete => api.delete(&name, &DeleteParams::default().grace_period(0)).await.map(drop),
+        Step::Delete | Step::Collect => {
+            api.delete(&name, &DeleteParams::default().grace_period(0)).await.map(drop)
+        }
     }
 }
 
@@ -74,7 +76,7 @@ fn metadata(id: &RecordId, name: &str) -> ObjectMeta {
 fn sort(task: &Task, error: Error) -> Result<Outcome, Error> {
     let Error::Api(status) = &error else { return Err(error) };
     match (status.code, &task.step) {
-        (404, Step::Delete) => Ok(Outcome::Done),
+        (404, Step::Delete | Step::Collect) => Ok(Outcome::Done),
         (404, Step::Update { .. }) => Ok(Outcome::Missing),
         (409, Step::Create { .. }) => Ok(Outcome::Exists),
         // A namespace that is gone or going, a name that is too long, a kind that is not there, no permission. The next

@@ -18,7 +18,10 @@ use chassis::{module::Module as _, supervisor::Supervisor};
 use cloudcore::cloudhub::bans::BanKeeper;
 use cloudcore::devicecontroller::{self, DeviceController};
 use cloudcore::embedded::definitions;
-use cloudcore::flow::{AnnotatedNodes, Bans, DeviceInbox, Devices, Sessions, SyncRecords};
+use cloudcore::flow::{
+    AnnotatedNodes, Bans, Claims, Devices, Leadership, Serving, Sessions, SyncRecords, Tenure, Us,
+};
+use cloudcore::replicas::{self, Replicas};
 use cloudcore::synccontroller::{self, SyncController};
 use cloudcore::{cloudhub, edgecontroller};
 use k8s_openapi::api::core::v1::Namespace;
@@ -97,19 +100,47 @@ impl Cloud {
         let metrics = registry.register(cloudhub::Metrics::register);
         let (annotated, board) = (AnnotatedNodes::default(), Board::default());
         let (writer, bans) = Bans::new();
+        let (claims, _holders) = Claims::new(Us { name: "cloud".into(), address: "192.0.2.1".into() });
+        let (leads, leadership) = Leadership::new();
+        let (serving, served) = Serving::new();
+        let (tenure, counts) = (Tenure::new(), registry.register(replicas::Metrics::register));
+        let replicas = Replicas {
+            client: client.clone(),
+            clock: clock.clone(),
+            rng: rng.clone(),
+            forwarding: "192.0.2.1:10006".into(),
+            claims: claims.clone(),
+            tenure: tenure.clone(),
+            leadership: leads,
+            served,
+            metrics: counts.clone(),
+            board: Board::default(),
+            ready: readiness.register(Replicas::NAME),
+        };
         let keeper = BanKeeper {
             client: client.clone(),
             clock: clock.clone(),
             rng: rng.clone(),
             annotated: annotated.watch(),
             bans: writer,
+            leadership: leadership.clone(),
             metrics: metrics.clone(),
             ready: readiness.register(BanKeeper::NAME),
         };
         let records = SyncRecords::default();
-        let sync = sync_controller(&client, &rng, &records, &registry, &readiness);
+        let sync = sync_controller(&client, &rng, &records, &leadership, &registry, &readiness);
         let (devices_tx, inbox) = channel::bounded("devices", 16);
-        let devices = device_controller(&client, (&clock, &rng), &records, inbox, &registry);
+        let devices = DeviceController {
+            client: client.clone(),
+            clock: clock.clone(),
+            rng: rng.clone(),
+            inbox,
+            records: records.clone(),
+            claims: claims.clone(),
+            replicas: counts.clone(),
+            leadership: leadership.clone(),
+            metrics: registry.register(devicecontroller::Metrics::register),
+        };
         let node_limit = usize::try_from(config.node_limit).unwrap();
         let hub = cloudhub::CloudHub::new(
             cloudhub::Config::from(&config),
@@ -121,6 +152,9 @@ impl Cloud {
                 metrics,
                 board: board.clone(),
                 records: records.clone(),
+                claims: claims.clone(),
+                tenure,
+                serving: serving.clone(),
                 give_back: || {},
             },
             Box::new(net.listen()),
@@ -133,7 +167,10 @@ impl Cloud {
                 clock,
                 rng,
                 ca_certificate: "PEM of the API's CA".to_owned(),
-                address: "192.0.2.1".to_owned(),
+                claims,
+                replicas: counts,
+                leadership,
+                serving,
                 authorization: (&config.authorization).into(),
                 annotated,
                 records,
@@ -143,7 +180,7 @@ impl Cloud {
             registry.register(edgecontroller::Metrics::register),
         );
         let mut supervisor = Supervisor::new(Duration::from_secs(5));
-        supervisor.start(hub).start(controller).start(keeper).start(sync);
+        supervisor.start(hub).start(controller).start(keeper).start(sync).start(replicas);
         if with_devices {
             supervisor.start(devices);
         }
@@ -176,27 +213,11 @@ fn run(supervisor: Supervisor) -> (ShutdownTrigger, AbortOnDrop<anyhow::Result<(
     (stop, task::spawn(tracing::Span::none(), supervisor.run_until(until_stopped)))
 }
 
-fn device_controller(
-    client: &Client,
-    (clock, rng): (&Clock, &Rng),
-    records: &SyncRecords,
-    inbox: DeviceInbox,
-    registry: &SharedRegistry,
-) -> DeviceController {
-    DeviceController {
-        client: client.clone(),
-        clock: clock.clone(),
-        rng: rng.clone(),
-        inbox,
-        records: records.clone(),
-        metrics: registry.register(devicecontroller::Metrics::register),
-    }
-}
-
 fn sync_controller(
     client: &Client,
     rng: &Rng,
     records: &SyncRecords,
+    leadership: &Leadership,
     registry: &SharedRegistry,
     readiness: &Readiness,
 ) -> SyncController {
@@ -204,6 +225,7 @@ fn sync_controller(
         client: client.clone(),
         rng: rng.clone(),
         records: records.clone(),
+        leadership: leadership.clone(),
         metrics: registry.register(synccontroller::Metrics::register),
         ready: Some(readiness.register(SyncController::NAME)),
     }

@@ -15,6 +15,7 @@ mod pods;
 mod recorded;
 mod records;
 mod registration;
+mod replicas;
 mod requests;
 mod rights;
 mod services;

@@ -198,8 +198,10 @@ async fn everything_that_cloudcore_may_do_it_does() {
     records(&cloud, &mut edge).await;
     devices(&cloud, &mut edge).await;
     bans(&cloud).await;
+    let gate = cloud.gate.clone();
+    cloud.stop().await.unwrap();
     let is_router = |right: &&String| ROUTER.iter().any(|resource| right.ends_with(resource));
     let unused: BTreeSet<String> =
-        all().difference(&cloud.gate.used()).filter(|right| !is_router(right)).cloned().collect();
+        all().difference(&gate.used()).filter(|right| !is_router(right)).cloned().collect();
     assert_eq!(unused, BTreeSet::from([UNSAID.to_owned()]));
 }

@@ -12,7 +12,7 @@ use chassis::rng::Rng;
 use chassis::shutdown::Shutdown;
 use cloudcore::cloudhub::authority::{Authority, CaFiles, TokenRefresher};
 use cloudcore::cloudhub::secrets::KubeSecrets;
-use cloudcore::flow::Bans;
+use cloudcore::flow::{Bans, Leadership};
 use kube::Client;
 use proto::ban::BanList;
 
@@ -77,6 +77,7 @@ impl Replica {
             clock: self.clock.clone(),
             rng: self.rng.clone(),
             bans: Bans::fixed(BanList::default()),
+            leadership: Leadership::always(),
             ready: readiness.register("tokens"),
         };
         let (_trigger, shutdown) = Shutdown::new();

@@ -19,7 +19,7 @@ use chassis::rng::Rng;
 use chassis::shutdown::{Shutdown, ShutdownTrigger};
 use chassis::task::{self, AbortOnDrop};
 use cloudcore::cloudhub::{self, CloudHub, Door, Environment};
-use cloudcore::flow::{Bans, NodeSession, Sessions, SyncRecords};
+use cloudcore::flow::{Bans, Claims, NodeSession, Serving, Sessions, SyncRecords, Tenure, Us};
 use http::HeaderMap;
 use jiff::{SignedDuration, Timestamp};
 use proto::ban::BanList;
@@ -72,6 +72,7 @@ impl Hub {
         let quic = QuicAcceptor::bind(ANY_PORT, tls, &[7; 32], limits).unwrap().with_metrics(links);
         let (at_websocket, at_quic) = (websocket.local_addr().unwrap(), quic.local_addr().unwrap());
         let (sessions, mut announced) = channel::bounded::<NodeSession>("sessions", 16);
+        let us = Us { name: "cloud".into(), address: "127.0.0.1".into() };
         let environment = Environment {
             clock: Clock::system(),
             rng: Rng::seeded(1),
@@ -80,6 +81,9 @@ impl Hub {
             board: Board::default(),
             door,
             records: SyncRecords::default(),
+            claims: Claims::new(us).0,
+            tenure: Tenure::new(),
+            serving: Serving::new().0,
             give_back: || {},
         };
         let hub = CloudHub::new(

@@ -11,7 +11,7 @@ use chassis::supervisor::Supervisor;
 
 use crate::edgehub::Way;
 use crate::edgehub::bootstrap::{BootstrapError, Config, Credentials, Joined, Rotation, load_or_join};
-use crate::settings::{LinkSettings, TransportSettings};
+use crate::settings::{LinkSettings, TransportSettings, WaySettings};
 
 /// How soon a node that has pods tries again to join where nothing has helped: somebody may have put other files there.
 const AGAIN: Duration = Duration::from_secs(300);
@@ -51,15 +51,16 @@ async fn enter(
     let shown = credentials.clone();
     let tls: ClientTls = Arc::new(move || shown.client_config());
     let mut ways = Vec::new();
-    for transport in link.transports {
+    for WaySettings { server, transport } in link.ways {
+        let server = server.into();
         ways.push(match transport {
             TransportSettings::Quic { host, port, limits } => {
                 let dialer = QuicDialer::new(&host, port, tls.clone(), limits)?;
-                Way { name: "quic", dialer: Arc::new(dialer) }
+                Way { name: "quic", server, dialer: Arc::new(dialer) }
             }
             TransportSettings::WebSocket { url, headers, limits } => {
                 let dialer = WebSocketDialer::new(&url, headers, tls.clone(), limits)?.offering_native();
-                Way { name: "websocket", dialer: Arc::new(dialer) }
+                Way { name: "websocket", server, dialer: Arc::new(dialer) }
             }
         });
     }

@@ -32,6 +32,8 @@ pub(super) enum Ended {
         reason: String,
         /// Whether anything arrived on it: a cloud that refuses every connection is dialled less and less often.
         lived: bool,
+        /// Whether the cloud has said that it ends.
+        ends: bool,
     },
     /// We were told to stop; the writing half is still good.
     Stopping(Box<Writer>),
@@ -99,7 +101,9 @@ impl<'a> Session<'a> {
         };
         let early = match greeted {
             Ok(early) => early,
-            Err(reason) => return Ended::Broken { reason, lived: false },
+            Err(reason) => {
+                return Ended::Broken { reason, lived: false, ends: link.rx.is_going_away() };
+            }
         };
         let stamps = Stamps { clock: self.clock.clone(), rng: self.rng.clone() };
         let (arrived, arrivals) = watch::channel(None);
@@ -120,11 +124,11 @@ impl<'a> Session<'a> {
         let reason = tokio::select! {
             biased;
             () = shutdown.requested() => return Ended::Stopping(Box::new(writer)),
-            reason = reader.run(link.rx, early) => reason,
+            reason = reader.run(&mut link.rx, early) => reason,
             error = writer.pump(inbox, &mut answers, self.heartbeat) => error,
         };
         let lived = arrived.borrow().is_some();
-        Ended::Broken { reason, lived }
+        Ended::Broken { reason, lived, ends: link.rx.is_going_away() }
     }
 }
 
@@ -132,7 +136,7 @@ impl<'a> Session<'a> {
 
 impl Reader<'_> {
     /// Reads until the link ends; gives the reason.
-    async fn run(&self, mut link: LinkReceiver, early: Vec<Frame>) -> String {
+    async fn run(&self, link: &mut LinkReceiver, early: Vec<Frame>) -> String {
         for frame in early {
             if let Err(reason) = self.take(&frame).await {
                 return reason;

@@ -39,12 +39,13 @@ impl Rig {
         let (from_hub, down) = bounded("down", 16);
         let (up, inbox) = bounded("up", 16);
         let readiness = Readiness::new();
-        let config = Config { heartbeat: HEARTBEAT, message_qps: 30, message_burst: 60 };
+        let config = Config { heartbeat: HEARTBEAT, message_qps: 30, message_burst: 60, last_server: None };
         let clock = Clock::fixed("2026-01-01T00:00:00Z".parse().unwrap());
         let hub = EdgeHub::new(
             config,
             vec![Way {
                 name: "memory",
+                server: "cloud".into(),
                 dialer: Arc::new(net.dialer("edge-1", Peer { dialect, ..Peer::default() })),
             }],
             inbox,

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, ConfigMapVolumeSource, Container, ContainerPort, HTTPGetAction, PodSpec, PodTemplateSpec,
-    Probe, Service, ServicePort, ServiceSpec, Volume, VolumeMount,
+    ConfigMap, ConfigMapVolumeSource, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction,
+    ObjectFieldSelector, PodSpec, PodTemplateSpec, Probe, Service, ServicePort, ServiceSpec, Volume,
+    VolumeMount,
 };
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -167,6 +168,7 @@ fn container(values: &Values, configuration: &Configuration) -> Container {
         image: Some(core.image.reference()),
         image_pull_policy: Some(core.image.pull_policy.clone()).filter(|policy| !policy.is_empty()),
         args: Some(vec!["--config".to_owned(), format!("{FOLDER}/cloudcore.yaml")]),
+        env: Some(vec![of_the_pod("POD_NAME", "metadata.name"), of_the_pod("POD_IP", "status.podIP")]),
         ports: Some(ports.collect()),
         resources: Some(core.resources.clone()).filter(|resources| *resources != Default::default()),
         security_context: Some(core.security_context.clone())
@@ -185,6 +187,13 @@ fn container(values: &Values, configuration: &Configuration) -> Container {
         }]),
         ..Container::default()
     }
+}
+
+/// What a replica is called, and where others reach it.
+fn of_the_pod(name: &str, field: &str) -> EnvVar {
+    let field = ObjectFieldSelector { field_path: field.to_owned(), ..ObjectFieldSelector::default() };
+    let source = EnvVarSource { field_ref: Some(field), ..EnvVarSource::default() };
+    EnvVar { name: name.to_owned(), value_from: Some(source), ..EnvVar::default() }
 }
 
 /// What a node asks first when it joins. The admin HTTP, which knows more, is for the machine alone. CloudCore ends by itself

@@ -6,7 +6,7 @@ mod modules;
 
 pub use cloudhub::{
     Authorization, AuthorizationMode, CloudHub, Forwarding, Https, NodeAuthorization, Quic, UnixSocket,
-    WebSocket,
+    WebSocket, is_replica_name,
 };
 pub use edgecontroller::{EdgeController, EdgeControllerBuffer, EdgeControllerLoad};
 pub use modules::{

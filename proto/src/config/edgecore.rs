@@ -133,8 +133,12 @@ impl EdgeCore {
         fill(&mut self.modules.edged.hostname_override, host_name.to_lowercase());
         let hub = &mut self.modules.edge_hub;
         fill(&mut hub.http_server, format!("https://{local_ip}:10002"));
-        fill(&mut hub.websocket.server, format!("{local_ip}:10000"));
-        fill(&mut hub.quic.server, format!("{local_ip}:10001"));
+        if hub.websocket.servers.is_empty() {
+            fill(&mut hub.websocket.server, format!("{local_ip}:10000"));
+        }
+        if hub.quic.servers.is_empty() {
+            fill(&mut hub.quic.server, format!("{local_ip}:10001"));
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use chassis::shutdown::Shutdown;
 use cloudcore::cloudhub::authority::{Authority, CaFiles, TokenRefresher};
 use cloudcore::cloudhub::httpserver::{HttpServer, Issuer, Lifetimes, router};
 use cloudcore::cloudhub::secrets::KubeSecrets;
-use cloudcore::flow::Bans;
+use cloudcore::flow::{Bans, Leadership};
 use edgecore::edgehub::bootstrap::{self, BootstrapError, Joined, RETRY, Rotation, load_or_join};
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
@@ -57,6 +57,7 @@ async fn with_cloud(work: impl AsyncFnOnce(&Cloud)) {
         clock,
         rng,
         bans,
+        leadership: Leadership::always(),
         ready,
     };
     let cloud = Cloud { dir, secrets, ca, server };

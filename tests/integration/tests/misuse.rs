@@ -40,8 +40,8 @@ async fn link(cloud: &Cloud, node: &str, claims: &'static str) -> Result<Link, L
     let joined = load_or_join(&link.bootstrap, &Clock::system(), &Rng::seeded(1)).await.unwrap();
     let tls = Arc::new(certs::tls::client_config(&joined.ca, Some(&joined.identity)).unwrap());
     let tls: ClientTls = Arc::new(move || tls.clone());
-    let Some(TransportSettings::WebSocket { url, mut headers, limits }) = link.transports.into_iter().next()
-    else {
+    let first = link.ways.into_iter().next().unwrap().transport;
+    let TransportSettings::WebSocket { url, mut headers, limits } = first else {
         panic!("the default is WebSocket alone")
     };
     headers.insert("node_id", HeaderValue::from_static(claims));

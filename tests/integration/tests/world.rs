@@ -3,8 +3,11 @@
 use chassis::link::Dialect;
 use std::time::Duration;
 
-use integration::world::{PodFixture as _, World, config_map, pod, secret};
+use integration::world::{Answers, PodFixture as _, World, config_map, pod, secret};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use serde_json::json;
 
 const EDGE: &str = "edge-1";
 /// Long enough that the cloud gives the node up.
@@ -260,4 +263,59 @@ fn node_ready(node: &Node) -> String {
         .find(|condition| condition.type_ == "Ready")
         .map(|is| is.status)
         .unwrap_or_default()
+}
+
+/// As after SIGSTOP: another CloudCore has come, and the node has been there, while this one saw nothing.
+#[tokio::test(start_paused = true)]
+async fn a_cloud_that_was_cut_off_writes_nothing_for_a_node_that_has_moved() -> anyhow::Result<()> {
+    let mut world = World::start(5, &[EDGE]).await?;
+    world.until_node(EDGE, "True").await?;
+    let leases: Api<Lease> = Api::namespaced(world.client(), "kubeedge");
+    let lease = json!({
+        "metadata": {"name": "cloudcore-other", "labels": {"replica.kubeedge.io/lease": "cloudcore"},
+            "annotations": {"replica.kubeedge.io/address": "192.0.2.2"}},
+        "spec": {"holderIdentity": "other", "leaseDurationSeconds": 10, "renewTime": "2026-01-01T00:00:00.000000Z"},
+    });
+    leases.create(&PostParams::default(), &serde_json::from_value(lease)?).await?;
+    world.pass(Duration::from_secs(5)).await;
+
+    world.api_weather().answers(Answers::Hanging);
+    world.pass(Duration::from_secs(20)).await;
+    let moved =
+        json!({"metadata": {"annotations": {"cloudcore": "192.0.2.2", "node.kubeedge.io/held-by": "other"}}});
+    Api::<Node>::all(world.client()).patch(EDGE, &PatchParams::default(), &Patch::Merge(moved)).await?;
+    world.api_weather().clear();
+    let lost = async |world: &World| {
+        let page = world.cloud_ref().page("/metrics").await?;
+        anyhow::ensure!(page.contains("replicas_claims_lost_total 1"), "not lost");
+        Ok(())
+    };
+    let seen = &world;
+    world.until("the connection is lost", || lost(seen)).await?;
+    world.until_node(EDGE, "True").await?;
+    let held = async |world: &World| {
+        let node = Api::<Node>::all(world.client()).get(EDGE).await?;
+        let by = node.metadata.annotations.unwrap_or_default().remove("node.kubeedge.io/held-by");
+        anyhow::ensure!(by.as_deref() != Some("other"), "held by {by:?}");
+        Ok(())
+    };
+    world.until("the node is held here again", || held(seen)).await?;
+    world.cloud().stop().await
+}
+
+/// With one CloudCore and no API for an hour, nodes stay connected.
+#[tokio::test(start_paused = true)]
+async fn a_cloud_without_its_api_keeps_its_connections() -> anyhow::Result<()> {
+    let mut world = World::start(6, &[EDGE]).await?;
+    world.until_node(EDGE, "True").await?;
+    world.api_weather().answers(Answers::Unavailable);
+    world.pass(Duration::from_secs(3600)).await;
+    world.api_weather().clear();
+    world.pass(Duration::from_secs(60)).await;
+    world.until_node(EDGE, "True").await?;
+    let page = world.cloud_ref().page("/metrics").await?;
+    let ended = page.lines().find(|line| line.starts_with("cloudhub_ended_sessions_total"));
+    assert_eq!(ended, None);
+    assert!(page.contains("replicas_leader 1"), "it leads again");
+    world.cloud().stop().await
 }

@@ -61,8 +61,8 @@ pub(super) enum Received {
     Frame(Frame),
     /// Nothing has arrived; the next thing will at this time, if it is known.
     Nothing(Option<Instant>),
-    /// The other side has said goodbye.
-    Closed,
+    /// The other side has said goodbye, with this code.
+    Closed(u16),
     /// The connection is broken, or the other end is gone.
     Lost,
 }
@@ -86,7 +86,7 @@ struct Lane {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    Goodbye,
+    Goodbye(u16),
     /// The sending end was dropped without one.
     Dropped,
 }
@@ -134,8 +134,8 @@ impl WireState {
     }
 
     /// Says goodbye; `false` when the connection is broken.
-    pub(super) fn close(&mut self, now: Instant, connection: u64, from: Side) -> bool {
-        self.end(now, connection, from, Ending::Goodbye)
+    pub(super) fn close(&mut self, now: Instant, connection: u64, from: Side, code: u16) -> bool {
+        self.end(now, connection, from, Ending::Goodbye(code))
     }
 
     /// The last half of an end is gone. The connection is forgotten with its second end.
@@ -175,7 +175,7 @@ impl WireState {
             (Some((due, _)), _) => Received::Nothing(Some(*due)),
             (None, None) => Received::Nothing(None),
             (None, Some((due, _))) if due > now => Received::Nothing(Some(due)),
-            (None, Some((_, Ending::Goodbye))) => Received::Closed,
+            (None, Some((_, Ending::Goodbye(code)))) => Received::Closed(code),
             (None, Some((_, Ending::Dropped))) => Received::Lost,
         }
     }

@@ -43,6 +43,12 @@ pub(super) fn goodbye(error: ConnectionError) -> Result<(), LinkError> {
     }
 }
 
+/// Whether the peer has said that it ends.
+pub(super) fn is_going_away(error: &ConnectionError) -> bool {
+    let ConnectionError::ApplicationClosed(close) = error else { return false };
+    close.error_code.into_inner() == u64::from(CloseReason::GOING_AWAY)
+}
+
 /// What a failed step says when its connection has ended.
 pub(super) fn over(error: ConnectionError) -> LinkError {
     goodbye(error).err().unwrap_or(LinkError::Closed)

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use quinn::{Connection, ReadError, RecvStream};
 
 use super::LANES;
-use super::ending::{goodbye, lost};
+use super::ending::{goodbye, is_going_away, lost};
 use crate::link::{Frame, FrameSource, LinkError};
 
 /// How much of one lane is taken before the more urgent lanes are looked at again, in bytes. A buffer grows by no
@@ -98,6 +98,10 @@ impl FrameSource for Source {
             goodbye(self.connection.closed().await).map(|()| None)
         }
         .boxed()
+    }
+
+    fn is_going_away(&self) -> bool {
+        self.connection.close_reason().is_some_and(|reason| is_going_away(&reason))
     }
 }
 

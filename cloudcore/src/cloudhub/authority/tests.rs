@@ -119,6 +119,7 @@ async fn hourly(store: &Flaky, hours: u32) -> Vec<bool> {
         clock: clock.clone(),
         rng: Rng::seeded(1),
         bans: Bans::fixed(BanList::default()),
+        leadership: Leadership::always(),
         ready: readiness.register("tokens"),
     };
     assert!(!readiness.is_ready(), "there is no token yet");
@@ -164,6 +165,7 @@ async fn a_ban_replaces_the_token_at_once() {
         clock: clock.clone(),
         rng: Rng::seeded(1),
         bans,
+        leadership: Leadership::always(),
         ready: readiness.register("tokens"),
     };
     let (trigger, shutdown) = Shutdown::new();
@@ -183,5 +185,45 @@ async fn a_ban_replaces_the_token_at_once() {
         trigger.request();
     };
     let (ran, ()) = tokio::join!(refresher.run(shutdown), banning);
+    ran.unwrap();
+}
+
+/// As after SIGSTOP: its time as the one that leads is over when it wakes up, and so is that of the token.
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_led_and_slept_makes_no_token_when_it_wakes_up() {
+    let store = Arc::new(MemoryStore::new());
+    let (writer, leadership) = Leadership::new();
+    let readiness = Readiness::new();
+    let refresher = TokenRefresher {
+        store: Flaky { store: Arc::clone(&store), failures: Arc::default() },
+        ca: Ca::generate(start()).unwrap(),
+        period: PERIOD,
+        clock: Clock::fixed(start()),
+        rng: Rng::seeded(1),
+        bans: Bans::fixed(BanList::default()),
+        leadership,
+        ready: readiness.register("tokens"),
+    };
+    let (trigger, shutdown) = Shutdown::new();
+    let term = Duration::from_secs(8);
+    let sleeping = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(current_token(store.as_ref()).await.unwrap(), None, "nobody knows yet who leads");
+        writer.follow();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(readiness.is_ready(), "another one sees to it");
+        writer.lead(tokio::time::Instant::now() + term);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let token = current_token(store.as_ref()).await.unwrap();
+        assert!(token.is_some());
+        tokio::time::advance(4 * PERIOD).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(current_token(store.as_ref()).await.unwrap(), token);
+        writer.lead(tokio::time::Instant::now() + term);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_ne!(current_token(store.as_ref()).await.unwrap(), token);
+        trigger.request();
+    };
+    let (ran, ()) = tokio::join!(refresher.run(shutdown), sleeping);
     ran.unwrap();
 }

@@ -23,6 +23,7 @@ impl Caller {
 
     pub(super) async fn create_csr(&self, csr: CertificateSigningRequest) -> Outcomes {
         self.check(&csr)?;
+        self.may_write().await?;
         self.csrs().create(&PostParams::default(), &csr).await.map(Done::object).map_err(status_of)
     }
 

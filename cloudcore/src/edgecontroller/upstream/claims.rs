@@ -52,6 +52,7 @@ impl Caller {
         if after != before {
             // With the version that was read: of two writers one is told to try again.
             known.status = Some(after);
+            self.may_write().await?;
             claims.replace_status(name, &PostParams::default(), &known).await.map_err(status_of)?;
         }
         Ok(Done::ok())

@@ -29,6 +29,7 @@ impl Caller {
                 if drivers != known.spec.drivers {
                     // With the version that was read: of two writers one is told to try again.
                     let node = CSINode { spec: CSINodeSpec { drivers }, ..known };
+                    self.may_write().await?;
                     nodes.replace(&name, &PostParams::default(), &node).await.map_err(status_of)?;
                 }
             }
@@ -41,6 +42,7 @@ impl Caller {
                     ..ObjectMeta::default()
                 };
                 let node = CSINode { metadata, ..report };
+                self.may_write().await?;
                 nodes.create(&PostParams::default(), &node).await.map_err(status_of)?;
             }
             None => {}

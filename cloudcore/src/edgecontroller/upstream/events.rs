@@ -19,6 +19,7 @@ impl Caller {
     pub(super) async fn create_event(&self, event: Event) -> Outcomes {
         self.check_subject(&event)?;
         let event = self.signed(event);
+        self.may_write().await?;
         match self.events(&event).create(&PostParams::default(), &event).await {
             Ok(_) => Ok(Done::ok()),
             Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => Ok(Done::ok()),
@@ -30,6 +31,7 @@ impl Caller {
         self.check_subject(&event)?;
         let event = self.signed(event);
         let name = event.metadata.name.clone().unwrap_or_default();
+        self.may_write().await?;
         self.events(&event).replace(&name, &PostParams::default(), &event).await.map_err(status_of)?;
         Ok(Done::ok())
     }
@@ -38,6 +40,7 @@ impl Caller {
     pub(super) async fn patch_event(&self, event: Event, patch: Value) -> Outcomes {
         self.check_subject(&event)?;
         let name = event.metadata.name.clone().unwrap_or_default();
+        self.may_write().await?;
         let patched = self
             .events(&event)
             .patch(&name, &PatchParams::default(), &Patch::Strategic(counts_of(patch)))

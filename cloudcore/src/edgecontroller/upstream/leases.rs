@@ -42,6 +42,7 @@ impl Caller {
         self.check_own(&lease)?;
         let now = Instant::now();
         lease.metadata.resource_version = None;
+        self.may_write().await?;
         let created = self.leases().create(&PostParams::default(), &lease).await;
         self.note(&mut lease, created.as_ref().ok(), now);
         created.map(Done::object).map_err(status_of)
@@ -58,6 +59,7 @@ impl Caller {
             // A lease cannot be replaced blindly: the API server asks for the version that is replaced.
             lease.metadata.resource_version = self.lease(&name).await?.metadata.resource_version;
         }
+        self.may_write().await?;
         let replaced = self.leases().replace(&name, &PostParams::default(), &lease).await;
         self.note(&mut lease, replaced.as_ref().ok(), now);
         replaced.map(Done::object).map_err(status_of)
@@ -74,6 +76,7 @@ impl Caller {
             return Ok(Done::Ok { resource_version: Some(version) });
         }
         let patch = Patch::Merge(json!({"spec": spec}));
+        self.may_write().await?;
         let patched = self.leases().patch(&lease.name, &PatchParams::default(), &patch).await;
         let mut said = Lease { metadata: ObjectMeta::default(), spec: Some(spec) };
         self.note(&mut said, patched.as_ref().ok(), now);

@@ -6,15 +6,14 @@ use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use proto::ban;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::answer::Done;
 use super::request::{NodeReport, StatusFields, StatusPatch};
 use super::{Caller, Outcomes, not_found, status_of};
+use crate::flow::{ADDRESS, Claim, HELD_BY};
 
 mod known;
-
-/// The address of the CloudCore that holds the node; stock's router reads it.
-const CLOUDCORE_ANNOTATION: &str = "cloudcore";
 
 /// Labels that only administrators give, so that pods can be kept off nodes that lie about themselves
 /// (Kubernetes: node isolation and restriction).
@@ -25,6 +24,12 @@ impl Caller {
         Api::all(self.context.client.clone())
     }
 
+    /// What a Node says of who holds it, when that is this CloudCore.
+    fn claimed(&self) -> [(String, String); 2] {
+        let us = self.context.claimant.claims().us();
+        [(ADDRESS.to_owned(), us.address.to_string()), (HELD_BY.to_owned(), us.name.to_string())]
+    }
+
     pub(super) async fn create_node(&self, mut node: Node) -> Outcomes {
         self.check_is_self("node", node.metadata.name.as_deref().unwrap_or_default())?;
         node.metadata.resource_version = None;
@@ -33,8 +38,11 @@ impl Caller {
         }
         let annotations = node.metadata.annotations.get_or_insert_default();
         annotations.remove(ban::ANNOTATION);
-        annotations.insert(CLOUDCORE_ANNOTATION.to_owned(), self.context.address.clone());
+        annotations.extend(self.claimed());
+        self.may_write().await?;
+        let asked = Instant::now();
         let created = self.nodes().create(&PostParams::default(), &node).await.map_err(status_of)?;
+        self.fence.claimed(Claim::of(&created).number(), Some(asked));
         tracing::info!("registered");
         Ok(Done::object(created))
     }
@@ -47,7 +55,8 @@ impl Caller {
         labels.retain(|key, _| !key.contains(RESTRICTED_LABELS));
         let mut annotations = node.metadata.annotations.unwrap_or_default();
         annotations.remove(ban::ANNOTATION);
-        annotations.insert(CLOUDCORE_ANNOTATION.to_owned(), self.context.address.clone());
+        annotations.extend(self.claimed());
+        self.may_write().await?;
         let patch = json!({"metadata": {"labels": labels, "annotations": annotations}});
         let patched = self
             .nodes()
@@ -109,6 +118,7 @@ impl Caller {
 
     async fn patch_node(&self, name: &str, status: StatusFields) -> Result<Node, Box<Status>> {
         let patch = Patch::Strategic(json!({"status": status}));
+        self.may_write().await?;
         self.nodes().patch_status(name, &PatchParams::default(), &patch).await.map_err(status_of)
     }
 }

@@ -33,6 +33,7 @@ impl Caller {
         }
         pod.metadata.resource_version = None;
         let namespace = pod.metadata.namespace.clone().unwrap_or_default();
+        self.may_write().await?;
         self.pods(&namespace).create(&PostParams::default(), &pod).await.map(Done::object).map_err(status_of)
     }
 
@@ -81,6 +82,7 @@ impl Caller {
     async fn delete_with(&self, pod: &Named, uid: &str, grace_period_seconds: Option<u32>) -> Outcomes {
         let preconditions = Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None });
         let parameters = DeleteParams { grace_period_seconds, preconditions, ..DeleteParams::default() };
+        self.may_write().await?;
         match self.pods(&pod.namespace).delete(&pod.name, &parameters).await {
             Ok(_) => Ok(Done::ok()),
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(Done::ok()),
@@ -115,6 +117,7 @@ impl Caller {
     async fn patch_pod(&self, pod: &Named, uid: &str, status: StatusFields) -> Result<Pod, Box<Status>> {
         // With the uid in the patch the API server refuses to write to another pod of the same name.
         let patch = Patch::Strategic(json!({"metadata": {"uid": uid}, "status": status}));
+        self.may_write().await?;
         let result = self.pods(&pod.namespace).patch_status(&pod.name, &PatchParams::default(), &patch).await;
         match result.map_err(status_of) {
             Err(status) if is_not_found(&status) => Err(self.gone(pod, Some(uid))),

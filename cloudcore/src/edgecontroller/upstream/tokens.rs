@@ -16,6 +16,7 @@ impl Caller {
             self.deny("serviceaccounttoken", why)?;
         }
         let accounts = Api::<ServiceAccount>::namespaced(self.context.client.clone(), &account.namespace);
+        self.may_write().await?;
         let issued = accounts
             .create_token_request(&account.name, &PostParams::default(), &request)
             .await

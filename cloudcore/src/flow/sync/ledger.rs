@@ -65,6 +65,8 @@ pub enum Step {
     },
     /// The edge has the object no longer.
     Delete,
+    /// There is no such edge any more. Of all replicas one does it.
+    Collect,
 }
 
 /// What became of a task.
@@ -116,6 +118,8 @@ enum Wanted {
     AsItIs,
     Version(String),
     Gone,
+    /// Gone with its node.
+    Collected,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
@@ -141,7 +145,7 @@ impl Ledger {
     ) {
         let entry = self.entry(id);
         let is_known = entry.record.is_some();
-        if echo && is_known && entry.wanted != Wanted::Gone {
+        if echo && is_known && !entry.wanted.is_gone() {
             return;
         }
         entry.object = object;
@@ -164,7 +168,10 @@ impl Ledger {
     pub(crate) fn node_gone(&mut self, now: Duration, node: &NodeName) {
         let keys: Vec<Key> = self.nodes.get(node).into_iter().flat_map(|all| all.keys().cloned()).collect();
         for (namespace, uid) in keys {
-            self.removed(now, &RecordId { node: node.clone(), namespace, uid });
+            let id = RecordId { node: node.clone(), namespace, uid };
+            let Some(entry) = self.find(&id) else { continue };
+            entry.wanted = Wanted::Collected;
+            self.schedule(&id, now);
         }
     }
 
@@ -351,15 +358,16 @@ impl Entry {
         match self.wanted {
             Wanted::AsItIs => self.record.is_some(),
             Wanted::Version(_) => true,
-            Wanted::Gone => false,
+            Wanted::Gone | Wanted::Collected => false,
         }
     }
 
     /// What makes the record what it should be; `None` when it is.
     fn step(&self) -> Option<Step> {
         match (&self.wanted, &self.record) {
-            (Wanted::AsItIs, _) | (Wanted::Gone, None) => None,
+            (Wanted::AsItIs, _) | (Wanted::Gone | Wanted::Collected, None) => None,
             (Wanted::Gone, Some(_)) => Some(Step::Delete),
+            (Wanted::Collected, Some(_)) => Some(Step::Collect),
             (Wanted::Version(version), None) => {
                 Some(Step::Create { object: self.object.clone(), version: version.clone() })
             }
@@ -372,7 +380,7 @@ impl Entry {
 
     fn written(&mut self, step: &Step) {
         self.record = match step {
-            Step::Delete => None,
+            Step::Delete | Step::Collect => None,
             Step::Create { object, version } => {
                 Some(Written { object: object.clone(), version: version.clone() })
             }
@@ -381,6 +389,14 @@ impl Entry {
                 Some(Written { object: object.clone().unwrap_or(before), version: version.clone() })
             }
         };
+    }
+}
+
+// === impl Wanted ===
+
+impl Wanted {
+    fn is_gone(&self) -> bool {
+        matches!(self, Self::Gone | Self::Collected)
     }
 }
 

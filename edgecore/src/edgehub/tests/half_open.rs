@@ -63,8 +63,8 @@ async fn half_open_a_stock_cloud_that_says_nothing_is_kept_and_one_that_is_gone_
     let (from_hub, mut down) = bounded("down", 16);
     let (_up, inbox) = bounded("up", 16);
     let hub = EdgeHub::new(
-        Config { heartbeat: HEARTBEAT, message_qps: 30, message_burst: 60 },
-        vec![Way { name: "mute", dialer: Arc::new(mute.clone()) }],
+        Config { heartbeat: HEARTBEAT, message_qps: 30, message_burst: 60, last_server: None },
+        vec![Way { name: "mute", server: "cloud".into(), dialer: Arc::new(mute.clone()) }],
         inbox,
         from_hub,
         (Clock::fixed("2026-01-01T00:00:00Z".parse().unwrap()), Rng::seeded(1)),

@@ -47,7 +47,33 @@ section! {
         forwarding: Forwarding = Forwarding::default(),
         /// What nodes may do.
         authorization: Authorization = Authorization::default(),
+        /// Name of this CloudCore among its replicas, each of which has another one (ours). Empty: that of its pod, else the
+        /// machine's with the port of `websocket`.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        replica_name: String = String::new(),
+        /// When it ends and there are other replicas, nodes are asked to connect to those one after the other, all within so many
+        /// seconds (ours). 0: at once.
+        drain_seconds: u32 = 10,
     }
+}
+
+/// Longer than this it cannot take: CloudCore ends within 20 s, and what was asked before has to be answered then.
+const LONGEST_DRAIN: u32 = 10;
+/// `cloudcore-` and this are a name of an object (RFC 1123).
+const LONGEST_REPLICA_NAME: usize = 253 - "cloudcore-".len();
+/// The Lease of who leads is called so.
+const NO_REPLICA_NAME: &str = "leader";
+
+/// Whether a replica can be called so: as a part of the name of its Lease.
+#[must_use]
+pub fn is_replica_name(name: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_label = |label: &str| {
+        label.bytes().next().is_some_and(is_inner)
+            && label.bytes().last().is_some_and(is_inner)
+            && label.bytes().all(|byte| is_inner(byte) || byte == b'-')
+    };
+    name != NO_REPLICA_NAME && name.len() <= LONGEST_REPLICA_NAME && name.split('.').all(is_label)
 }
 
 section! {
@@ -146,6 +172,19 @@ impl Validate for CloudHub {
         check.positive("writeTimeout", self.write_timeout);
         check.positive("edgeCertSigningDuration", self.edge_cert_signing_duration);
         check.positive("tokenRefreshDuration", self.token_refresh_duration);
+        check.require(
+            "replicaName",
+            self.replica_name.is_empty() || is_replica_name(&self.replica_name),
+            format_args!(
+                "expected lower-case letters, digits, '-' and '.', and not {NO_REPLICA_NAME:?}, found {:?}",
+                self.replica_name
+            ),
+        );
+        check.require(
+            "drainSeconds",
+            self.drain_seconds <= LONGEST_DRAIN,
+            format_args!("must be at most {LONGEST_DRAIN}: CloudCore ends within 20 s"),
+        );
         check.pair(("tlsCAFile", &self.tls_ca_file), ("tlsCAKeyFile", &self.tls_ca_key_file));
         check.pair(("tlsCertFile", &self.tls_cert_file), ("tlsPrivateKeyFile", &self.tls_private_key_file));
         for address in self.advertise_address.iter().filter(|address| !address.is_empty()) {

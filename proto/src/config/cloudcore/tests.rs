@@ -76,3 +76,16 @@ modules:
         ]
     );
 }
+
+#[test]
+fn a_replica_has_a_name_that_fits_into_that_of_a_lease() {
+    for name in ["a", "host-1-10000", "cloudcore-7d9f.example", &"a".repeat(243)] {
+        assert!(is_replica_name(name), "{name}");
+    }
+    for name in ["", "leader", "A", "a_b", "-a", "a-", "a..b", ".a", &"a".repeat(244)] {
+        assert!(!is_replica_name(name), "{name}");
+    }
+    let config = parse("modules: {cloudHub: {replicaName: leader, drainSeconds: 11}}").unwrap();
+    let places: Vec<String> = config.validate().into_iter().map(|(path, _)| path).collect();
+    assert_eq!(places, ["modules.cloudHub.replicaName", "modules.cloudHub.drainSeconds"]);
+}

@@ -62,8 +62,11 @@ section! {
         handshake_timeout: u32 = 30,
         /// Seconds; stock never applies it.
         read_deadline: u32 = 15,
-        /// `host:port`. Empty: port 10001 of this machine.
+        /// `host:port`. Empty, and no `servers`: port 10001 of this machine.
         server: String = String::new(),
+        /// More of them, each `host:port` (ours), in the order of those of `websocket`.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        servers: Vec<String> = Vec::new(),
         /// Seconds.
         write_deadline: u32 = 15,
     }
@@ -78,8 +81,11 @@ section! {
         handshake_timeout: u32 = 30,
         /// Seconds; stock never applies it, and the cloud may be silent for longer.
         read_deadline: u32 = 15,
-        /// `host:port`. Empty: port 10000 of this machine.
+        /// `host:port`. Empty, and no `servers`: port 10000 of this machine.
         server: String = String::new(),
+        /// More of them, each `host:port` (ours). The one that was good last is tried first, then the others.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        servers: Vec<String> = Vec::new(),
         /// Seconds.
         write_deadline: u32 = 15,
     }
@@ -139,20 +145,54 @@ impl Validate for EdgeHub {
     }
 }
 
+impl WebSocket {
+    /// `server`, where it is not in the list, and `servers`.
+    #[must_use]
+    pub fn all_servers(&self) -> Vec<&str> {
+        all_servers(&self.server, &self.servers)
+    }
+}
+
+impl Quic {
+    /// `server`, where it is not in the list, and `servers`.
+    #[must_use]
+    pub fn all_servers(&self) -> Vec<&str> {
+        all_servers(&self.server, &self.servers)
+    }
+}
+
+fn all_servers<'a>(first: &'a str, others: &'a [String]) -> Vec<&'a str> {
+    let first = Some(first).filter(|first| !first.is_empty() && others.iter().all(|other| other != first));
+    first.into_iter().chain(others.iter().map(String::as_str)).collect()
+}
+
 impl Validate for WebSocket {
     fn validate(&self, check: &mut Check) {
-        if self.enable && !self.server.is_empty() {
-            check.host_and_port("server", &self.server);
+        if self.enable {
+            check_servers(check, &self.server, &self.servers);
         }
         check.positive("handshakeTimeout", self.handshake_timeout);
         check.positive("writeDeadline", self.write_deadline);
     }
 }
 
+/// A list that is longer is one of something else.
+const MOST_SERVERS: usize = 64;
+
+fn check_servers(check: &mut Check, server: &str, servers: &[String]) {
+    if !server.is_empty() {
+        check.host_and_port("server", server);
+    }
+    for server in servers {
+        check.host_and_port("servers", server);
+    }
+    check.require("servers", servers.len() <= MOST_SERVERS, format_args!("at most {MOST_SERVERS}"));
+}
+
 impl Validate for Quic {
     fn validate(&self, check: &mut Check) {
-        if self.enable && !self.server.is_empty() {
-            check.host_and_port("server", &self.server);
+        if self.enable {
+            check_servers(check, &self.server, &self.servers);
         }
         check.positive("handshakeTimeout", self.handshake_timeout);
         check.positive("writeDeadline", self.write_deadline);

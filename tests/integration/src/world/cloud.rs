@@ -7,6 +7,7 @@ use chassis::clock::Clock;
 use chassis::link::memory::MemoryNet;
 use chassis::rng::Rng;
 use cloudcore::app::{App, Environment, Simulated};
+use cloudcore::args::Pod;
 use kube::Client;
 use proto::config::cloudcore::CloudCore;
 
@@ -59,6 +60,7 @@ impl Cloud {
             log: None,
             simulated: Some(simulated),
             service: None,
+            pod: Pod::default(),
         };
         let app = App::build(config, environment).await.context("start CloudCore")?;
         self.running = Some(Running::start(app.admin_address(), |stop| app.run_until(stop)));
