@@ -1,6 +1,7 @@
 //! The answers to what edged asks: from the store, else from the cloud.
 
 mod links;
+mod objects;
 mod services;
 mod storage;
 mod uploads;
@@ -10,9 +11,7 @@ use std::sync::Arc;
 use chassis::clock::Clock;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
-use k8s_openapi::api::node::v1::RuntimeClass;
-use proto::ephemeral::is_made_for;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use proto::{Content, Message, Operation, Resource, ResourceKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -168,78 +167,6 @@ impl Answers {
         created.map_err(|error| error.for_object("pod", &namespace, &name))
     }
 
-    /// A config map or secret. A stock cloud sends what was asked for from then on, so the answer is kept. A native one sends
-    /// it whatever is asked, and takes it away when the last pod goes: an answer that came after that would stay for good.
-    async fn config<T: DeserializeOwned + Serialize>(
-        &self,
-        kind: ResourceKind,
-        word: &'static str,
-        namespace: &str,
-        name: &str,
-    ) -> Result<T, MetaError> {
-        let resource = Resource::object(Some(namespace), kind, name);
-        let keep = |_: &T, object: Object| (!self.cloud.is_native()).then(|| used(object, namespace, name));
-        self.object(resource, |_| true, keep).await.map_err(|error| error.named(word, namespace, name))
-    }
-
-    /// A claim is kept once it leads to a volume: that never changes. The cloud does not send it by itself. One that was made for a pod goes with
-    /// the pod, and the next pod of its name has another.
-    async fn claim(
-        &self,
-        namespace: &str,
-        name: &str,
-        owner: Option<&str>,
-    ) -> Result<PersistentVolumeClaim, MetaError> {
-        let resource = Resource::object(Some(namespace), ResourceKind::PersistentVolumeClaim, name);
-        let keep = |claim: &PersistentVolumeClaim, object: Object| {
-            let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
-            (phase == Some("Bound")).then(|| used(object, namespace, name))
-        };
-        let is_it = |claim: &PersistentVolumeClaim| owner.is_none_or(|owner| is_made_for(claim, owner));
-        let found = self.object(resource, is_it, keep).await;
-        found.map_err(|error| error.named("persistentvolumeclaim", namespace, name))
-    }
-
-    async fn volume(&self, name: &str) -> Result<PersistentVolume, MetaError> {
-        let resource = Resource::object(None, ResourceKind::PersistentVolume, name);
-        let keep = |_: &PersistentVolume, object: Object| Some(Change::PutObject(object));
-        self.object(resource, |_| true, keep).await.map_err(|error| error.named("persistentvolume", "", name))
-    }
-
-    async fn runtime_class(&self, name: &str) -> Result<RuntimeClass, MetaError> {
-        let resource = Resource::object(None, ResourceKind::RuntimeClass, name);
-        let keep = |_: &RuntimeClass, object: Object| Some(Change::PutObject(object));
-        self.object(resource, |_| true, keep).await.map_err(|error| error.named("runtimeclass", "", name))
-    }
-
-    /// From the store, if it is the one, else from the cloud; then `keep` says how it is kept.
-    async fn object<T: DeserializeOwned + Serialize>(
-        &self,
-        resource: Resource,
-        is_it: impl Fn(&T) -> bool,
-        keep: impl Fn(&T, Object) -> Option<Change>,
-    ) -> Result<T, ObjectError> {
-        if let Some(stored) = self.stored(&resource.to_string()).await?.filter(&is_it) {
-            return Ok(stored);
-        }
-        let answer = self.cloud.call_patiently(Operation::Query, resource.clone(), Content::Null).await?;
-        let object: T = queried(&answer)?;
-        let filed: Filed = answer.content.decode().unwrap_or_default();
-        let kept = match filing(&resource, &object, filed.metadata.uid.as_deref()) {
-            Ok(filing) => match keep(&object, filing) {
-                Some(change) => self.apply(change).await,
-                None => return Ok(object),
-            },
-            Err(error) => Err(error),
-        };
-        if let Err(error) = kept {
-            tracing::error!(%error, %resource, "used, and not in the store: a restart offline will not have it");
-            return Ok(object);
-        }
-        self.acknowledge(&answer, &resource).await;
-        Ok(object)
-    }
-
     /// The answer to a question is acknowledged like anything else that is kept (spec cloud-and-wire 2.5).
     async fn acknowledge(&self, answer: &Message, resource: &Resource) {
         if !self.cloud.is_native() && self.cloud.send(answer.ack(self.cloud.stamp())).await.is_err() {
@@ -291,11 +218,13 @@ impl Answers {
     }
 
     async fn stored<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, MetaError> {
+        read(key, self.seen(key).await?.as_deref())
+    }
+
+    /// As it is in the store.
+    async fn seen(&self, key: &str) -> Result<Option<Vec<u8>>, MetaError> {
         let stored = self.store.object(key).await.map_err(|error| MetaError::Store(error.to_string()))?;
-        let Some(object) = stored else { return Ok(None) };
-        serde_json::from_slice(&object.value)
-            .map(Some)
-            .map_err(|error| MetaError::Store(format!("{key}: unreadable: {error}")))
+        Ok(stored.map(|object| object.value))
     }
 
     async fn keep<T: Serialize>(
@@ -321,9 +250,9 @@ impl Answers {
     }
 }
 
-/// Kept as long as a pod names it.
-fn used(object: Object, namespace: &str, name: &str) -> Change {
-    Change::PutUsed { object, pods: format!("{namespace}/{}/", ResourceKind::Pod), name: name.to_owned() }
+fn read<T: DeserializeOwned>(key: &str, stored: Option<&[u8]>) -> Result<Option<T>, MetaError> {
+    let read = stored.map(serde_json::from_slice).transpose();
+    read.map_err(|error| MetaError::Store(format!("{key}: unreadable: {error}")))
 }
 
 /// An object as the store keeps it.
@@ -332,47 +261,6 @@ fn filing<T: Serialize>(resource: &Resource, object: &T, uid: Option<&str>) -> R
     let kind = resource.kind().map(ToString::to_string).unwrap_or_default();
     let uid = uid.unwrap_or_default().to_owned();
     Ok(Object { key: resource.to_string(), kind, uid, value, digest: 0 })
-}
-
-/// Why there is no object.
-#[derive(Debug)]
-enum ObjectError {
-    Call(CallError),
-    Meta(MetaError),
-}
-
-impl ObjectError {
-    fn named(self, kind: &'static str, namespace: &str, name: &str) -> MetaError {
-        match self {
-            Self::Call(error) => error.for_object(kind, namespace, name),
-            Self::Meta(error) => error,
-        }
-    }
-}
-
-impl From<CallError> for ObjectError {
-    fn from(error: CallError) -> Self {
-        Self::Call(error)
-    }
-}
-
-impl From<MetaError> for ObjectError {
-    fn from(error: MetaError) -> Self {
-        Self::Meta(error)
-    }
-}
-
-/// The part of any object that filing needs.
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct Filed {
-    metadata: FiledMetadata,
-}
-
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default)]
-struct FiledMetadata {
-    uid: Option<String>,
 }
 
 fn content<T: Serialize>(object: &T) -> Result<Content, CallError> {

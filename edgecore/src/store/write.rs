@@ -29,10 +29,13 @@ pub enum Change {
     /// Keep this version of an object.
     PutObject(Object),
     /// Keep an object that was asked for, if a pod that is here names it: when the last such pod goes, the cloud takes
-    /// from the node what it knows to be there, and this may come later.
+    /// from the node what it knows to be there, and this may come later. What has come since it was asked for stays: an
+    /// answer may be overtaken by what is newer.
     PutUsed {
         /// The object.
         object: Object,
+        /// What was there when it was asked for, and was not it.
+        instead_of: Option<Vec<u8>>,
         /// What precedes the names of pods of its namespace in their keys, `default/pod/`.
         pods: String,
         /// Its name.
@@ -263,8 +266,8 @@ fn touches_objects(changes: &[Change], outcomes: &[Outcome]) -> bool {
 fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<Outcome> {
     let rows = match change {
         Change::PutObject(object) => put(connection, object)?,
-        Change::PutUsed { object, pods, name } => match is_named(connection, pods, name)? {
-            true => put(connection, object)?,
+        Change::PutUsed { object, instead_of, pods, name } => match is_named(connection, pods, name)? {
+            true => put_instead(connection, object, instead_of.as_deref())?,
             false => 0,
         },
         Change::DeleteObject { key, uid } => connection
@@ -324,6 +327,18 @@ fn put(connection: &Connection, object: &Object) -> rusqlite::Result<usize> {
              WHERE value <> ?4 OR digest <> ?5",
         )?
         .execute(params![key, kind, uid, value, digest.cast_signed()])
+}
+
+/// Only where there is nothing, or still what was seen.
+fn put_instead(connection: &Connection, object: &Object, seen: Option<&[u8]>) -> rusqlite::Result<usize> {
+    let Object { key, kind, uid, value, digest } = object;
+    connection
+        .prepare_cached(
+            "INSERT INTO objects (key, kind, uid, value, digest) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (key) DO UPDATE SET kind = ?2, uid = ?3, value = ?4, digest = ?5
+             WHERE value = ?6",
+        )?
+        .execute(params![key, kind, uid, value, digest.cast_signed(), seen])
 }
 
 fn enqueue(connection: &Connection, kind: QueueKind, key: &str, value: &[u8]) -> rusqlite::Result<usize> {

@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::super::cloud::{CallError, queried, said_ok};
-use super::{Answers, ObjectError, content, filing, reply};
+use super::objects::ObjectError;
+use super::{Answers, content, filing, reply};
 use crate::flow::{DriverReport, MetaError, StorageRequest};
 use crate::store::{Change, Object};
 

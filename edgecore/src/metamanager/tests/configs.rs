@@ -38,6 +38,30 @@ async fn a_config_map_comes_from_the_store_else_from_the_cloud_and_is_kept() {
     assert!(rig.edged.config_map("default", "web").await.is_ok());
 }
 
+/// Answers and what the cloud sends by itself wait in queues of their own.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_was_overtaken_by_what_is_newer_is_not_kept() {
+    let mut rig = Rig::start(vec![stored_pod()]).await;
+    rig.restored().await;
+    rig.connect().await;
+    let (asking, question) = rig.asks_for_config_map().await;
+    let map = |version: &str| {
+        json!({
+            "metadata": {"name": "web", "namespace": "default", "uid": "c", "resourceVersion": version},
+            "data": {"a": version},
+        })
+    };
+    rig.send(from_controller("m1", Operation::Update, "default/configmap/web", &map("9"))).await;
+    assert!(rig.said().await.is_ack());
+    rig.answer(&question, content(&map("8"))).await;
+    let told = asking.await.unwrap().unwrap();
+    assert_eq!(told.data.as_ref().unwrap()["a"], "9", "what edged is told");
+    assert!(rig.said().await.is_ack());
+    let kept = rig.store.object("default/configmap/web").await.unwrap().unwrap();
+    let kept: ConfigMap = serde_json::from_slice(&kept.value).unwrap();
+    assert_eq!(kept.metadata.resource_version.as_deref(), Some("9"));
+}
+
 /// The answer may come when its last user is gone, and the cloud has taken from the node what it knew to be there.
 #[tokio::test(start_paused = true)]
 async fn a_config_map_that_no_pod_names_any_more_is_not_kept() {

@@ -16,6 +16,7 @@ async fn a_claim_of_a_pods_own_volume_is_kept_as_long_as_the_pod() {
     let broken = pod("broken", "u2", "{");
     store.apply(vec![Change::PutObject(owner), Change::PutObject(broken)]).await.unwrap();
     let claim = |name: &str| Change::PutUsed {
+        instead_of: None,
         object: Object {
             key: format!("default/persistentvolumeclaim/{name}"),
             kind: "persistentvolumeclaim".to_owned(),
