@@ -1,6 +1,6 @@
 # Each verb is one call of the real tool. `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help deps simulators build app package check test demo demo-down demo-status bench bench-channel bench-devices bench-router bench-authorization soak restarts crowd systemd chaos fuzz
+.PHONY: help deps simulators build app package check test demo demo-down demo-status bench bench-channel bench-devices bench-router bench-authorization soak restarts replicas crowd systemd chaos fuzz
 
 CARGO ?= cargo
 # Where cargo builds to; `make demo` keeps its state below it.
@@ -100,6 +100,10 @@ soak: ## a thousand random schedules of everything that fails, simulated (SEEDS=
 restarts: deps app ## EdgeCore and containerd are killed a hundred times among thirty pods (POINTS=200: more; START=4711 POINTS=5: that round)
 	$(CARGO) build --workspace --locked --bins
 	POINTS=$(POINTS) START=$(START) $(CARGO) test --locked -p integration --test restarts -- --ignored --nocapture --test-threads=1
+
+replicas: deps ## a hundred rounds of what three CloudCores and 200 nodes can suffer, with users' messages under way (RUNS=10: fewer; START=4711 RUNS=1: that one)
+	$(CARGO) build --workspace --locked --bins
+	RUNS=$(RUNS) START=$(START) $(CARGO) test --locked -p integration --test replicas -- --ignored --nocapture hundred
 
 crowd: deps app ## five hundred pods (PODS=100: fewer) at once on one node: how long it takes, EdgeCore's memory and open files
 	$(CARGO) build --workspace --locked --bins

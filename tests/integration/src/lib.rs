@@ -12,6 +12,7 @@ pub mod machine;
 pub mod mqtt;
 pub mod ports;
 pub mod process;
+pub mod replicas;
 pub mod service;
 pub mod site;
 pub mod stock_cloud;
