@@ -132,7 +132,9 @@ impl Claimant {
         let written = self.nodes().patch(node.as_str(), &PatchParams::default(), &Patch::Merge(patch)).await;
         match written {
             Ok(written) => {
-                fence.claimed(Claim::of(&written).number(), Some(asked));
+                let claim = Claim::of(&written);
+                fence.claimed(claim.number(), Some(asked));
+                self.claims.seen(node, claim);
                 self.metrics.claimed();
                 tracing::debug!(%node, before = ?over, "claimed");
                 Ok(Some(()))
@@ -166,6 +168,8 @@ impl Claimant {
             return Ok(None);
         };
         let claim = Claim::of(&live);
+        // The next connection of this node is not to go by what the watch had.
+        self.claims.seen(node, claim.clone());
         if self.claims.us().holds(&claim) {
             fence.claimed(claim.number(), Some(asked));
             return Ok(None);

@@ -149,9 +149,12 @@ impl Claims {
 // === for EdgeController ===
 
 impl Claims {
-    /// A Node says this.
+    /// A Node says this. What is known of a later version stays: a watch may be behind what was read or written.
     pub fn seen(&self, node: &NodeName, claim: Claim) {
         let mut inner = self.shared.lock();
+        if inner.claims.get(node).is_some_and(|known| known.number() > claim.number()) {
+            return;
+        }
         let before = inner.claims.insert(node.clone(), claim.clone());
         if before.is_none_or(|before| !before.says_the_same(&claim)) {
             self.shared.holders.set(node, self.shared.holder(&inner, &claim));
