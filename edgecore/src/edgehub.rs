@@ -142,11 +142,18 @@ impl EdgeHub {
                     delay
                 }
             };
-            tokio::select! {
-                () = shutdown.requested() => return None,
-                () = tokio::time::sleep(delay) => {}
+            if !waited(delay, shutdown).await {
+                return None;
             }
         }
+    }
+}
+
+/// Whether the time has passed, and nobody has told to stop.
+async fn waited(delay: Duration, shutdown: &Shutdown) -> bool {
+    tokio::select! {
+        () = shutdown.requested() => false,
+        () = tokio::time::sleep(delay) => true,
     }
 }
 
@@ -189,11 +196,16 @@ impl Module for EdgeHub {
                         tracing::warn!(reason, "connection to CloudCore lost");
                     }
                     self.show(format!("not connected: {reason}"));
-                    if lived {
-                        backoff.reset();
-                    }
                     if self.up.send(FromCloud::Disconnected).await.is_err() {
                         break;
+                    }
+                    if lived {
+                        backoff.reset();
+                    } else if !ends {
+                        self.ways.failed(index);
+                        if !waited(backoff.next_delay(), &shutdown).await {
+                            break;
+                        }
                     }
                 }
                 Ended::Stopping(writer) => {

@@ -115,6 +115,12 @@ impl Ways {
         }
     }
 
+    /// A link that came this way was broken off before anything came over it: whoever opens and then refuses is no better than
+    /// one that does not open.
+    pub(super) fn failed(&mut self, index: usize) {
+        self.ways[index].after = Some(Instant::now() + self.patience());
+    }
+
     /// The server of this way has said that it ends.
     pub(super) fn ends(&mut self, index: usize) {
         self.ending = Some((self.ways[index].way.server.clone(), Instant::now() + ENDING));

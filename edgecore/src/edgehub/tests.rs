@@ -14,7 +14,7 @@ use chassis::task::AbortOnDrop;
 use proto::{Content, Group, Message, Operation, Resource, Route, Source, Stamp};
 use tokio::time::Instant;
 
-use super::{Config, DEAD_AFTER_HEARTBEATS, EdgeHub, Way};
+use super::{Config, DEAD_AFTER_HEARTBEATS, EdgeHub, RETRY_FIRST, RETRY_MOST, Way};
 use crate::flow::{FromCloud, ToCloud};
 
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -185,3 +185,19 @@ async fn without_a_cloud_it_keeps_dialling_and_stops_when_told() {
 mod half_open;
 mod native;
 mod preference;
+
+/// One that is full, or has banned the node, may open the link first.
+#[tokio::test(start_paused = true)]
+async fn a_cloud_that_opens_and_then_refuses_is_dialled_less_and_less_often() {
+    let mut rig = Rig::start();
+    let start = Instant::now();
+    let mut times = Vec::new();
+    for _ in 0..8 {
+        drop(rig.accept().await);
+        times.push(start.elapsed());
+        assert!(matches!(rig.down.recv().await, Some(FromCloud::Disconnected)));
+    }
+    let waits: Vec<Duration> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(waits[0] >= RETRY_FIRST / 2 && waits[0] <= RETRY_FIRST * 2, "{waits:?}");
+    assert!(waits[6] >= RETRY_MOST / 2, "{waits:?}");
+}
