@@ -28,6 +28,9 @@ pub enum MetaError {
         /// `metav1.Status.message`.
         message: String,
     },
+    /// It was sent, and the connection broke before the answer came: nobody knows what came of it.
+    #[error("the connection to the cloud broke before it answered")]
+    Lost,
     /// The local store failed (full disk, damaged file).
     #[error("local store: {0}")]
     Store(String),

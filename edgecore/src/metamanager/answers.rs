@@ -208,7 +208,7 @@ impl Answers {
                 }
                 Ok(issued)
             }
-            (Err(CallError::Offline | CallError::Timeout(_)), Some(last)) => Ok(last),
+            (Err(CallError::Offline | CallError::Lost | CallError::Timeout(_)), Some(last)) => Ok(last),
             (Err(error), _) => Err(error.for_object("serviceaccount", namespace, account)),
         }
     }

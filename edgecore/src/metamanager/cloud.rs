@@ -26,9 +26,12 @@ const LINK_GRACE: Duration = Duration::from_secs(2);
 /// Why a call has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum CallError {
-    /// No link, or it broke before the answer came.
+    /// No link: it was not sent. For what may be sent again, also that the link broke before it was answered.
     #[error("no connection to CloudCore")]
     Offline,
+    /// It was sent, and the link broke before the answer came.
+    #[error("the connection to CloudCore broke before it answered")]
+    Lost,
     /// The cloud did not answer in time.
     #[error("CloudCore did not answer within {0:?}")]
     Timeout(Duration),
@@ -233,7 +236,7 @@ impl Cloud {
         let Posted { id, answer, .. } = self.post(message).await?;
         match tokio::time::timeout(limit, answer).await {
             Ok(Ok(message)) => Ok(*message),
-            Ok(Err(_)) => Err(CallError::Offline),
+            Ok(Err(_)) => Err(CallError::Lost),
             Err(_) => {
                 self.asked().waiting.remove(&id);
                 Err(CallError::Timeout(limit))
@@ -343,7 +346,7 @@ impl CallError {
             }
             Self::Refused { reason, message } => MetaError::Refused { reason, message },
             Self::Unreadable(message) => MetaError::Refused { reason: "Unreadable".into(), message },
-            Self::Offline | Self::Timeout(_) => {
+            Self::Offline | Self::Lost | Self::Timeout(_) => {
                 MetaError::Offline { what: format!("{kind} {namespace}/{name}") }
             }
         }

@@ -376,7 +376,7 @@ fn finish(key: &str, accepted: Result<(), CallError>, done: Change) -> Attempt {
             tracing::info!(key, %error, "refused for good: dropped");
             Attempt::Done(done)
         }
-        Err(CallError::Offline) => Attempt::Again,
+        Err(CallError::Offline | CallError::Lost) => Attempt::Again,
         Err(error) => {
             tracing::warn!(key, %error, "not accepted yet");
             Attempt::Again

@@ -236,7 +236,7 @@ impl Uploads {
                 true
             }
             Err(error) => {
-                if error != CallError::Offline {
+                if !matches!(error, CallError::Offline | CallError::Lost) {
                     tracing::warn!(%error, "a user's message has not arrived yet");
                 }
                 self.put_off(row);

@@ -250,6 +250,7 @@ impl Failure {
             Self::Crowded => 429,
             Self::Body(_) | Self::Params(_) | Self::NotNamed(_) => 400,
             Self::Offline => 503,
+            Self::Cloud(MetaError::Lost) => 502,
             Self::TimedOut(_) => 504,
             Self::Cloud(MetaError::Refused { reason, .. }) if reason == "Timeout" => 504,
             Self::Cloud(_) => 500,

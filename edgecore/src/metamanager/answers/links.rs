@@ -33,7 +33,9 @@ impl Answers {
             Ok(told) => told,
             Err(error) => {
                 match error {
-                    CallError::Offline => tracing::debug!(%resource, %error, "services are not known anew"),
+                    CallError::Offline | CallError::Lost => {
+                        tracing::debug!(%resource, %error, "services are not known anew")
+                    }
                     error => tracing::warn!(%resource, %error, "services are not known anew"),
                 }
                 return Ok(items(stored));

@@ -35,6 +35,8 @@ impl Answers {
         let answer = self.cloud.ask(message).await.and_then(|answer| read(&answer));
         answer.map_err(|error| match error {
             CallError::Offline => MetaError::Offline { what: url },
+            // Nobody knows what came of it.
+            CallError::Lost => MetaError::Lost,
             CallError::Timeout(_) => {
                 MetaError::Refused { reason: "Timeout".to_owned(), message: error.to_string() }
             }

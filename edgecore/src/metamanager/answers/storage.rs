@@ -81,7 +81,7 @@ impl Answers {
                 }
                 Ok(object)
             }
-            (Err(CallError::Offline | CallError::Timeout(_)), Some(stored)) => Ok(stored),
+            (Err(CallError::Offline | CallError::Lost | CallError::Timeout(_)), Some(stored)) => Ok(stored),
             (Err(error), stored) => {
                 if error.is_not_found() && stored.is_some() {
                     self.apply(Change::DeleteObject { key: key.to_owned(), uid: String::new() }).await?;

@@ -151,6 +151,15 @@ async fn an_application_asks_either_cloud() {
             other => panic!("{other:?}"),
         }
     }
+    // Not "offline": it was sent, and may have been done.
+    let asking = rig.edged.clone();
+    let breaking = async {
+        rig.asked(Operation::Upload, "http://x").await;
+        rig.disconnect().await;
+    };
+    let (lost, ()) = tokio::join!(asking.ask_cloud("http://x".to_owned(), b"{}".to_vec()), breaking);
+    assert!(matches!(lost, Err(MetaError::Lost)), "{lost:?}");
+    rig.connect().await;
     let late = rig.edged.ask_cloud("http://x".to_owned(), b"{}".to_vec()).await;
     assert!(matches!(&late, Err(MetaError::Refused { reason, .. }) if reason == "Timeout"), "{late:?}");
 }
