@@ -56,6 +56,11 @@ async fn agreed(
         .filter(|sent| sent.fate != Fate::Delivered)
         .map(|sent| (sent.text.as_str(), sent))
         .collect();
+    anyhow::ensure!(
+        delivered.len() > 4 * unknown.len(),
+        "{what}: {} delivered, {unknown:?}",
+        delivered.len()
+    );
     // Whoever listens may be slower than the answer.
     let all = until(&format!("{what}: all that was delivered is there"), SOON, || async {
         let all = arrived()?;
