@@ -223,6 +223,7 @@ impl Writer {
                 Some(answer) = answers.recv() => self.write_message(answer).await,
                 what = inbox.recv() => match what {
                     Some(what) => {
+                        let Some(what) = what.wanted() else { continue };
                         if self.stands_for_keepalive(&what) {
                             beat.reset();
                         }
@@ -289,7 +290,7 @@ impl Writer {
 
     async fn pass_on(&mut self, what: ToCloud) -> Result<(), LinkError> {
         match what {
-            ToCloud::Message(message) => self.write_message(*message).await,
+            ToCloud::Message(message) | ToCloud::Asked(message, _) => self.write_message(*message).await,
             ToCloud::Acks(acks) => self.write(&Native::Acks(acks)).await,
         }
     }
@@ -333,6 +334,7 @@ impl Writer {
     /// Sends what is still coming, then closes the link. Errors end it early: what mattered is in the store.
     pub(super) async fn flush(mut self: Box<Self>, inbox: &mut HubInbox) {
         while let Some(what) = inbox.recv().await {
+            let Some(what) = what.wanted() else { continue };
             if let Err(error) = self.pass_on(what).await {
                 tracing::info!(%error, "link lost while shutting down");
                 while inbox.recv().await.is_some() {}

@@ -201,3 +201,18 @@ async fn a_cloud_that_opens_and_then_refuses_is_dialled_less_and_less_often() {
     assert!(waits[0] >= RETRY_FIRST / 2 && waits[0] <= RETRY_FIRST * 2, "{waits:?}");
     assert!(waits[6] >= RETRY_MOST / 2, "{waits:?}");
 }
+
+/// What was asked on a link that is gone is asked again by whoever still wants it, and then in its turn.
+#[tokio::test(start_paused = true)]
+async fn what_nobody_waits_for_any_more_is_not_sent_on_the_next_link() {
+    let mut rig = Rig::start();
+    drop(rig.accept().await);
+    assert!(matches!(rig.down.recv().await, Some(FromCloud::Disconnected)));
+    let wanted = Arc::new(());
+    let asked = |id, waits| ToCloud::Asked(Box::new(message(id, Operation::Query)), waits);
+    rig.up.send(asked("old", Arc::downgrade(&Arc::new(())))).await.unwrap();
+    rig.up.send(asked("new", Arc::downgrade(&wanted))).await.unwrap();
+    let mut link = rig.accept().await;
+    assert_eq!(next(&mut link).await.route.operation, Operation::Keepalive);
+    assert_eq!(next(&mut link).await.header.id, "new");
+}

@@ -1,5 +1,7 @@
 //! What edgehub and MetaManager tell each other.
 
+use std::sync::Weak;
+
 use chassis::channel::Receiver;
 use proto::Message;
 use proto::codec::binary::{Acks, Push};
@@ -25,6 +27,9 @@ pub enum FromCloud {
 pub enum ToCloud {
     /// A request, a report, or an answer.
     Message(Box<Message>),
+    /// The same, and sent only while its answer is waited for: what was asked on a link that is gone is asked again on the next
+    /// one, and must not come there out of its turn.
+    Asked(Box<Message>, Weak<()>),
     /// What became of pushes (native links only).
     Acks(Acks),
 }
@@ -34,3 +39,15 @@ pub type HubFeed = Receiver<FromCloud>;
 /// edgehub's inbox from MetaManager: what to write to the link. Waits when the queue is full; everything that must
 /// not be lost is in the store until it is answered.
 pub type HubInbox = Receiver<ToCloud>;
+
+impl ToCloud {
+    /// What is to be written, if it still is.
+    #[must_use]
+    pub fn wanted(self) -> Option<Self> {
+        match self {
+            Self::Asked(_, waits) if waits.strong_count() == 0 => None,
+            Self::Asked(message, _) => Some(Self::Message(message)),
+            other => Some(other),
+        }
+    }
+}

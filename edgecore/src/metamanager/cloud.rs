@@ -4,7 +4,7 @@
 //! answered, because a stock link keeps the order ([`Cloud::post`]).
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chassis::channel::Sender;
@@ -77,6 +77,8 @@ struct Asked {
 struct Waiter {
     number: u64,
     answer: oneshot::Sender<Box<Message>>,
+    /// As long as this is there, the message is to be sent.
+    _wanted: Arc<()>,
 }
 
 /// A message that is on its way.
@@ -132,7 +134,7 @@ impl Cloud {
     /// Hands an answer to whoever waits for it; gives it back when nobody does.
     pub(super) fn answered(&self, message: Box<Message>) -> Result<(), Box<Message>> {
         let waiter = message.header.parent_id.as_deref().and_then(|id| self.asked().waiting.remove(id));
-        let Some(Waiter { number, answer }) = waiter else { return Err(message) };
+        let Some(Waiter { number, answer, .. }) = waiter else { return Err(message) };
         self.arrived.send_if_modified(|newest| {
             let is_news = number > *newest;
             *newest = number.max(*newest);
@@ -178,17 +180,20 @@ impl Cloud {
     /// Sends a message to which an answer may come.
     pub(super) async fn post(&self, message: Message) -> Result<Posted, CallError> {
         let room = self.to_hub.reserve().await.map_err(|_| CallError::Offline)?;
+        let id = message.header.id.clone();
+        let (waiter, answer) = oneshot::channel();
+        let wanted = Arc::new(());
+        let waits = Arc::downgrade(&wanted);
+        let mut asked = self.asked();
+        // Under the lock: whoever is cleared away with a link is not told to wait on the next.
         if !self.is_connected() {
             return Err(CallError::Offline);
         }
-        let id = message.header.id.clone();
-        let (waiter, answer) = oneshot::channel();
-        let mut asked = self.asked();
         asked.sent += 1;
         let number = asked.sent;
-        asked.waiting.insert(id.clone(), Waiter { number, answer: waiter });
+        asked.waiting.insert(id.clone(), Waiter { number, answer: waiter, _wanted: wanted });
         let in_order = (!asked.answers_all).then(|| (number, self.arrived.subscribe()));
-        room.send(ToCloud::Message(Box::new(message)));
+        room.send(ToCloud::Asked(Box::new(message), waits));
         Ok(Posted { id, answer, in_order })
     }
 

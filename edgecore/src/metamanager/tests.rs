@@ -130,7 +130,7 @@ impl Rig {
     async fn said(&mut self) -> Message {
         let message = tokio::time::timeout(3 * QUERY_TIMEOUT, self.to_cloud.recv()).await;
         match message.expect("nothing is said to the cloud").expect("MetaManager has ended") {
-            ToCloud::Message(message) => *message,
+            ToCloud::Message(message) | ToCloud::Asked(message, _) => *message,
             acks @ ToCloud::Acks(_) => panic!("{acks:?}"),
         }
     }

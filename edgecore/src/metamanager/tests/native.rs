@@ -31,7 +31,7 @@ impl Rig {
         let said = tokio::time::timeout(3 * QUERY_TIMEOUT, self.to_cloud.recv()).await;
         match said.expect("nothing is said to the cloud").expect("MetaManager has ended") {
             ToCloud::Acks(acks) => acks,
-            message @ ToCloud::Message(_) => panic!("{message:?}"),
+            message => panic!("{message:?}"),
         }
     }
 
