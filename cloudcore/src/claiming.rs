@@ -106,7 +106,7 @@ impl Claimant {
             return Ok(());
         };
         if self.claims.us().holds(&claim) {
-            fence.claimed(claim.number(), None);
+            self.ours(fence, &claim, None);
             return Ok(());
         }
         for _ in 0..ATTEMPTS {
@@ -133,7 +133,7 @@ impl Claimant {
         match written {
             Ok(written) => {
                 let claim = Claim::of(&written);
-                fence.claimed(claim.number(), Some(asked));
+                self.ours(fence, &claim, Some(asked));
                 self.claims.seen(node, claim);
                 self.metrics.claimed();
                 tracing::debug!(%node, before = ?over, "claimed");
@@ -171,10 +171,17 @@ impl Claimant {
         // The next connection of this node is not to go by what the watch had.
         self.claims.seen(node, claim.clone());
         if self.claims.us().holds(&claim) {
-            fence.claimed(claim.number(), Some(asked));
+            self.ours(fence, &claim, Some(asked));
             return Ok(None);
         }
         Ok(Some(claim))
+    }
+
+    /// The Node says that it is held here. Another one may have been faster than we hear of it.
+    fn ours(&self, fence: &Fence, claim: &Claim, asked: Option<Instant>) {
+        if fence.claimed(claim.number(), asked) {
+            self.metrics.lost();
+        }
     }
 
     fn nodes(&self) -> Api<Node> {

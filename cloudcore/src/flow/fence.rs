@@ -46,6 +46,8 @@ struct Shared {
 #[derive(Debug, Clone, Copy)]
 struct State {
     claim: Claimed,
+    /// The newest version in which the Node was seen to say something else: an older one that says ours counts no more.
+    theirs: u64,
     /// When the node was known to be held here: the Node was read or written then, or the connection began.
     known: Instant,
 }
@@ -117,7 +119,7 @@ impl Fence {
     /// Of a connection that begins now.
     #[must_use]
     pub fn new(tenure: &Tenure) -> Self {
-        let state = State { claim: Claimed::NotYet, known: Instant::now() };
+        let state = State { claim: Claimed::NotYet, theirs: 0, known: Instant::now() };
         let shared = Shared { tenure: tenure.clone(), state: Mutex::new(state), lost: Notify::new() };
         Self { shared: Arc::new(shared) }
     }
@@ -125,7 +127,7 @@ impl Fence {
     /// Whether something may be written, and what has to be done first.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        let State { claim, known } = *self.shared.lock();
+        let State { claim, known, .. } = *self.shared.lock();
         let now = Instant::now();
         let is_sure = now < known + TRUSTED || self.shared.tenure.covers(known, now);
         match claim {
@@ -142,9 +144,10 @@ impl Fence {
         self.verdict() == Verdict::Open
     }
 
-    /// The Node says in this version that it is held here, as was read or written at `asked`; `None`: as a watch has it.
-    pub fn claimed(&self, version: u64, asked: Option<Instant>) {
-        self.know(Claimed::Ours(version), asked);
+    /// The Node says in this version that it is held here, as was read or written at `asked`; `None`: as a watch has it. Whether
+    /// this connection has lost it now: a later version was seen before, and says something else.
+    pub fn claimed(&self, version: u64, asked: Option<Instant>) -> bool {
+        self.know(Claimed::Ours(version), asked)
     }
 
     /// There is no such Node.
@@ -160,12 +163,15 @@ impl Fence {
             Claimed::Ours(_) | Claimed::NoNode | Claimed::NotYet if is_ours => {
                 state.claim = Claimed::Ours(version);
             }
-            Claimed::NoNode => state.claim = Claimed::NotYet,
+            Claimed::NotYet | Claimed::NoNode => {
+                state.claim = Claimed::NotYet;
+                state.theirs = state.theirs.max(version);
+            }
             Claimed::Ours(_) => {
                 drop(state);
                 return self.lose();
             }
-            Claimed::NotYet | Claimed::Lost => {}
+            Claimed::Lost => {}
         }
         false
     }
@@ -187,15 +193,22 @@ impl Fence {
         }
     }
 
-    fn know(&self, claim: Claimed, asked: Option<Instant>) {
+    fn know(&self, claim: Claimed, asked: Option<Instant>) -> bool {
         let mut state = self.shared.lock();
-        if state.claim == Claimed::Lost {
-            return;
-        }
-        state.claim = claim;
+        state.claim = match (state.claim, claim) {
+            (Claimed::Lost, _) => return false,
+            // What is heard late makes nothing older.
+            (Claimed::Ours(known), Claimed::Ours(version)) => Claimed::Ours(known.max(version)),
+            (_, Claimed::Ours(version)) if version < state.theirs => {
+                drop(state);
+                return self.lose();
+            }
+            (_, claim) => claim,
+        };
         if let Some(asked) = asked {
             state.known = state.known.max(asked);
         }
+        false
     }
 }
 

@@ -90,3 +90,24 @@ async fn a_node_that_is_made_while_it_is_connected_is_claimed_then() {
     assert!(!fence.seen(true, 4));
     assert!(fence.is_open());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_was_overtaken_before_it_was_heard_of_opens_nothing() {
+    let tenure = Tenure::new();
+    let fence = Fence::new(&tenure);
+    // The watch is faster than the answer to our own write: the node is elsewhere already.
+    assert!(!fence.seen(false, 8));
+    assert!(fence.claimed(7, Some(Instant::now())));
+    assert_eq!(fence.verdict(), Verdict::Lost);
+    fence.lost().await;
+    assert!(!fence.claimed(9, Some(Instant::now())), "for good");
+    assert_eq!(fence.verdict(), Verdict::Lost);
+    // Who held it before is no reason.
+    let fence = Fence::new(&tenure);
+    assert!(!fence.seen(false, 8));
+    assert!(!fence.claimed(9, Some(Instant::now())));
+    assert!(fence.is_open());
+    // What is heard late makes nothing older.
+    assert!(!fence.claimed(5, None) && !fence.seen(false, 8));
+    assert!(fence.is_open());
+}
