@@ -1,7 +1,9 @@
 //! The node about itself (spec cloud-and-wire 3.3 and 3.4).
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::Node;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Status};
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use proto::ban;
@@ -19,6 +21,26 @@ mod known;
 /// (Kubernetes: node isolation and restriction).
 const RESTRICTED_LABELS: &str = "node-restriction.kubernetes.io/";
 
+/// What a node says of itself, as far as that is its to say.
+#[derive(Debug, PartialEq, Eq)]
+struct Words {
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+}
+
+impl Words {
+    /// Takes them out of `metadata`. A key that begins with `$` is the name of nothing: in a patch it may be an order, as to
+    /// remove all labels that administrators have given.
+    fn of(metadata: &mut ObjectMeta) -> Self {
+        let mut labels = metadata.labels.take().unwrap_or_default();
+        labels.retain(|key, _| !key.starts_with('$') && !key.contains(RESTRICTED_LABELS));
+        let mut annotations = metadata.annotations.take().unwrap_or_default();
+        let not_its = [ban::ANNOTATION, ADDRESS, HELD_BY];
+        annotations.retain(|key, _| !key.starts_with('$') && !not_its.contains(&key.as_str()));
+        Self { labels, annotations }
+    }
+}
+
 impl Caller {
     fn nodes(&self) -> Api<Node> {
         Api::all(self.context.client.clone())
@@ -33,34 +55,31 @@ impl Caller {
     pub(super) async fn create_node(&self, mut node: Node) -> Outcomes {
         self.check_is_self("node", node.metadata.name.as_deref().unwrap_or_default())?;
         node.metadata.resource_version = None;
-        if let Some(labels) = &mut node.metadata.labels {
-            labels.retain(|key, _| !key.contains(RESTRICTED_LABELS));
-        }
-        let annotations = node.metadata.annotations.get_or_insert_default();
-        annotations.remove(ban::ANNOTATION);
+        let Words { labels, mut annotations } = Words::of(&mut node.metadata);
+        // There is no Node yet that somebody else could hold.
         annotations.extend(self.claimed());
+        (node.metadata.labels, node.metadata.annotations) = (Some(labels), Some(annotations));
         self.may_write().await?;
         let asked = Instant::now();
         let created = self.nodes().create(&PostParams::default(), &node).await.map_err(status_of)?;
-        self.fence.claimed(Claim::of(&created).number(), Some(asked));
+        if self.fence.claimed(Claim::of(&created).number(), Some(asked)) {
+            self.context.claimant.lost();
+        }
         tracing::info!("registered");
         Ok(Done::object(created))
     }
 
-    /// Labels and annotations of the node, over those that the Node has.
-    pub(super) async fn update_node(&self, node: Node) -> Outcomes {
+    /// Labels and annotations of the node, over those that the Node has. Who holds it is none of them: that is claimed, and never
+    /// written over what somebody else has claimed meanwhile.
+    pub(super) async fn update_node(&self, mut node: Node) -> Outcomes {
+        let Words { labels, annotations } = Words::of(&mut node.metadata);
         let name = node.metadata.name.unwrap_or_default();
         self.check_is_self("node", &name)?;
-        let mut labels = node.metadata.labels.unwrap_or_default();
-        labels.retain(|key, _| !key.contains(RESTRICTED_LABELS));
-        let mut annotations = node.metadata.annotations.unwrap_or_default();
-        annotations.remove(ban::ANNOTATION);
-        annotations.extend(self.claimed());
         self.may_write().await?;
         let patch = json!({"metadata": {"labels": labels, "annotations": annotations}});
         let patched = self
             .nodes()
-            .patch(&name, &PatchParams::default(), &Patch::Strategic(patch))
+            .patch(&name, &PatchParams::default(), &Patch::Merge(patch))
             .await
             .map_err(status_of)?;
         Ok(Done::Ok { resource_version: patched.metadata.resource_version })
@@ -120,5 +139,25 @@ impl Caller {
         let patch = Patch::Strategic(json!({"status": status}));
         self.may_write().await?;
         self.nodes().patch_status(name, &PatchParams::default(), &patch).await.map_err(status_of)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_gives_no_orders_and_says_neither_who_holds_it_nor_that_it_is_free() {
+        let all = |keys: &[&str]| {
+            Some(keys.iter().map(|key| ((*key).to_owned(), "replace".to_owned())).collect::<BTreeMap<_, _>>())
+        };
+        let mut metadata = ObjectMeta {
+            labels: all(&["$patch", "$retainKeys", "zone", "node-restriction.kubernetes.io/team"]),
+            annotations: all(&["$patch", ADDRESS, HELD_BY, ban::ANNOTATION, "own"]),
+            ..ObjectMeta::default()
+        };
+        let Words { labels, annotations } = Words::of(&mut metadata);
+        assert_eq!((Some(labels), Some(annotations)), (all(&["zone"]), all(&["own"])));
+        assert_eq!((metadata.labels, metadata.annotations), (None, None));
     }
 }
