@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Response, Uri, header, request};
+use http::{HeaderName, HeaderValue, Response, Uri, header, request};
 use http_body_util::Full;
 use tokio::time::{Instant, sleep};
 
@@ -44,7 +44,7 @@ pub(super) enum NotPassedOn {
     /// Nothing was sent.
     #[error("the CloudCore of KubeEdge at {0} {1}")]
     Unreachable(Arc<str>, Failure),
-    /// It may have been sent, by the last try or by one before.
+    /// It may have been sent.
     #[error("the CloudCore of KubeEdge at {0} {1}")]
     Failed(Arc<str>, Failure),
 }
@@ -63,7 +63,8 @@ impl StockReplicas {
         }
     }
 
-    /// Sends a request on, and gives what is answered. It is tried again while it was certainly not sent, or does no harm twice.
+    /// Sends a request on, and gives what is answered. It is tried again only while it was certainly not sent: what a
+    /// method promises of doing a thing twice is the service's word, and not the node's.
     ///
     /// # Errors
     /// Why there is no answer; and by that, whether the node may have it.
@@ -85,7 +86,7 @@ impl StockReplicas {
         }
         headers.insert(PASSED_ON, HeaderValue::from_static("1"));
         let end = Instant::now() + limit;
-        let (mut tries, mut is_sent) = (1, false);
+        let mut tries = 1;
         loop {
             let outgoing = Outgoing {
                 method: head.method.clone(),
@@ -103,14 +104,11 @@ impl StockReplicas {
                 }
                 Err(failure) => failure,
             };
-            is_sent |= !matches!(failure, Failure::Unreachable(_));
-            let may_repeat = !is_sent || is_idempotent(&head.method);
-            if !may_repeat || tries == TRIES || Instant::now() + PAUSE >= end {
-                let address = Arc::clone(address);
-                return Err(match is_sent {
-                    true => NotPassedOn::Failed(address, failure),
-                    false => NotPassedOn::Unreachable(address, failure),
-                });
+            if !matches!(failure, Failure::Unreachable(_)) {
+                return Err(NotPassedOn::Failed(Arc::clone(address), failure));
+            }
+            if tries == TRIES || Instant::now() + PAUSE >= end {
+                return Err(NotPassedOn::Unreachable(Arc::clone(address), failure));
             }
             tries += 1;
             sleep(PAUSE).await;
@@ -136,11 +134,6 @@ impl NotPassedOn {
             Self::Failed(..) => true,
         }
     }
-}
-
-/// RFC 9110 section 9.2.2, of what rules know.
-fn is_idempotent(method: &Method) -> bool {
-    [Method::GET, Method::HEAD, Method::PUT, Method::DELETE].contains(method)
 }
 
 impl std::fmt::Debug for StockReplicas {
