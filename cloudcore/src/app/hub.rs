@@ -97,9 +97,11 @@ impl Builder {
         self.start_admission(client, &ca).await?;
 
         let tls = Arc::new(server_config(ca.cert_der(), &server, ClientAuth::Required)?);
-        // Replicas share the key and not the address: one must not end what another holds (RFC 9000 section 21.11).
+        // Replicas share the key, and may share the address: one must not end what another holds (RFC 9000 section 21.11). One that
+        // is started again has the same name.
+        let us = &self.among.claims.us().name;
         let reset_key =
-            server.key().derive(&format!("quic stateless reset {}", hub.advertise_address.join(",")));
+            server.key().derive(&format!("quic stateless reset {us} {}", hub.advertise_address.join(",")));
         let acceptors = self.open_channel(&hub, tls, &reset_key, door).await?;
 
         let (clock, rng) = (self.clock.clone(), self.rng.clone());
