@@ -23,7 +23,7 @@ pub struct LeadershipWriter {
 enum Rank {
     /// Nobody has said anything yet.
     Unknown,
-    /// Another one leads, as far as is known.
+    /// Another one leads, or nobody, as far as is known.
     Following,
     /// This one leads, until then.
     Leading(Instant),
@@ -80,7 +80,7 @@ impl Leadership {
         }
     }
 
-    /// Ends when it is known who leads.
+    /// Ends when it is known who leads, or that nobody will say so soon.
     pub async fn settled(&self) {
         let mut rank = self.rank.clone();
         if rank.wait_for(|rank| *rank != Rank::Unknown).await.is_err() {
@@ -118,6 +118,12 @@ impl LeadershipWriter {
     #[must_use]
     pub fn is_leading(&self) -> bool {
         self.rank.borrow().is_leading()
+    }
+
+    /// Whether anything was said.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        *self.rank.borrow() != Rank::Unknown
     }
 
     /// This one leads, until then. Whether it did not before.

@@ -1,6 +1,8 @@
 //! Who leads: whoever holds the Lease `cloudcore-leader`. It is taken and renewed by compare-and-swap, so that of two that want it one
 //! gets it, and one that was stopped for a while cannot write over its successor.
 
+use std::time::Duration;
+
 use chassis::shutdown::Shutdown;
 use chassis::task::until;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -12,7 +14,11 @@ use tokio::time::{Instant, timeout};
 
 use super::peers::{LeaderSeen, Sight};
 use super::{AGAIN, CALL_TIMEOUT, Shared, lease};
-use crate::flow::{LeadershipWriter, TRUSTED};
+use crate::flow::{LASTS, LeadershipWriter, TRUSTED};
+
+/// Who has not got as far as leading by then follows, whether anybody leads or not. Whoever waits to know it must not wait for rights to
+/// Leases that never come; and by then whoever could lead has.
+const SETTLES: Duration = LASTS;
 
 pub(super) struct Election {
     pub(super) shared: Shared,
@@ -34,9 +40,17 @@ impl Election {
     /// Takes part until shutdown is requested; then another one may take over at once.
     pub(super) async fn run(mut self, shutdown: &Shutdown) {
         let mut held = None;
+        let mut settles = Some(Instant::now() + SETTLES);
         loop {
             // Not interrupted: whoever does not know what became of its last write cannot give the Lease up.
-            let next = self.step(&mut held).await;
+            let mut next = self.step(&mut held).await;
+            if held.is_some() || settles.is_some_and(|settles| Instant::now() >= settles) {
+                settles = None;
+                if held.is_none() {
+                    self.unknown();
+                }
+            }
+            next = next.into_iter().chain(settles).min();
             self.shared.metrics.leading(self.leadership.is_leading());
             tokio::select! {
                 biased;
@@ -120,6 +134,16 @@ impl Election {
         let leases = self.shared.leases();
         let name = lease::leader();
         judge(timeout(CALL_TIMEOUT, leases.replace(&name, &PostParams::default(), lease)).await)
+    }
+
+    /// It is not known who leads, and may not be for long.
+    fn unknown(&self) {
+        if !self.leadership.is_settled() {
+            tracing::warn!(
+                "it is not known who leads within {SETTLES:?}: this replica follows until it is; hint: rights to leases in namespace kubeedge"
+            );
+        }
+        self.follow();
     }
 
     fn follow(&self) {

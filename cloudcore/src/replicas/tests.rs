@@ -229,3 +229,20 @@ async fn what_the_dead_have_left_is_removed_by_one() {
     sleep(2 * LASTS).await;
     assert!(leases.get_opt("cloudcore-bb").await.unwrap().is_none());
 }
+
+/// As without rights to Leases: what waits for an answer does not wait for ever.
+#[tokio::test(start_paused = true)]
+async fn one_that_never_hears_who_leads_follows() {
+    let api = api().await;
+    let a = Replica::start(&api, "a");
+    a.cut.send_replace(true);
+    let started = Instant::now();
+    timeout(LASTS + CALL_TIMEOUT, a.leadership.settled()).await.unwrap();
+    assert!(started.elapsed() >= LASTS, "{:?}", started.elapsed());
+    assert!(!a.leadership.is_leading());
+    a.leadership.lost().await;
+    a.cut.send_replace(false);
+    a.leadership.gained().await;
+    sleep(10 * LASTS).await;
+    assert!(a.leadership.is_leading());
+}
