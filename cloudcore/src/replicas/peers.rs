@@ -1,7 +1,8 @@
 //! Who lives, as a pure state: what was seen of the Leases of CloudCores, and when.
 //!
 //! That no renewal was seen says nothing while nothing is seen at all. This replica's own Lease comes by the same watch: as long as
-//! its renewals arrive, so do those of others. After a gap everybody gets a new chance.
+//! its renewals arrive, so do those of others. After a gap everybody gets a new chance who
+//! lived before it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -102,11 +103,10 @@ impl Peers {
 
     /// The others, dead ones as well.
     pub(super) fn all(&self, now: Instant) -> Vec<Peer> {
-        let is_blind = self.is_blind(now);
         let peer = |(name, sighting): (&Arc<str>, &Sighting)| Peer {
             replica: Replica { name: name.clone(), forwarding: sighting.seen.forwarding.clone() },
             address: sighting.seen.address.clone(),
-            lives: sighting.seen.holder.is_some() && (is_blind || now < sighting.over()),
+            lives: sighting.seen.holder.is_some() && self.may_live(sighting, now),
             leaves: sighting.seen.leaves,
         };
         self.others.iter().map(peer).collect()
@@ -133,7 +133,8 @@ impl Peers {
 
     fn own_seen(&mut self, now: Instant) {
         if self.is_blind(now) {
-            for sighting in self.others.values_mut() {
+            let seeing = self.seeing(now);
+            for sighting in self.others.values_mut().filter(|sighting| sighting.lives(seeing)) {
                 sighting.at = now;
             }
         }
@@ -149,6 +150,16 @@ impl Peers {
         self.leader.lease = Some(LeaderSeen { holder, version: Some(version), over, renewed });
     }
 
+    /// When something was seen last: now, or when the watch went blind. `None`: nothing was seen yet.
+    fn seeing(&self, now: Instant) -> Option<Instant> {
+        self.own.map(|own| now.min(own + BLIND))
+    }
+
+    /// While nothing is seen, those live who did before, and nobody else.
+    fn may_live(&self, sighting: &Sighting, now: Instant) -> bool {
+        sighting.lives(self.seeing(now))
+    }
+
     fn is_blind(&self, now: Instant) -> bool {
         self.own.is_none_or(|own| now >= own + BLIND)
     }
@@ -157,6 +168,10 @@ impl Peers {
 impl Sighting {
     fn over(&self) -> Instant {
         self.at + self.seen.lasts
+    }
+
+    fn lives(&self, at: Option<Instant>) -> bool {
+        at.is_none_or(|at| at < self.over())
     }
 }
 

@@ -84,6 +84,22 @@ async fn nobody_dies_while_nothing_is_seen_and_everybody_gets_a_new_chance() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_was_dead_before_nothing_was_seen_stays_so() {
+    let mut onlooker = Onlooker::new();
+    onlooker.renewed("us");
+    onlooker.renewed("b");
+    onlooker.look(LASTS).await;
+    assert!(!onlooker.lives());
+    advance(BLIND).await;
+    assert!(!onlooker.lives(), "it does not come to life by nobody looking");
+    advance(100 * LASTS).await;
+    onlooker.renewed("us");
+    assert!(!onlooker.lives(), "nor by somebody looking again");
+    onlooker.renewed("b");
+    assert!(onlooker.lives());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lease_that_is_given_up_or_removed_is_over_at_once() {
     let mut onlooker = Onlooker::new();
     onlooker.renewed("us");
