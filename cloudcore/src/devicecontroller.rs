@@ -71,6 +71,9 @@ pub struct DeviceController {
     pub metrics: Metrics,
 }
 
+/// So many fences are kept without looking which of them are of use: a small site never looks.
+const FENCES: usize = 256;
+
 /// Who waits for a write.
 #[derive(Debug)]
 enum Waiting {
@@ -95,6 +98,8 @@ struct State {
     sessions: HashMap<NodeName, DeviceSession>,
     /// Of the last connection of each node: what it said may be written after it has ended.
     fences: HashMap<NodeName, (Fence, Outbox)>,
+    /// When there are so many, those that are of no use are looked for.
+    fences_swept_at: usize,
     claimant: Claimant,
     leadership: Leadership,
     /// Nodes that wait for that.
@@ -130,6 +135,7 @@ impl Module for DeviceController {
             batches: Batches::default(),
             sessions: HashMap::new(),
             fences: HashMap::new(),
+            fences_swept_at: FENCES,
             waiting: Vec::new(),
             synced: Synced::default(),
             are_records_known: false,
@@ -173,9 +179,22 @@ impl State {
         self.sessions.retain(|_, session| !session.outbox.is_closed());
         self.waiting.retain(|session| !session.outbox.is_closed());
         let (fence, outbox) = (session.fence.clone(), session.outbox.clone());
+        self.sweep();
         self.fences.insert(session.node.clone(), (fence, outbox));
         self.waiting.push(session);
         self.resync();
+    }
+
+    /// Drops what nothing will be written by: of ended connections of nodes that are gone, or held elsewhere. In a fleet that comes
+    /// back at once, not for each node.
+    fn sweep(&mut self) {
+        if self.fences.len() < self.fences_swept_at {
+            return;
+        }
+        let claims = self.claimant.claims();
+        let is_ours = |node: &NodeName| claims.of(node).is_some_and(|claim| claims.us().holds(&claim));
+        self.fences.retain(|node, (_, outbox)| !outbox.is_closed() || is_ours(node));
+        self.fences_swept_at = (2 * self.fences.len()).max(FENCES);
     }
 
     /// Brings the nodes that wait up to date. Before everything has been read nobody knows what a node should not have.
