@@ -3,7 +3,7 @@
 mod link;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -63,7 +63,7 @@ type Connecting = Shared<BoxFuture<'static, Result<Arc<Link>, Arc<str>>>>;
 struct Peer {
     state: State,
     backoff: Backoff,
-    /// Counts the attempts, so that what came of one is noted once.
+    /// Counts the attempts, so that what came of one is noted for no other.
     attempt: u64,
 }
 
@@ -125,13 +125,11 @@ impl Peers {
 
     /// The connection to a peer: the one that there is, or a new one.
     async fn link(&self, address: &Arc<str>) -> Result<Arc<Link>, NotForwarded> {
-        let (attempt, connecting) = match self.choose(address)? {
+        let connecting = match self.choose(address)? {
             Choice::Link(link) => return Ok(link),
-            Choice::Connecting(attempt, connecting) => (attempt, connecting),
+            Choice::Connecting(connecting) => connecting,
         };
-        let connected = connecting.await;
-        self.note(address, attempt, &connected);
-        connected.map_err(|why| refused(&why, AGAIN.initial))
+        connecting.await.map_err(|why| refused(&why, AGAIN.initial))
     }
 
     fn choose(&self, address: &Arc<str>) -> Result<Choice, NotForwarded> {
@@ -152,20 +150,21 @@ impl Peers {
         match &peer.state {
             State::Up(link) if link.is_usable() => return Ok(Choice::Link(Arc::clone(link))),
             State::Connecting(connecting) => {
-                return Ok(Choice::Connecting(peer.attempt, connecting.clone()));
+                return Ok(Choice::Connecting(connecting.clone()));
             }
             State::Down(until, why) if now < *until => return Err(refused(why, *until - now)),
             State::Up(_) | State::Down(..) => {}
         }
         peer.attempt += 1;
-        let connecting = self.connect(Arc::clone(address));
+        let connecting = self.connect(Arc::clone(address), peer.attempt);
         peer.state = State::Connecting(connecting.clone());
-        Ok(Choice::Connecting(peer.attempt, connecting))
+        Ok(Choice::Connecting(connecting))
     }
 
-    /// Connects in a task of its own: whoever wants it may give up, and others want it too.
-    fn connect(&self, address: Arc<str>) -> Connecting {
+    /// Connects in a task of its own, which notes what has come of it: whoever wants it may give up, and others want it too.
+    fn connect(&self, address: Arc<str>, attempt: u64) -> Connecting {
         let (dial, metrics) = (Arc::clone(&self.shared.dial), self.shared.metrics.clone());
+        let noted = Noted { peers: Arc::downgrade(&self.shared), address: Arc::clone(&address), attempt };
         let span = tracing::info_span!("peer", %address);
         let task = task::spawn(span.clone(), async move {
             let until = Instant::now() + CONNECT;
@@ -173,23 +172,34 @@ impl Peers {
                 let stream = dial.dial(&address).await?;
                 Link::open(stream, metrics.connection(Direction::Out), span).await
             });
-            match connected.await {
+            let connected = match connected.await {
                 Ok(Ok(link)) => Ok(Arc::new(link)),
                 Ok(Err(error)) => Err(Arc::from(format!("{error:#}"))),
                 Err(_) => Err(Arc::from(format!("no connection within {CONNECT:?}"))),
-            }
+            };
+            noted.note(&connected);
+            connected
         });
         let connecting = async { task.await.unwrap_or_else(|error| Err(Arc::from(error.to_string()))) };
         connecting.boxed().shared()
     }
 
-    fn note(&self, address: &Arc<str>, attempt: u64, connected: &Result<Arc<Link>, Arc<str>>) {
-        let mut peers = self.lock();
-        let Some(peer) = peers.get_mut(address) else { return };
-        // Others have waited for the same one, and one of them has noted it.
-        if peer.attempt != attempt || !matches!(peer.state, State::Connecting(_)) {
-            return;
-        }
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Peer>> {
+        self.shared.lock()
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Peer>> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Noted {
+    fn note(&self, connected: &Result<Arc<Link>, Arc<str>>) {
+        let Some(inner) = self.peers.upgrade() else { return };
+        let (mut peers, address) = (inner.lock(), &self.address);
+        let Some(peer) = peers.get_mut(address).filter(|peer| peer.attempt == self.attempt) else { return };
         peer.state = match connected {
             Ok(link) => {
                 peer.backoff.reset();
@@ -201,15 +211,18 @@ impl Peers {
             }
         };
     }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Peer>> {
-        self.shared.peers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 enum Choice {
     Link(Arc<Link>),
-    Connecting(u64, Connecting),
+    Connecting(Connecting),
+}
+
+/// Where the result of an attempt goes.
+struct Noted {
+    peers: Weak<Inner>,
+    address: Arc<str>,
+    attempt: u64,
 }
 
 impl Forward for Peers {
