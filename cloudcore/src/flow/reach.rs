@@ -31,6 +31,12 @@ pub enum Unreached {
     /// It was not sent.
     #[error("a CloudCore of KubeEdge holds the node; hint: modules.router.stockReplicas")]
     WithStock,
+    /// It was not sent, and will not be by trying again.
+    #[error("the CloudCore that holds the node does not pass on such a message")]
+    Invalid,
+    /// It was not sent, and will not be by trying again.
+    #[error("the message is too large for the CloudCore that holds the node")]
+    TooLarge,
     /// It was sent. Nobody knows what became of it.
     #[error("the connection of the node broke before it answered")]
     Lost,
@@ -94,7 +100,12 @@ impl Unreached {
     #[must_use]
     pub fn may_have_been_sent(self) -> bool {
         match self {
-            Self::NotConnected | Self::Busy(_) | Self::Away | Self::WithStock => false,
+            Self::NotConnected
+            | Self::Busy(_)
+            | Self::Away
+            | Self::WithStock
+            | Self::Invalid
+            | Self::TooLarge => false,
             Self::Lost | Self::TimedOut(_) => true,
         }
     }

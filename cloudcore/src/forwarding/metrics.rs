@@ -105,6 +105,7 @@ impl Metrics {
                 Unreached::NotConnected | Unreached::WithStock => "not_held",
                 Unreached::Busy(_) => "busy",
                 Unreached::Away => "refused",
+                Unreached::Invalid | Unreached::TooLarge => "invalid",
                 Unreached::Lost => "lost",
                 Unreached::TimedOut(_) => "timed_out",
             },

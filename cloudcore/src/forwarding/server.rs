@@ -20,6 +20,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use proto::codec::{self, MAX_MESSAGE_BYTES};
+use proto::{Group, Message, Source};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
@@ -221,6 +222,10 @@ impl Office {
         })?;
         let message = codec::decode(&body.bytes)
             .map_err(|error| invalid(StatusCode::BAD_REQUEST, error.to_string()))?;
+        if !is_users(&message) {
+            let why = "only users' messages of the router are passed on".to_owned();
+            return Err(invalid(StatusCode::BAD_REQUEST, why));
+        }
         let limit = limit.saturating_sub(begun.elapsed());
         let answer = self.reach.send(&node, message, wants, limit).await.map_err(|unreached| {
             let refusal = Refusal::of(unreached, self.holders.of(&node));
@@ -228,6 +233,13 @@ impl Office {
         })?;
         Ok(wire::answer(answer.as_ref()))
     }
+}
+
+/// All that replicas forward. Whatever else a node may be told, who holds it tells it by itself: a peer's certificate is no right to
+/// give a node pods or secrets.
+fn is_users(message: &Message) -> bool {
+    message.route.group == Group::User
+        && matches!(message.route.source, Source::RouterEventBus | Source::RouterServiceBus)
 }
 
 /// When no more requests are taken, and how long those that are under way may then take.

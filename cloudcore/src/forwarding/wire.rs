@@ -6,7 +6,7 @@
 //! | 200 | a message | the answer of the node |
 //! | 204 | | it was sent; the node gives no answer |
 //! | 421 | `notHeld` | the node is not connected here; who holds it, if that is known |
-//! | 400, 404, 413 | `invalid` | it cannot be passed on |
+//! | 400, 404, 405, 413 | `invalid` | it cannot be passed on, now or later: it was not sent |
 //! | 503 | `crowded` | there is no room for it now |
 //! | 503 | `busy` | the node takes nothing |
 //! | 502 | `lost` | the connection of the node broke after it was sent |
@@ -140,6 +140,7 @@ impl Refusal {
             }
             Unreached::Busy(limit) => Self::Busy { milliseconds: milliseconds(limit) },
             Unreached::Away => Self::Crowded,
+            Unreached::Invalid | Unreached::TooLarge => Self::Invalid { why: unreached.to_string() },
             Unreached::Lost => Self::Lost,
             Unreached::TimedOut(limit) => Self::TimedOut { milliseconds: milliseconds(limit) },
         }
@@ -175,8 +176,8 @@ impl Refusal {
         response
     }
 
-    /// As the asker sees it.
-    pub(super) fn into_error(self) -> NotForwarded {
+    /// As the asker sees it, with the status that it came with.
+    pub(super) fn into_error(self, status: StatusCode) -> NotForwarded {
         let limit = Duration::from_millis;
         match self {
             Self::NotHeld { holder: None } => NotForwarded::NotHeld(Holder::Nobody),
@@ -186,8 +187,13 @@ impl Refusal {
                     forwarding: forwarding.into(),
                 }))
             }
-            // Not by trying again: it is long.
-            Self::Invalid { why } => NotForwarded::Refused { why, after: LONGEST },
+            Self::Invalid { why } => {
+                tracing::info!(%status, "another CloudCore does not pass a message on: {why}");
+                match status {
+                    StatusCode::PAYLOAD_TOO_LARGE => Unreached::TooLarge.into(),
+                    _ => Unreached::Invalid.into(),
+                }
+            }
             Self::Crowded => NotForwarded::Refused { why: "it has no room now".to_owned(), after: CROWDED },
             Self::Busy { milliseconds } => Unreached::Busy(limit(milliseconds)).into(),
             Self::Lost => Unreached::Lost.into(),
@@ -237,18 +243,29 @@ mod tests {
     #[test]
     fn a_refusal_arrives_as_what_it_was() {
         let limit = Duration::from_secs(3);
-        for unreached in [Unreached::Busy(limit), Unreached::Lost, Unreached::TimedOut(limit)] {
+        for unreached in
+            [Unreached::Busy(limit), Unreached::Lost, Unreached::TimedOut(limit), Unreached::Invalid]
+        {
             let refusal = Refusal::of(unreached, Holder::Us);
             let text = serde_json::to_vec(&refusal).unwrap();
             let read: Refusal = serde_json::from_slice(&text).unwrap();
-            assert_eq!(read.into_error(), NotForwarded::Unreached(unreached));
+            let status = read.status();
+            assert_eq!(read.into_error(status), NotForwarded::Unreached(unreached));
         }
         let other = Holder::Replica(Replica { name: "c".into(), forwarding: "10.0.0.3:10006".into() });
         for (holder, seen) in [(other.clone(), other), (Holder::Stock("10.0.0.4".into()), Holder::Nobody)] {
             let refusal = Refusal::of(Unreached::NotConnected, holder);
             let text = serde_json::to_string(&refusal).unwrap();
             let read: Refusal = serde_json::from_str(&text).unwrap();
-            assert_eq!(read.into_error(), NotForwarded::NotHeld(seen), "{text}");
+            let status = read.status();
+            assert_eq!(read.into_error(status), NotForwarded::NotHeld(seen), "{text}");
+        }
+        for (status, unreached) in
+            [(413, Unreached::TooLarge), (405, Unreached::Invalid), (404, Unreached::Invalid)]
+        {
+            let refusal = Refusal::Invalid { why: "no".to_owned() };
+            let error = refusal.into_error(StatusCode::from_u16(status).unwrap());
+            assert_eq!(error, NotForwarded::Unreached(unreached), "{status}");
         }
     }
 }

@@ -232,8 +232,12 @@ impl Failed {
             Unreached::NotConnected | Unreached::Away | Unreached::WithStock => {
                 Self::NotSent(NotSent { why, hint: None, again: None })
             }
-            // Nothing is left of its time, or nobody knows.
-            Unreached::Busy(_) | Unreached::Lost | Unreached::TimedOut(_) => Self::Final(why),
+            // Nothing is left of its time, or nobody knows, or it would come to the same.
+            Unreached::Busy(_)
+            | Unreached::Invalid
+            | Unreached::TooLarge
+            | Unreached::Lost
+            | Unreached::TimedOut(_) => Self::Final(why),
         }
     }
 }

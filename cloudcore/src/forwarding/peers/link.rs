@@ -169,7 +169,7 @@ impl Link {
                 let body = collect(body, REFUSAL_BYTES).await?;
                 let refusal: Refusal = serde_json::from_slice(&body)
                     .map_err(|error| Broken::Sent(format!("it says {status}, and not why: {error}")))?;
-                Ok(Err(refusal.into_error()))
+                Ok(Err(refusal.into_error(status)))
             }
         }
     }

@@ -72,6 +72,8 @@ impl Refusal {
             Unreached::NotConnected | Unreached::Busy(_) | Unreached::Away | Unreached::WithStock => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+            Unreached::Invalid => StatusCode::BAD_REQUEST,
+            Unreached::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Unreached::Lost => StatusCode::BAD_GATEWAY,
             Unreached::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
         };
