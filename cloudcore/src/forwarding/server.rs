@@ -12,7 +12,9 @@ use certs::replica::replica_of;
 use chassis::accept;
 use chassis::body::{Refused, Room};
 use chassis::module::Module;
+use chassis::places::Places as Strangers;
 use chassis::shutdown::Shutdown;
+use chassis::task;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -23,16 +25,23 @@ use proto::codec::{self, MAX_MESSAGE_BYTES};
 use proto::{Group, Message, Source};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tracing::Span;
 
 use super::certificate::Credentials;
 use super::metrics::{Direction, Metrics};
 use super::wire::{self, Asked, Refusal};
 use crate::flow::{Holders, Reach};
 
-/// Connections at once, those included that have shown no certificate yet. A site has a handful of replicas.
+/// Connections of replicas at once. A site has a handful of them.
 const CONNECTIONS: usize = 128;
+/// Those at once that have shown nothing yet: strangers take no places of replicas.
+const HANDSHAKES: usize = 64;
+/// One of them gives its place to another that waits, after this: a handshake of replicas takes milliseconds.
+const PATIENCE: Duration = Duration::from_millis(250);
 /// Of one replica: one, and those that follow it while what is under way on it ends.
 const OF_ONE_PEER: usize = 4;
 /// Requests of one connection at once. A peer that has more waits with them: it knows the limit.
@@ -115,30 +124,81 @@ impl Module for ForwardingServer {
 
     async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
         let Self { listener, credentials, office } = self;
-        accept::serve(listener, CONNECTIONS, &shutdown, |stream| {
-            connection(stream, credentials.clone(), Arc::clone(&office), shutdown.clone())
-        })
-        .await;
+        let mut places = Strangers::new(HANDSHAKES, PATIENCE);
+        let (mut strangers, mut served) = (JoinSet::new(), JoinSet::new());
+        loop {
+            let full_until = places.free_at(Instant::now());
+            tokio::select! {
+                () = shutdown.requested() => break,
+                (stream, address) = accept::next(&listener), if full_until.is_none() => {
+                    if places.make_room(Instant::now()).is_some() {
+                        office.metrics.refused("displaced");
+                    }
+                    let shown = handshake(stream, credentials.clone(), office.metrics.clone());
+                    let task = task::spawn_in(&mut strangers, Span::current(), shown);
+                    places.enter(address.ip(), task, Instant::now());
+                }
+                () = task::until(full_until), if full_until.is_some() => {}
+                Some(shown) = strangers.join_next_with_id() => {
+                    places.leave(shown.as_ref().map_or_else(JoinError::id, |(id, _)| *id));
+                    match shown {
+                        Ok((_, Some((stream, peer)))) if served.len() < CONNECTIONS => {
+                            let (office, shutdown) = (Arc::clone(&office), shutdown.clone());
+                            let serve = async move { office.serve(stream, &peer, &shutdown).await };
+                            task::spawn_in(&mut served, Span::current(), serve);
+                        }
+                        Ok((_, Some(_))) => office.metrics.refused("too_many"),
+                        Ok((_, None)) => {}
+                        Err(ended) => note(&ended),
+                    }
+                }
+                Some(ended) = served.join_next() => ended.unwrap_or_else(|ended| note(&ended)),
+            }
+        }
+        drop((listener, strangers));
+        while let Some(ended) = served.join_next().await {
+            ended.unwrap_or_else(|ended| note(&ended));
+        }
         Ok(())
     }
 }
 
-async fn connection(stream: TcpStream, credentials: Credentials, office: Arc<Office>, shutdown: Shutdown) {
+fn note(ended: &JoinError) {
+    // Displaced.
+    if !ended.is_cancelled() {
+        tracing::error!("a connection of another CloudCore: {ended}");
+    }
+}
+
+/// The name of the replica that has connected, with the connection.
+async fn handshake(
+    stream: TcpStream,
+    credentials: Credentials,
+    metrics: Metrics,
+) -> Option<(TlsStream<TcpStream>, String)> {
     // Small answers to small requests.
     stream.set_nodelay(true).ok();
     let accepted = timeout(HANDSHAKE, TlsAcceptor::from(credentials.server()).accept(stream)).await;
     let stream = match accepted {
         Ok(Ok(stream)) => stream,
+        // Anybody can bring this about.
         Ok(Err(error)) => {
-            tracing::warn!(%error, "a connection to the port for CloudCores was refused");
-            return office.metrics.refused("no_replica");
+            tracing::debug!(%error, "a connection to the port for CloudCores was refused");
+            metrics.refused("no_replica");
+            return None;
         }
-        Err(_) => return office.metrics.refused("slow_handshake"),
+        Err(_) => {
+            metrics.refused("slow_handshake");
+            return None;
+        }
     };
-    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let peer = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).and_then(replica_of);
     // TLS lets nobody in who is none.
-    let Some(peer) = certificate.and_then(replica_of) else { return office.metrics.refused("no_replica") };
-    office.serve(stream, &peer, &shutdown).await;
+    let Some(peer) = peer else {
+        metrics.refused("no_replica");
+        return None;
+    };
+    Some((stream, peer))
 }
 
 impl Office {

@@ -432,8 +432,14 @@ async fn replicas_know_each_other_by_their_certificates() {
     let ask = async |peers: &Peers| {
         peers.forward(&one, &NodeName::new("edge-1"), &message(Content::Null), Wants::Answer, LIMIT).await
     };
+    // Who shows nothing takes no place of theirs.
+    let mut strangers = Vec::new();
+    for _ in 0..200 {
+        strangers.push(tokio::net::TcpStream::connect(&*one.forwarding).await.unwrap());
+    }
     let peers = Peers::new(credentials("two"), Rng::seeded(1), Metrics::default());
     assert!(ask(&peers).await.unwrap().is_some());
+    drop(strangers);
 
     let hour = SignedDuration::from_hours(1);
     let identity = ca.issue_client("system:node:a", "system:nodes", hour, clock.now()).unwrap();
