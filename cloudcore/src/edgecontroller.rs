@@ -38,7 +38,7 @@ use self::desired::{Leftovers, Outgoing};
 pub use self::metrics::Metrics;
 use self::upstream::Worker;
 use self::view::{DesiredView, DesiredWriter};
-use self::watches::{Fact, Kind, Synced};
+use self::watches::{Fact, Kind, Synced, Watches};
 use crate::claiming::Claimant;
 use crate::flow::{
     AnnotatedNodes, Claim, Claims, Fence, Leadership, NodeName, NodeSession, Outbox, Serving, SyncRecords,
@@ -289,11 +289,21 @@ impl EdgeController {
         }
     }
 
-    async fn drain(mut self) -> anyhow::Result<()> {
-        while let Some(ended) = self.workers.join_next().await {
-            ended?;
+    /// Works off what the hub has left. Nodes that have gone elsewhere meanwhile are not to be written for: the watches go on.
+    async fn drain(mut self, mut watches: Watches) -> anyhow::Result<()> {
+        loop {
+            tokio::select! {
+                ended = self.workers.join_next() => {
+                    let Some(ended) = ended else { return Ok(()) };
+                    let (node, outbox) = ended?;
+                    self.disconnect(&node, &outbox);
+                }
+                Some(fact) = watches.next() => match fact {
+                    Ok(fact) => self.learn(fact),
+                    Err((kind, error)) => self.watch_failed(kind, &error),
+                },
+            }
         }
-        Ok(())
     }
 }
 
@@ -326,7 +336,7 @@ impl Module for EdgeController {
                 () = leadership.lost(), if is_led => is_led = false,
                 session = self.sessions.recv() => match session {
                     Some(session) => self.connect(session, until_synced.clone()),
-                    None => return self.drain().await,
+                    None => return self.drain(watches).await,
                 },
                 Some(ended) = self.workers.join_next() => {
                     let (node, outbox) = ended?;
@@ -355,3 +365,6 @@ impl EdgeController {
         tracing::warn!(kind = kind.as_str(), "watch interrupted: {error}");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+use std::time::Duration;
+
+use apiserver::store::Database;
+use apiserver::{ApiServer, Options, User};
+use chassis::channel::bounded;
+use chassis::readiness::Readiness;
+use k8s_openapi::api::core::v1::Node;
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::json;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::*;
+use crate::flow::{ADDRESS, HELD_BY, LASTS, Pace, Replies, Tenure, Us};
+
+/// Paused time moves only when nobody has anything left to do.
+const A_MOMENT: Duration = Duration::from_millis(10);
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_moves_while_the_last_requests_are_worked_off_is_lost() {
+    let api = ApiServer::open(Options::new(Database::Memory).unwrap()).await.unwrap();
+    let client = kube::Client::new(api.service(User::admin()), "default");
+    let nodes: Api<Node> = Api::all(client.clone());
+    let node = serde_json::from_value(
+        json!({"metadata": {"name": "edge-1", "labels": {"node-role.kubernetes.io/edge": ""}}}),
+    )
+    .unwrap();
+    nodes.create(&PostParams::default(), &node).await.unwrap();
+    let (claims, _) = Claims::new(Us { name: "a".into(), address: "10.0.0.1".into() });
+    claims.peers(Vec::new());
+    let environment = Environment {
+        client,
+        clock: Clock::system(),
+        rng: Rng::seeded(1),
+        ca_certificate: String::new(),
+        claims: claims.clone(),
+        replicas: replicas::Metrics::default(),
+        leadership: Leadership::always(),
+        serving: Serving::new().0,
+        authorization: Authorization::default(),
+        annotated: AnnotatedNodes::default(),
+        records: SyncRecords::default(),
+    };
+    let (sessions, announced) = bounded("sessions", 1);
+    let ready = Readiness::new().register(EdgeController::NAME);
+    let controller = EdgeController::new(environment, announced, ready, Metrics::default());
+    let (_trigger, shutdown) = Shutdown::new();
+    let run = task::spawn(tracing::Span::none(), controller.run(shutdown));
+
+    let (_requests, asked) = bounded("requests", 1);
+    let (replies, told) = bounded("replies", 1);
+    let (outbox, _reader) = Outbox::new(Pace::NATIVE);
+    let fence = Fence::new(&Tenure::new());
+    let session = NodeSession {
+        node: NodeName::new("edge-1"),
+        requests: asked,
+        replies: Replies::new(replies),
+        outbox,
+        fence: fence.clone(),
+        held: Some(Vec::new()),
+    };
+    assert!(sessions.send(session).await.is_ok());
+    let begun = Instant::now();
+    while !fence.is_open() {
+        assert!(begun.elapsed() < LASTS, "it is claimed");
+        sleep(A_MOMENT).await;
+    }
+    // The hub has ended; what the node has asked before is still worked off.
+    drop(sessions);
+    sleep(A_MOMENT).await;
+    let patch = json!({"metadata": {"annotations": {ADDRESS: "10.0.0.2", HELD_BY: "b"}}});
+    nodes.patch("edge-1", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    timeout(LASTS, fence.lost()).await.unwrap();
+    assert!(!run.is_finished());
+    drop(told);
+    timeout(LASTS, run).await.unwrap().unwrap().unwrap();
+}
