@@ -130,7 +130,9 @@ impl<S: SecretStore> TokenRefresher<S> {
         self.leadership.settled().await;
         loop {
             if !self.leadership.is_leading() {
-                ready.take().map(ReadyGuard::ready);
+                if let Some(ready) = ready.take() {
+                    ready.ready();
+                }
                 self.leadership.gained().await;
             }
             let since = self.bans.get().ok().and_then(|bans| bans.tokens_since());
