@@ -13,6 +13,6 @@ mod waiting;
 
 pub use self::apply::{Applier, MANAGER, Outcome};
 pub use self::preflight::check as preflight;
-pub use self::release::{Known, Release};
+pub use self::release::{Known, Release, UnderWay};
 pub use self::removal::{Removal, plan as plan_removal};
 pub use self::waiting::{Waiting, definitions_established};

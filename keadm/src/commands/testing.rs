@@ -3,9 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use apiserver::store::Database;
+use apiserver::{ApiServer, Options, User};
+use certs::authority::NAMESPACE;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, ready};
 use http::StatusCode;
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::PostParams;
+use kube::{Api, Client};
 use rustls_pki_types::CertificateDer;
 
 use crate::hint;
@@ -33,6 +40,22 @@ impl<T: Made + Send + Sync> Web for T {
     ) -> BoxFuture<'a, anyhow::Result<Answer>> {
         self.believes(ca);
         self.get(url)
+    }
+}
+
+/// The API of a cluster that is empty but for the namespace. It has no Deployments and no roles.
+pub(super) struct Cluster;
+
+impl Cluster {
+    pub(super) async fn client() -> Client {
+        let api = ApiServer::open(Options::new(Database::Memory).unwrap()).await.unwrap();
+        let client = Client::new(api.service(User::admin()), "default");
+        let namespace = Namespace {
+            metadata: ObjectMeta { name: Some(NAMESPACE.to_owned()), ..ObjectMeta::default() },
+            ..Namespace::default()
+        };
+        Api::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
+        client
     }
 }
 

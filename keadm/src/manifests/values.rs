@@ -41,18 +41,7 @@ impl Overrides {
     /// A `--set` or a file that cannot be read; else every key that is not known, with the nearest one that is.
     pub fn values(&self) -> anyhow::Result<Values> {
         let mut tree: Value = serde_saphyr::from_str(DEFAULTS)?;
-        for (file, text) in &self.files {
-            let values: Value = serde_saphyr::from_str(text)
-                .map_err(|error| anyhow!("{} is no YAML: {error}", file.display()))
-                .usage(correct)?;
-            if !values.is_null() {
-                strvals::merge(&mut tree, values);
-            }
-        }
-        self.put_flags(&mut tree);
-        strvals::apply(&mut tree, &self.sets)
-            .map_err(|(set, error)| anyhow!("--set {set}: {error}"))
-            .usage(|| "write path=value, for example --set cloudCore.replicaCount=2".to_owned())?;
+        self.put_over(&mut tree)?;
         plain::without_nulls(&mut tree);
         plain::unquote(&mut tree);
         let values: Values = parse_str(&to_yaml(&tree)?).map_err(invalid).usage(correct)?;
@@ -62,6 +51,34 @@ impl Overrides {
         let mut problems: Vec<Problem> = lost.into_iter().map(unknown).collect();
         problems.extend(values.problems());
         if problems.is_empty() { Ok(values) } else { Err(invalid(Problems(problems))).usage(correct) }
+    }
+
+    /// What of the values was given: over the defaults, these or those of another version, it gives the values again. A list of
+    /// which one item was given is given as a whole; what was taken away is null.
+    ///
+    /// # Errors
+    /// A `--set` or a file that cannot be read.
+    pub fn given(&self) -> anyhow::Result<Value> {
+        let (mut given, mut all) = (json!({}), serde_saphyr::from_str(DEFAULTS)?);
+        self.put_over(&mut given)?;
+        self.put_over(&mut all)?;
+        plain::as_in(&all, &mut given);
+        Ok(given)
+    }
+
+    fn put_over(&self, tree: &mut Value) -> anyhow::Result<()> {
+        for (file, text) in &self.files {
+            let values: Value = serde_saphyr::from_str(text)
+                .map_err(|error| anyhow!("{} is no YAML: {error}", file.display()))
+                .usage(correct)?;
+            if !values.is_null() {
+                strvals::merge(tree, values);
+            }
+        }
+        self.put_flags(tree);
+        strvals::apply(tree, &self.sets)
+            .map_err(|(set, error)| anyhow!("--set {set}: {error}"))
+            .usage(|| "write path=value, for example --set cloudCore.replicaCount=2".to_owned())
     }
 
     fn put_flags(&self, tree: &mut Value) {

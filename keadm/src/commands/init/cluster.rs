@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use certs::authority::{CA_SECRET, NAMESPACE};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
+use serde_json::Value;
 
 use crate::args::Init;
 use crate::cluster::{self, said};
@@ -26,7 +27,8 @@ const CA_KEY: &str = "cadata";
 pub(super) async fn run(init: &Init, look: &dyn Look, printer: &Printer) -> anyhow::Result<()> {
     // What is wrong with the flags is said before any cluster is asked.
     let chart = &init.cluster.chart;
-    let values = manifest::values(look, chart, &init.advertise_address, &init.set)?;
+    let overrides = manifest::overrides(look, chart, &init.advertise_address, &init.set)?;
+    let (values, given) = (overrides.values()?, overrides.given()?);
     manifests::render(&values, true)?;
     let extra = manifest::extra(look, chart)?;
     let file = kubeconfig(look, init.cluster.kube_config.clone())?;
@@ -35,7 +37,7 @@ pub(super) async fn run(init: &Init, look: &dyn Look, printer: &Printer) -> anyh
     for section in values.without_effect() {
         printer.already(format_args!("{section}: without effect, Skerry has no such part"));
     }
-    let mut install = Install { client, force: init.force, values, extra, printer };
+    let mut install = Install { client, force: init.force, values, given, extra, printer };
     if init.dry_run {
         return install.show().await;
     }
@@ -50,6 +52,7 @@ pub(super) async fn run(init: &Init, look: &dyn Look, printer: &Printer) -> anyh
     install.check().await?;
     let known = Known::read(&install.client).await?;
     install.roll_out(&known).await?;
+    install.settle(&known).await?;
     install.say_what_next(&file)
 }
 
@@ -71,6 +74,8 @@ pub(in crate::commands) struct Install<'a> {
     /// Take over fields that somebody else has set.
     pub(in crate::commands) force: bool,
     pub(in crate::commands) values: Values,
+    /// What of them was given, and is to be kept.
+    pub(in crate::commands) given: Value,
     pub(in crate::commands) extra: Vec<Object>,
     pub(in crate::commands) printer: &'a Printer,
 }
@@ -87,10 +92,10 @@ impl Install<'_> {
     /// What is kept of it, to go back to.
     pub(in crate::commands) fn release(&self) -> anyhow::Result<Release> {
         // Definitions are never taken back: an older one could not have what is there.
-        Release::of(&self.values, &manifests::render(&self.values, false)?)
+        Release::of(&self.values, self.given.clone(), &manifests::render(&self.values, false)?)
     }
 
-    /// Applies it, and waits until CloudCore is ready. The cluster is to know it after what it has known.
+    /// Applies it, and waits until CloudCore is ready. The cluster is to know that it is under way.
     pub(in crate::commands) async fn roll_out(&mut self, known: &Known) -> anyhow::Result<()> {
         let objects = manifests::render(&self.values, true)?;
         let applier = Applier::new(self.client.clone(), self.force);
@@ -98,7 +103,7 @@ impl Install<'_> {
         // The namespace comes first, and what the cluster is to know is in it.
         let (namespace, others) = objects.split_at(1);
         self.apply(&applier, namespace).await?;
-        known.followed_by(&self.release()?).keep(&self.client).await?;
+        known.installing(&self.release()?).keep(&self.client).await?;
         self.apply(&applier, others).await?;
         definitions_established(&self.client, &objects).await?;
         self.apply(&applier, &self.extra).await?;
@@ -109,6 +114,13 @@ impl Install<'_> {
             self.apply(&applier, &manifests::late(&self.values)?).await?;
         }
         Ok(())
+    }
+
+    /// Has the cluster know that it is installed now, after what there was.
+    pub(in crate::commands) async fn settle(&self, known: &Known) -> anyhow::Result<()> {
+        let kept = known.followed_by(&self.release()?).keep(&self.client).await;
+        kept.context("the cluster runs it, and does not know yet that it is whole")
+            .hint(|| "run it again when the cause is gone: only that is missing".to_owned())
     }
 
     async fn apply(&self, applier: &Applier, objects: &[Object]) -> anyhow::Result<()> {

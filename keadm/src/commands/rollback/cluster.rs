@@ -1,6 +1,7 @@
 //! `keadm rollback cloud` in a cluster: what was installed before, as the cluster itself knows it.
 
 use anyhow::anyhow;
+use kube::Client;
 use serde_json::json;
 
 use crate::args::RollbackCloud;
@@ -9,7 +10,7 @@ use crate::commands::init::cluster::kubeconfig;
 use crate::hint::WithHint as _;
 use crate::host::Host;
 use crate::printer::Printer;
-use crate::rollout::{Known, Waiting};
+use crate::rollout::{Known, UnderWay, Waiting};
 
 pub(super) async fn run(rollback: &RollbackCloud, host: &dyn Host, printer: &Printer) -> anyhow::Result<()> {
     if rollback.database || rollback.scripts.pre_run.is_some() || rollback.scripts.post_run.is_some() {
@@ -20,8 +21,12 @@ pub(super) async fn run(rollback: &RollbackCloud, host: &dyn Host, printer: &Pri
     let file = kubeconfig(host, rollback.kube_config.clone())?;
     let client = cluster::client(&file).await;
     let client = client.hint(|| "give the kubeconfig of the cluster with --kube-config".to_owned())?;
-    let known = Known::read(&client).await?;
-    let (Some(now), Some(before)) = (&known.current, &known.previous) else {
+    go_back(rollback, &client, printer).await
+}
+
+async fn go_back(rollback: &RollbackCloud, client: &Client, printer: &Printer) -> anyhow::Result<()> {
+    let known = Known::read(client).await?;
+    let Some(before) = known.before() else {
         return Err(anyhow!("keadm does not know what was installed before")).hint(|| {
             "it knows after `keadm upgrade cloud`; `kubectl -n kubeedge rollout undo deployment cloudcore` goes back without it"
                 .to_owned()
@@ -32,15 +37,33 @@ pub(super) async fn run(rollback: &RollbackCloud, host: &dyn Host, printer: &Pri
         return Err(anyhow!("what was installed before is {}", before.version))
             .usage(|| "a cluster knows one version before: leave --historical-version out".to_owned());
     }
-    printer.step(format_args!("{} is installed, {} was before", now.version, before.version));
+    match (&known.under_way, &known.current) {
+        (Some(UnderWay::Installing(begun)), _) => printer.step(format_args!(
+            "the installation of {} did not come to its end, {} was before",
+            begun.version, before.version
+        )),
+        (Some(UnderWay::GoingBack), _) => {
+            printer
+                .step(format_args!("going back to {} did not come to its end: it goes on", before.version));
+        }
+        (None, Some(now)) => {
+            printer.step(format_args!("{} is installed, {} was before", now.version, before.version));
+        }
+        (None, None) => printer.step(format_args!("{} was before", before.version)),
+    }
     if rollback.acting.dry_run {
         printer.already(format_args!("would apply {} objects of {}", before.objects.len(), before.version));
         return Ok(());
     }
-    known.followed_by(before).keep(&client).await?;
-    before.put_back(&client, printer).await?;
+    known.going_back().keep(client).await?;
+    before.put_back(client, printer).await?;
     printer.step("waiting for cloudcore to be ready");
-    Waiting::new(&client, printer).until_ready().await?;
+    Waiting::new(client, printer).until_ready().await?;
+    // Only now: one that has failed before goes the same way when it is repeated.
+    known.followed_by(before).keep(client).await?;
     printer.step(format_args!("the cluster runs {} again", before.version));
     printer.result(&json!({"version": before.version}))
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,18 @@ pub(super) fn without_nulls(tree: &mut Value) {
     }
 }
 
+/// Gives every place of `part` what `whole` has there.
+pub(super) fn as_in(whole: &Value, part: &mut Value) {
+    match (whole, part) {
+        (Value::Object(whole), Value::Object(part)) => {
+            for (key, value) in part {
+                as_in(whole.get(key).unwrap_or(&Value::Null), value);
+            }
+        }
+        (whole, part) => *part = whole.clone(),
+    }
+}
+
 /// Numbers and booleans that KubeEdge's users write as text.
 pub(super) fn unquote(tree: &mut Value) {
     for path in QUOTED {

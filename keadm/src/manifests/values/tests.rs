@@ -46,6 +46,27 @@ fn what_comes_later_wins() {
 }
 
 #[test]
+fn what_was_given_is_without_the_defaults_and_gives_the_same_values_again() {
+    let first = Overrides {
+        files: vec![("a.yaml".into(), "cloudCore: {replicaCount: 1, affinity: null}".into())],
+        image_repository: Some("registry.example/x".into()),
+        advertise_address: vec!["10.0.0.1".into(), "10.0.0.2".into()],
+        sets: vec!["cloudCore.modules.cloudHub.advertiseAddress[1]=10.0.0.3".into()],
+        ..Overrides::default()
+    };
+    let given = first.given().unwrap();
+    let hub = json!({"advertiseAddress": ["10.0.0.1", "10.0.0.3"]});
+    let image = json!({"repository": "registry.example/x/cloudcore"});
+    // Also what is the same as the default: the default may become another.
+    let expected = json!({"cloudCore": {"replicaCount": 1, "affinity": null, "image": image, "modules": {"cloudHub": hub}}});
+    assert_eq!(given, expected);
+    let text = to_yaml(&given).unwrap();
+    let again = Overrides { files: vec![("given".into(), text)], ..Overrides::default() };
+    assert_eq!(again.values().unwrap(), first.values().unwrap());
+    assert_eq!(again.given().unwrap(), expected);
+}
+
+#[test]
 fn null_takes_a_default_away() {
     let values = values(&["cloudCore.affinity=null,cloudCore.resources.limits=null"]).unwrap();
     assert_eq!(values.cloud_core.affinity, k8s_openapi::api::core::v1::Affinity::default());

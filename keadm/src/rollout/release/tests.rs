@@ -16,12 +16,12 @@ async fn client() -> Client {
 
 fn release(version: &str, set: &str) -> (Vec<Object>, Release) {
     let sets = vec!["cloudCore.modules.cloudHub.advertiseAddress={10.0.0.1}".to_owned(), set.to_owned()];
-    let values =
-        Overrides { version: Some(version.to_owned()), sets, ..Overrides::default() }.values().unwrap();
+    let overrides = Overrides { version: Some(version.to_owned()), sets, ..Overrides::default() };
+    let values = overrides.values().unwrap();
     // Of the kinds that there are, those that the API of this test serves.
     let mut objects = manifests::render(&values, false).unwrap();
     objects.retain(|object| object.kind() == "ConfigMap");
-    let release = Release::of(&values, &objects).unwrap();
+    let release = Release::of(&values, overrides.given().unwrap(), &objects).unwrap();
     (objects, release)
 }
 
@@ -35,6 +35,19 @@ async fn a_cluster_knows_this_version_and_the_one_before() {
     }
     let known = Known::read(&client).await.unwrap();
     assert_eq!((known.current, known.previous), (Some(three), Some(two)));
+}
+
+#[tokio::test]
+async fn what_keadm_wrote_before_it_kept_what_was_given_is_read() {
+    let client = client().await;
+    let text =
+        json!({"version": "v1", "values": {"cloudCore": {"replicaCount": 2}}, "objects": []}).to_string();
+    let secret = json!({"metadata": {"name": SECRET}, "stringData": {CURRENT: text}});
+    let secret = serde_json::from_value(secret).unwrap();
+    secrets(&client).create(&PostParams::default(), &secret).await.unwrap();
+    let known = Known::read(&client).await.unwrap();
+    assert_eq!(known.given(), Some(&json!({"cloudCore": {"replicaCount": 2}})));
+    assert_eq!((known.previous, known.under_way), (None, None));
 }
 
 #[tokio::test]
