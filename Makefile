@@ -31,7 +31,9 @@ app: ## build the program in the demo's images
 # Static, so that they run in empty images and on any Linux; TRIPLE names another machine, for which the toolchain needs that
 # target and a linker (CONTRIBUTING.md).
 TRIPLE ?= $(APP_TARGET)
+# As Debian names it; images have another name for the third.
 DEB_ARCH = $(if $(filter x86_64-%,$(TRIPLE)),amd64,$(if $(filter aarch64-%,$(TRIPLE)),arm64,armhf))
+IMAGE_ARCH = $(DEB_ARCH:armhf=arm)
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 
 package: deps ## release binaries, .deb packages, a bundle for `keadm join`, SBOMs and checksums in target/package (TRIPLE=aarch64-unknown-linux-gnu: for another machine)
@@ -39,7 +41,7 @@ package: deps ## release binaries, .deb packages, a bundle for `keadm join`, SBO
 	  --target $(TRIPLE) --target-dir $(TARGET)/static
 	@rm -rf $(TARGET)/package && mkdir -p $(TARGET)/package/bin
 	@cp $(addprefix $(TARGET)/static/$(TRIPLE)/release/,cloudcore edgecore keadm virtual-mapper) $(TARGET)/package/bin/
-	@[ $(TRIPLE) != $(APP_TARGET) ] || { cd $(TARGET)/package && image() { $(abspath $(TARGET)/static/$(TRIPLE))/release/examples/image $(DEB_ARCH) "$$@"; } && \
+	@[ $(TRIPLE) != $(APP_TARGET) ] || { cd $(TARGET)/package && image() { $(abspath $(TARGET)/static/$(TRIPLE))/release/examples/image $(IMAGE_ARCH) "$$@"; } && \
 	  image skerry/cloudcore:v$(VERSION) skerry-cloudcore-$(VERSION)-image.tar 65532:65532 bin/cloudcore && \
 	  image skerry/installation-package:v$(VERSION) skerry-installation-package-$(VERSION)-image.tar 0:0 bin/edgecore bin/keadm && \
 	  image docker.io/skerry/pause:v$(VERSION) pause.tar 65535:65535 $(abspath $(TARGET)/static/$(TRIPLE))/release/demo-app -- pause && \
