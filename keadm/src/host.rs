@@ -130,6 +130,12 @@ pub trait Host: Look {
     /// When it cannot be read or written.
     fn snapshot(&self, database: &Path, to: &Path) -> anyhow::Result<()>;
 
+    /// Gives a file another name in its folder; what has that name is gone then. Nothing where the file is not there.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    fn rename(&self, from: &Path, to: &Path) -> anyhow::Result<()>;
+
     /// Removes a file, or a folder with everything in it after unmounting what is mounted there.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The CloudCore on this machine, with the control plane inside.
+//! The CloudCore on this machine, mostly with the control plane inside.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub(super) fn is_here(host: &dyn Host) -> bool {
 /// Finds it.
 ///
 /// # Errors
-/// When there is none, or none with a control plane of its own.
+/// When there is none, or its configuration is not valid.
 pub(super) fn find<'a>(
     host: &'a dyn Host,
     web: &'a dyn Web,
@@ -51,7 +51,11 @@ fn parts(config: &CloudCore, daemon: &Daemon) -> Parts {
         version: String::new(),
         admin: admin.clone(),
         alive: vec![format!("http://{admin}/healthz")],
-        database: Kept::plain(embedded.join("state.db"), "state.db", SECRET),
+        database: config
+            .modules
+            .embedded
+            .enable
+            .then(|| Kept::plain(embedded.join("state.db"), "state.db", SECRET)),
         files: vec![
             Kept::renewed(&hub.tls_ca_file, "rootCA.crt", PUBLIC),
             Kept::renewed(&hub.tls_ca_key_file, "rootCA.key", SECRET),

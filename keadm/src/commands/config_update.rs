@@ -50,10 +50,9 @@ async fn change(
         let was_ready = core.is_ready().await;
         if let Err(error) = restart(&updated.core, was_ready).await {
             let error = undo(core, &before, error).await;
-            core.report(Event::ConfigUpdate, &core.installed(), &core.installed(), Some(&error))?;
-            return Err(error);
+            return core.conclude(Event::ConfigUpdate, &core.installed(), &core.installed(), Err(error));
         }
-        core.report(Event::ConfigUpdate, &core.installed(), &core.installed(), None)?;
+        core.conclude(Event::ConfigUpdate, &core.installed(), &core.installed(), Ok(()))?;
     }
     super::run_script(host, update.scripts.post_run.as_deref(), printer)
 }

@@ -61,7 +61,7 @@ fn parts(config: &EdgeCore, daemon: &Daemon) -> Parts {
             format!("http://{admin}/healthz"),
             format!("http://{}:{}/healthz", kubelet.address, kubelet.read_only_port),
         ],
-        database: Kept::plain(&config.database.data_source, "edgecore.db", SECRET),
+        database: Some(Kept::plain(&config.database.data_source, "edgecore.db", SECRET)),
         files: vec![
             Kept::renewed(&hub.tls_ca_file, "rootCA.crt", PUBLIC),
             Kept::renewed(&hub.tls_cert_file, "server.crt", PUBLIC),

@@ -23,6 +23,8 @@ pub(super) const BACKUPS: &str = "/etc/kubeedge/backup";
 const REPORT: &str = "/etc/kubeedge/upgrade_report.json";
 /// When and of what a back-up was made.
 const ABOUT: &str = "backup.json";
+/// What SQLite has beside a database.
+const BESIDE: [&str; 2] = ["-wal", "-shm"];
 /// It answers within a second; this is for a machine that is busy with something else.
 const ALIVE: Duration = Duration::from_secs(60);
 /// And with the cloud, if it was connected before.
@@ -48,7 +50,8 @@ pub(super) struct Parts {
     pub(super) admin: String,
     /// URLs of which one says that it is alive.
     pub(super) alive: Vec<String>,
-    pub(super) database: Kept,
+    /// None where it keeps none itself.
+    pub(super) database: Option<Kept>,
     /// Its files, but for the binary, with which the rest is switched.
     pub(super) files: Vec<Kept>,
 }
@@ -183,8 +186,9 @@ impl Installation<'_> {
         let folder = Path::new(BACKUPS).join(version);
         self.printer.step(format_args!("backing up {version} to {}", folder.display()));
         self.host.make_dir(&folder)?;
-        let Kept { path, name, .. } = &self.parts.database;
-        if self.host.exists(path) {
+        if let Some(Kept { path, name, .. }) = &self.parts.database
+            && self.host.exists(path)
+        {
             self.host.snapshot(path, &folder.join(name))?;
         }
         for Kept { path, name, mode, .. } in self.files() {
@@ -219,7 +223,7 @@ impl Installation<'_> {
     }
 
     fn restore_database(&self, backup: &Backup) -> anyhow::Result<()> {
-        let Kept { path, name, mode, .. } = &self.parts.database;
+        let Some(Kept { path, name, mode, .. }) = &self.parts.database else { return Ok(()) };
         let kept = backup.folder.join(name);
         if !self.host.exists(&kept) {
             return Ok(());
@@ -228,14 +232,41 @@ impl Installation<'_> {
         if self.parts.side == Role::Cloud && self.host.exists(path) {
             let newer = backup.folder.join(format!("{name}.replaced"));
             self.printer.already(format_args!("what the database has by now is kept as {}", newer.display()));
-            self.host.snapshot(path, &newer)?;
+            if let Err(error) = self.host.snapshot(path, &newer) {
+                return self.restore_aside(&kept, error);
+            }
         }
-        for suffix in ["-wal", "-shm"] {
-            let mut beside = path.as_os_str().to_owned();
-            beside.push(suffix);
-            self.host.remove(Path::new(&beside))?;
+        for suffix in BESIDE {
+            self.host.remove(&with(path, suffix))?;
         }
         self.host.copy(&kept, path, *mode)
+    }
+
+    /// The same where the newer database cannot be read, or its copy not be written: going back must not need either.
+    fn restore_aside(&self, kept: &Path, why: anyhow::Error) -> anyhow::Result<()> {
+        let Some(Kept { path, mode, .. }) = &self.parts.database else { return Ok(()) };
+        let aside = with(path, ".replaced");
+        self.printer.note(format_args!(
+            "it cannot be copied ({why:#}): the file itself is kept, as {}",
+            aside.display()
+        ));
+        let files = BESIDE.iter().chain(&[""]);
+        for suffix in files.clone() {
+            // That of another file is none of this.
+            self.host.remove(&with(&aside, suffix))?;
+            self.host.rename(&with(path, suffix), &with(&aside, suffix))?;
+        }
+        let Err(why) = self.host.copy(kept, path, *mode) else { return Ok(()) };
+        // A CloudCore that finds no database makes an empty one.
+        for suffix in files {
+            let back = self.host.rename(&with(&aside, suffix), &with(path, suffix));
+            if let Err(error) = back {
+                return Err(
+                    why.context(format!("the newer database is left as {} ({error:#})", aside.display()))
+                );
+            }
+        }
+        Err(why)
     }
 
     /// The back-up of this version, else the newest.
@@ -271,6 +302,21 @@ impl Installation<'_> {
         }
     }
 
+    /// Writes down how it went, and says it: why it has not worked comes first.
+    pub(super) fn conclude(
+        &self,
+        event: Event,
+        from: &str,
+        to: &str,
+        done: anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let reported = self.report(event, from, to, done.as_ref().err());
+        match (done, reported) {
+            (Err(why), Err(error)) => Err(why.context(format!("it is not written down either ({error:#})"))),
+            (done, reported) => done.and(reported),
+        }
+    }
+
     /// Writes down what happened: for whoever asks later, and for EdgeCore, which tells the cloud.
     pub(super) fn report(
         &self,
@@ -289,4 +335,10 @@ impl Installation<'_> {
         self.host.write(Path::new(REPORT), &format!("{report}\n"), PUBLIC)?;
         self.printer.result(&report)
     }
+}
+
+fn with(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }

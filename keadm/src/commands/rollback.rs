@@ -2,6 +2,8 @@
 
 mod cluster;
 
+use anyhow::anyhow;
+
 use crate::args::{BackupCloud, BackupEdge, Role, RollbackCloud, RollbackEdge, Scripts};
 use crate::hint::WithHint as _;
 use crate::host::Host;
@@ -30,8 +32,7 @@ fn back_up(core: &Installation<'_>, scripts: &Scripts) -> anyhow::Result<()> {
     let version = core.installed();
     let made =
         core.back_up(&version).hint(|| "is there room on the disk? `keadm debug check disk`".to_owned());
-    core.report(Event::Backup, &version, &version, made.as_ref().err())?;
-    made?;
+    core.conclude(Event::Backup, &version, &version, made.map(drop))?;
     super::run_script(core.host, scripts.post_run.as_deref(), core.printer)
 }
 
@@ -68,6 +69,13 @@ async fn go_back_cloud(
     printer: &Printer,
 ) -> anyhow::Result<()> {
     let core = cloud::find(host, web, printer)?;
+    if rollback.database && core.parts.database.is_none() {
+        return Err(anyhow!("--database: this CloudCore has no database, its control plane is elsewhere"))
+            .usage(|| {
+                "leave --database out; `modules.embedded.enable` of cloudcore.yaml says whether it has one"
+                    .to_owned()
+            });
+    }
     let back = Back { version: rollback.historical_version.as_deref(), with_database: rollback.database };
     go_back(&core, &back, &rollback.scripts).await.or_hint(|| {
         format!(
@@ -96,8 +104,7 @@ async fn go_back(core: &Installation<'_>, back: &Back<'_>, scripts: &Scripts) ->
         core.start(core.parts.side == Role::Cloud).await
     };
     let done = done.await;
-    core.report(Event::Rollback, &from, &to, done.as_ref().err())?;
-    done?;
+    core.conclude(Event::Rollback, &from, &to, done)?;
     if !core.host.is_dry_run() {
         core.printer.step(format_args!("this {} runs {to} again", core.parts.side.noun()));
     }

@@ -107,8 +107,10 @@ impl Upgrading<'_> {
         }
         super::run_script(host, order.scripts.pre_run.as_deref(), printer)?;
         let done = self.exchange(&from, &to).await;
-        if self.bundle.is_some() {
-            host.remove(Path::new(UNPACKED))?;
+        let cleared = self.bundle.map_or(Ok(()), |_| host.remove(Path::new(UNPACKED)));
+        if let Err(left) = cleared {
+            // What counts is how the daemon is.
+            printer.note(format_args!("{UNPACKED} is left, and can go ({left:#})"));
         }
         done?;
         if !host.is_dry_run() {
@@ -135,21 +137,21 @@ impl Upgrading<'_> {
         };
         if let Err(error) = self.switch(was_ready).await {
             let error = self.go_back(&backup, was_ready, error).await;
-            self.core.report(Event::Upgrade, from, to, Some(&error))?;
-            return Err(error);
+            return self.core.conclude(Event::Upgrade, from, to, Err(error));
         }
-        self.core.report(Event::Upgrade, from, to, None)
+        self.core.conclude(Event::Upgrade, from, to, Ok(()))
     }
 
     /// What a cloud takes in between its back-up and its end would be lost by going back: so it has ended before.
     async fn back_up_at_rest(&self, from: &str) -> anyhow::Result<Backup> {
         let core = self.core;
         core.stop().await?;
-        let made = core.back_up(from);
-        if made.is_err() {
-            services::resume(core.host, &core.daemon, core.printer)?;
-        }
-        made
+        core.back_up(from).map_err(|why| match services::resume(core.host, &core.daemon, core.printer) {
+            Ok(()) => why,
+            Err(error) => {
+                why.context(format!("{} is stopped, and does not start ({error:#})", core.daemon.name))
+            }
+        })
     }
 
     /// Takes the new binary out of the bundle, and looks whether it runs here.

@@ -18,6 +18,7 @@ pub struct Recording<L> {
     look: L,
     printer: Printer,
     changes: Mutex<Vec<Change>>,
+    refused: Vec<Change>,
     is_dry_run: bool,
 }
 
@@ -49,6 +50,13 @@ pub enum Change {
         /// The database.
         database: PathBuf,
         /// To where.
+        to: PathBuf,
+    },
+    /// A file gets another name.
+    Rename {
+        /// Its name.
+        from: PathBuf,
+        /// The other.
         to: PathBuf,
     },
     /// A file or folder is removed.
@@ -107,7 +115,7 @@ pub struct Facts {
 impl<L> Recording<L> {
     /// Nothing recorded yet.
     pub fn new(look: L, printer: Printer) -> Self {
-        Self { look, printer, changes: Mutex::default(), is_dry_run: true }
+        Self { look, printer, changes: Mutex::default(), refused: Vec::new(), is_dry_run: true }
     }
 
     /// As [`Recording::new`], and it does not say that it is a dry run, so that a command goes all its way: for tests.
@@ -120,9 +128,18 @@ impl<L> Recording<L> {
         self.lock().clone()
     }
 
-    fn record(&self, change: Change) {
+    /// Has this machine refuse a change, each time: for tests.
+    #[must_use]
+    pub fn refusing(mut self, change: Change) -> Self {
+        self.refused.push(change);
+        self
+    }
+
+    fn record(&self, change: Change) -> anyhow::Result<()> {
+        anyhow::ensure!(!self.refused.contains(&change), "{change}: refused");
         self.printer.already(format_args!("would {change}"));
         self.lock().push(change);
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Change>> {
@@ -141,6 +158,7 @@ impl fmt::Display for Change {
             Self::Snapshot { database, to } => {
                 write!(f, "copy database {} to {}", database.display(), to.display())
             }
+            Self::Rename { from, to } => write!(f, "rename {} to {}", from.display(), to.display()),
             Self::Remove(path) => write!(f, "remove {}", path.display()),
             Self::Run(command) => write!(f, "run {}", super::without_tokens(command)),
             Self::Start(daemon) => {
@@ -204,38 +222,35 @@ impl<L: Look> Look for Recording<L> {
 
 impl<L: Look> Host for Recording<L> {
     fn make_dir(&self, folder: &Path) -> anyhow::Result<()> {
-        self.record(Change::MakeDir(folder.to_owned()));
-        Ok(())
+        self.record(Change::MakeDir(folder.to_owned()))
     }
 
     fn write(&self, path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
-        self.record(Change::Write { path: path.to_owned(), text: text.to_owned(), mode });
-        Ok(())
+        self.record(Change::Write { path: path.to_owned(), text: text.to_owned(), mode })
     }
 
     fn copy(&self, from: &Path, to: &Path, mode: u32) -> anyhow::Result<()> {
-        self.record(Change::Copy { from: from.to_owned(), to: to.to_owned(), mode });
-        Ok(())
+        self.record(Change::Copy { from: from.to_owned(), to: to.to_owned(), mode })
     }
 
     fn snapshot(&self, database: &Path, to: &Path) -> anyhow::Result<()> {
-        self.record(Change::Snapshot { database: database.to_owned(), to: to.to_owned() });
-        Ok(())
+        self.record(Change::Snapshot { database: database.to_owned(), to: to.to_owned() })
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> anyhow::Result<()> {
+        self.record(Change::Rename { from: from.to_owned(), to: to.to_owned() })
     }
 
     fn remove(&self, path: &Path) -> anyhow::Result<()> {
-        self.record(Change::Remove(path.to_owned()));
-        Ok(())
+        self.record(Change::Remove(path.to_owned()))
     }
 
     fn run(&self, program: &str, args: &[&str]) -> anyhow::Result<()> {
-        self.record(Change::Run([&[program], args].concat().join(" ")));
-        Ok(())
+        self.record(Change::Run([&[program], args].concat().join(" ")))
     }
 
     fn start(&self, daemon: &Daemon) -> anyhow::Result<()> {
-        self.record(Change::Start(daemon.clone()));
-        Ok(())
+        self.record(Change::Start(daemon.clone()))
     }
 
     fn still_runs(&self, _daemon: &Daemon) -> anyhow::Result<()> {
@@ -243,18 +258,15 @@ impl<L: Look> Host for Recording<L> {
     }
 
     fn stop<'a>(&'a self, daemon: &'a Daemon) -> BoxFuture<'a, anyhow::Result<()>> {
-        self.record(Change::Stop(daemon.clone()));
-        ready(Ok(())).boxed()
+        ready(self.record(Change::Stop(daemon.clone()))).boxed()
     }
 
     fn remove_pods<'a>(&'a self, socket: &'a Path) -> BoxFuture<'a, anyhow::Result<()>> {
-        self.record(Change::RemovePods(socket.to_owned()));
-        ready(Ok(())).boxed()
+        ready(self.record(Change::RemovePods(socket.to_owned()))).boxed()
     }
 
     fn remove_groups(&self, root: &str) -> anyhow::Result<()> {
-        self.record(Change::RemoveGroups(root.to_owned()));
-        Ok(())
+        self.record(Change::RemoveGroups(root.to_owned()))
     }
 
     fn stop_containers<'a>(
@@ -263,33 +275,27 @@ impl<L: Look> Host for Recording<L> {
         namespace: &'a str,
         pod: &'a str,
     ) -> BoxFuture<'a, anyhow::Result<usize>> {
-        self.record(Change::StopContainers(format!("{namespace}/{pod}")));
-        ready(Ok(1)).boxed()
+        ready(self.record(Change::StopContainers(format!("{namespace}/{pod}"))).map(|()| 1)).boxed()
     }
 
     fn pull<'a>(&'a self, _socket: &'a Path, image: &'a str) -> BoxFuture<'a, anyhow::Result<()>> {
-        self.record(Change::Pull(image.to_owned()));
-        ready(Ok(())).boxed()
+        ready(self.record(Change::Pull(image.to_owned()))).boxed()
     }
 
     fn pack(&self, _plan: &Plan, to: &Path) -> anyhow::Result<()> {
-        self.record(Change::Pack(to.to_owned()));
-        Ok(())
+        self.record(Change::Pack(to.to_owned()))
     }
 
     fn unpack(&self, _bundle: &Bundle, entry: &str, to: &Path, mode: u32) -> anyhow::Result<()> {
-        self.record(Change::Unpack { entry: entry.to_owned(), to: to.to_owned(), mode });
-        Ok(())
+        self.record(Change::Unpack { entry: entry.to_owned(), to: to.to_owned(), mode })
     }
 
     fn import(&self, _socket: &Path, _bundle: &Bundle, entry: &str) -> anyhow::Result<()> {
-        self.record(Change::Import(entry.to_owned()));
-        Ok(())
+        self.record(Change::Import(entry.to_owned()))
     }
 
     fn name_image(&self, _socket: &Path, image: &str, name: &str) -> anyhow::Result<()> {
-        self.record(Change::NameImage { image: image.to_owned(), name: name.to_owned() });
-        Ok(())
+        self.record(Change::NameImage { image: image.to_owned(), name: name.to_owned() })
     }
 
     fn is_dry_run(&self) -> bool {

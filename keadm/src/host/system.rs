@@ -139,8 +139,21 @@ impl Host for System {
             .mode(super::SECRET)
             .open(&staged)
             .with_context(context)?;
-        edge_store::snapshot(database, &staged).with_context(context)?;
+        if let Err(error) = edge_store::snapshot(database, &staged).with_context(context) {
+            // Half a copy on a disk that is full stands in the way of what comes next.
+            return Err(match self.remove(&staged) {
+                Ok(()) => error,
+                Err(left) => error.context(format!("{} is left ({left:#})", staged.display())),
+            });
+        }
         settle(&staged, to).with_context(context)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> anyhow::Result<()> {
+        match fs::rename(from, to) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            renamed => renamed.with_context(|| format!("rename {} to {}", from.display(), to.display())),
+        }
     }
 
     fn remove(&self, path: &Path) -> anyhow::Result<()> {
@@ -299,6 +312,28 @@ mod tests {
         let name = format!("{}-beside", std::process::id());
         replace(Path::new(&name), super::super::PUBLIC, |_| Ok(())).unwrap();
         fs::remove_file(name).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_renamed_takes_the_place_of_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        fs::write(&from, "new").unwrap();
+        fs::write(&to, "old").unwrap();
+        for _ in 0..2 {
+            System.rename(&from, &to).unwrap();
+            assert!(!from.exists());
+            assert_eq!(fs::read_to_string(&to).unwrap(), "new");
+        }
+    }
+
+    #[test]
+    fn half_a_copy_of_a_database_is_not_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = dir.path().join("state.db");
+        fs::write(&database, "no database, and more than a hundred bytes of it, ".repeat(5)).unwrap();
+        System.snapshot(&database, &dir.path().join("copy.db")).unwrap_err();
+        assert_eq!(System.list(dir.path()).unwrap(), [database]);
     }
 
     #[test]

@@ -123,3 +123,23 @@ async fn a_cloud_keeps_its_database_unless_told() {
         assert!(put_back.contains(&Path::new("/usr/local/bin/cloudcore")), "{put_back:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_cloud_without_a_database_of_its_own_has_none_to_put_back() {
+    let mut facts = cloud_machine();
+    let config = Path::new("/etc/kubeedge/config/cloudcore.yaml");
+    facts.files.insert(config.to_owned(), "modules: {embedded: {enable: false}}\n".to_owned());
+    let Command::Rollback(rollback) =
+        Args::try_parse_from(["keadm", "rollback", "cloud", "--database"]).unwrap().command
+    else {
+        panic!("not rollback")
+    };
+    let RollbackWhat::Cloud(mut rollback) = rollback.what else { panic!("not cloud") };
+    let host = Recording::acting(facts, Printer::quiet());
+    let error = go_back_cloud(&host, &Pages::healthy(), &rollback, &Printer::quiet()).await.unwrap_err();
+    assert!(crate::hint::is_usage(&error), "{error:#}");
+    assert!(error.to_string().contains("this CloudCore has no database"), "{error:#}");
+    assert_eq!(host.changes(), []);
+    rollback.database = false;
+    go_back_cloud(&host, &Pages::healthy(), &rollback, &Printer::quiet()).await.unwrap();
+}

@@ -49,6 +49,15 @@ fn upgrade(more: &[&str]) -> UpgradeEdge {
 }
 
 async fn run(facts: Facts, web: Pages, more: &[&str]) -> (String, anyhow::Result<()>, Vec<Change>) {
+    run_refusing(&[], facts, web, more).await
+}
+
+async fn run_refusing(
+    refused: &[Change],
+    facts: Facts,
+    web: Pages,
+    more: &[&str],
+) -> (String, anyhow::Result<()>, Vec<Change>) {
     let printer = Printer::capturing();
     let upgrade = upgrade(more);
     let host = if upgrade.acting.dry_run {
@@ -56,6 +65,7 @@ async fn run(facts: Facts, web: Pages, more: &[&str]) -> (String, anyhow::Result
     } else {
         Recording::acting(facts, printer.clone())
     };
+    let host = refused.iter().cloned().fold(host, Recording::refusing);
     let confirm = || Ok(false);
     let bundle = upgrade.bundle.as_deref().map(|file| Bundle::open(file).unwrap());
     let new =
@@ -200,6 +210,26 @@ async fn a_bundle_that_is_not_what_it_says_leaves_the_node_as_it_is() {
     assert_eq!(changes, []);
 }
 
+#[tokio::test(start_paused = true)]
+async fn why_it_has_failed_is_said_whatever_fails_after_it() {
+    let (_dir, file, facts) = bundled("0.3.0");
+    let unpacked = Change::Remove("/var/lib/kubeedge/upgrade".into());
+    let words = ["--force", "--bundle", &file];
+    let (shown, result, _) = run_refusing(&[unpacked], facts, Pages::healthy(), &words).await;
+    assert!(result.unwrap_err().to_string().contains("its edgecore is v0.3.0"), "{shown}");
+    assert!(shown.contains("note: /var/lib/kubeedge/upgrade is left"), "{shown}");
+
+    let no_back_up = Change::MakeDir(Path::new(BACKUPS).join("v0.1.0"));
+    let no_start = Change::Run("systemctl start cloudcore".into());
+    let (shown, result, _) =
+        run_cloud_refusing(&[no_back_up.clone(), no_start.clone()], cloud_machine(), Pages::healthy(), &[])
+            .await;
+    let said = format!("{:#}", result.unwrap_err());
+    for part in [no_back_up, no_start] {
+        assert!(said.contains(&format!("{part}: refused")), "{shown}");
+    }
+}
+
 /// A CloudCore with the control plane inside.
 fn cloud_machine() -> Facts {
     let files = [
@@ -225,13 +255,22 @@ fn cloud_machine() -> Facts {
 }
 
 async fn run_cloud(facts: Facts, web: Pages, more: &[&str]) -> (String, anyhow::Result<()>, Vec<Change>) {
+    run_cloud_refusing(&[], facts, web, more).await
+}
+
+async fn run_cloud_refusing(
+    refused: &[Change],
+    facts: Facts,
+    web: Pages,
+    more: &[&str],
+) -> (String, anyhow::Result<()>, Vec<Change>) {
     let words = ["keadm", "upgrade", "cloud", "--bin-dir", "/opt", "--force"];
     let Command::Upgrade(upgrade) = Args::try_parse_from(words.iter().chain(more)).unwrap().command else {
         panic!("not upgrade")
     };
     let UpgradeWhat::Cloud(upgrade) = upgrade.what else { panic!("not cloud") };
     let printer = Printer::capturing();
-    let host = Recording::acting(facts, printer.clone());
+    let host = refused.iter().cloned().fold(Recording::acting(facts, printer.clone()), Recording::refusing);
     let result = async {
         let core = cloud::find(&host, &web, &printer)?;
         let (new, order) = (Path::new("/opt/cloudcore"), Order::of_cloud(&upgrade)?);
@@ -273,6 +312,54 @@ async fn a_cloud_that_does_not_come_up_gets_its_database_back_and_the_newer_one_
     assert!(kept < changes.iter().position(back).unwrap(), "{changes:?}");
     let key = |change: &&Change| matches!(change, Change::Copy { to, .. } if to == Path::new("/etc/kubeedge/ca/rootCA.key"));
     assert_eq!(changes.iter().filter(key).count(), 0, "the CA that is there stays");
+}
+
+/// An upgrade that goes back, on a machine that refuses this; which files were renamed, and whether the database came back.
+async fn goes_back_refusing(refused: &[Change]) -> (String, Vec<(String, String)>, bool) {
+    let silent: Vec<(u16, &str)> =
+        std::iter::repeat_n((503, "not ready: embedded"), 602).chain([(200, "ok")]).collect();
+    let web = Pages::new(&[("/healthz", &silent), ("/readyz", &[(200, "ok")])]);
+    let mut facts = cloud_machine();
+    let backup = Path::new(BACKUPS).join("v0.1.0");
+    for name in ["cloudcore", "state.db"] {
+        facts.files.insert(backup.join(name), String::new());
+    }
+    let (shown, result, changes) = run_cloud_refusing(refused, facts, web, &[]).await;
+    result.unwrap_err();
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let renamed = changes.iter().filter_map(|change| match change {
+        Change::Rename { from, to } => Some((name(from), name(to))),
+        _ => None,
+    });
+    let database = Path::new("/var/lib/kubeedge/embedded/state.db");
+    let came_back = changes.iter().any(|change| matches!(change, Change::Copy { to, .. } if to == database));
+    (shown, renamed.collect(), came_back)
+}
+
+#[tokio::test(start_paused = true)]
+async fn going_back_does_not_need_a_newer_database_that_can_be_read_nor_room_for_a_copy_of_it() {
+    let backup = Path::new(BACKUPS).join("v0.1.0");
+    let database = Path::new("/var/lib/kubeedge/embedded/state.db");
+    let snapshot = Change::Snapshot { database: database.into(), to: backup.join("state.db.replaced") };
+    let (shown, renamed, came_back) = goes_back_refusing(std::slice::from_ref(&snapshot)).await;
+    let aside = [
+        ("state.db-wal".to_owned(), "state.db.replaced-wal".to_owned()),
+        ("state.db-shm".to_owned(), "state.db.replaced-shm".to_owned()),
+        ("state.db".to_owned(), "state.db.replaced".to_owned()),
+    ];
+    assert_eq!(renamed, aside, "{shown}");
+    assert!(came_back && shown.contains("v0.1.0 runs again"), "{shown}");
+    assert!(
+        shown.contains("the file itself is kept, as /var/lib/kubeedge/embedded/state.db.replaced"),
+        "{shown}"
+    );
+
+    // Not even room for the old one: the newer one is where it was, for an empty one would take its place.
+    let copy = Change::Copy { from: backup.join("state.db"), to: database.into(), mode: crate::host::SECRET };
+    let (shown, renamed, came_back) = goes_back_refusing(&[snapshot, copy]).await;
+    let back = aside.clone().map(|(from, to)| (to, from));
+    assert_eq!(renamed, [aside, back].concat(), "{shown}");
+    assert!(!came_back && shown.contains("so did going back to v0.1.0"), "{shown}");
 }
 
 #[tokio::test(start_paused = true)]
