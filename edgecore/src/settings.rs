@@ -206,8 +206,8 @@ fn link(file: &EdgeCore, node: &str, token: Option<String>) -> Result<LinkSettin
 
 /// The n-th server of either transport is the same CloudCore.
 fn ways(hub: &EdgeHub, node: &str) -> Result<Vec<WaySettings>, (String, String)> {
-    let by_websocket = hub.websocket.enable.then(|| hub.websocket.all_servers()).unwrap_or_default();
-    let by_quic = hub.quic.enable.then(|| hub.quic.all_servers()).unwrap_or_default();
+    let by_websocket = if hub.websocket.enable { hub.websocket.all_servers() } else { Vec::new() };
+    let by_quic = if hub.quic.enable { hub.quic.all_servers() } else { Vec::new() };
     let mut ways = Vec::new();
     for place in 0..by_websocket.len().max(by_quic.len()) {
         let (socket, quic_server) = (by_websocket.get(place), by_quic.get(place));

@@ -90,6 +90,7 @@ impl Cloud {
         Self::start_on(client, gate, CloudHub::default(), false)
     }
 
+    #[expect(clippy::too_many_lines, reason = "a list of parts and what they are given, as in app.rs")]
     fn start_on(admin: Client, gate: Gate, config: CloudHub, with_devices: bool) -> Self {
         let (rng, clock) = (Rng::seeded(1), now());
         let client = gate.client();

@@ -93,7 +93,8 @@ async fn one_that_ends_alone_closes_at_once() {
     let registry = cloud.registry.clone();
     let at = Instant::now();
     let (stopped, closed) = tokio::join!(cloud.stop(), edge.closed());
-    (stopped.unwrap(), closed.unwrap());
+    stopped.unwrap();
+    closed.unwrap();
     assert!(at.elapsed() < SECOND, "{:?}", at.elapsed());
     assert!(registry.encode().contains("cloudhub_drained_sessions_total 0"));
 }

@@ -2,6 +2,8 @@
 //! killed, stopped, cut off and rolled while users' messages flow through rules of every type in both directions. `make replicas` plays
 //! many rounds: `RUNS` says how many, `START` with which seed to begin; `make replicas START=4711 RUNS=1` plays one again.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests may")]
+
 mod plan;
 mod scene;
 mod traffic;
@@ -30,16 +32,21 @@ async fn nothing_is_lost_whatever_happens_to_one_of_three() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes an hour: make replicas"]
 async fn nothing_is_lost_in_a_hundred_rounds() {
-    let number = |name: &str, default: u64| {
-        let text = std::env::var(name).unwrap_or_default();
-        if text.is_empty() { default } else { text.parse().unwrap() }
-    };
     let start = number("START", 1);
     rounds(MANY, start..start + number("RUNS", 100)).await;
 }
 
+#[expect(clippy::disallowed_methods, reason = "the test harness passes no arguments on")]
+fn number(name: &str, default: u64) -> u64 {
+    let text = std::env::var(name).unwrap_or_default();
+    if text.is_empty() { default } else { text.parse().unwrap() }
+}
+
+/// Plays all of them, also after one that failed.
+#[expect(clippy::print_stdout, reason = "a run of an hour shows how far it is")]
 async fn rounds(nodes: u32, seeds: std::ops::Range<u64>) {
     let mut scene = Scene::start(nodes).await;
+    let mut failed = Vec::new();
     for seed in seeds {
         let plan = Plan::from_seed(seed);
         println!("{plan}");
@@ -49,9 +56,15 @@ async fn rounds(nodes: u32, seeds: std::ops::Range<u64>) {
         }
         scene.all_is_well().await;
         let logs = traffic.stop().await;
-        let summary = verdict::judge(&scene, &logs).await.unwrap_or_else(|error| panic!("{plan}{error:#}"));
-        println!("{summary}");
+        match verdict::judge(&scene, &logs).await {
+            Ok(summary) => println!("{summary}"),
+            Err(error) => {
+                println!("FAILED: {error:#}");
+                failed.push(format!("{plan}{error:#}"));
+            }
+        }
     }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
 /// No node is NotReady meanwhile.

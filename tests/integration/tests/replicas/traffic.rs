@@ -6,12 +6,12 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 use chassis::rng::Rng;
+use chassis::task::{self, AbortOnDrop};
 use integration::mqtt::Subscriber;
 use integration::replicas::Router;
 use integration::service::Ask;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::scene::{NODE, Scene};
@@ -61,10 +61,10 @@ pub(crate) struct Traffic {
     seed: u64,
     stop: watch::Sender<bool>,
     heard: Subscriber,
-    publish: JoinHandle<Vec<Sent>>,
-    call: JoinHandle<Vec<Sent>>,
-    ask: JoinHandle<Vec<Sent>>,
-    up: JoinHandle<usize>,
+    publish: AbortOnDrop<Vec<Sent>>,
+    call: AbortOnDrop<Vec<Sent>>,
+    ask: AbortOnDrop<Vec<Sent>>,
+    up: AbortOnDrop<usize>,
 }
 
 /// What one try to send has come to.
@@ -88,7 +88,7 @@ impl Traffic {
                 let path = format!("/{NODE}/default/{path}");
                 outcome(timeout(PATIENCE, router.ask("POST", &path, &text)).await)
             };
-            tokio::spawn(flow(seed, stop.subscribe(), send))
+            spawn(flow(seed, stop.subscribe(), send))
         };
         let (publish, call) = (down("publish", 1), down("call", 2));
         let url = format!("http://127.0.0.1:{}/", scene.edge.modules.service_bus.port);
@@ -98,8 +98,8 @@ impl Traffic {
             let ask = Ask { method: "POST", url: &url, ca: None, token: None, body: &body };
             at_the_edge(timeout(STUCK, ask.send()).await)
         };
-        let ask = tokio::spawn(flow(seed, stop.subscribe(), send));
-        let up = tokio::spawn(published(scene.broker.port, seed, stop.subscribe()));
+        let ask = spawn(flow(seed, stop.subscribe(), send));
+        let up = spawn(published(scene.broker.port, seed, stop.subscribe()));
         Self { seed, stop, heard, publish, call, ask, up }
     }
 
@@ -110,6 +110,10 @@ impl Traffic {
         let (ask, up) = (self.ask.await.unwrap(), self.up.await.unwrap());
         Logs { seed: self.seed, publish, heard: self.heard, call, ask, up }
     }
+}
+
+fn spawn<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> AbortOnDrop<T> {
+    task::spawn(tracing::Span::none(), work)
 }
 
 /// One message after the other.
