@@ -213,6 +213,12 @@ async fn what_nobody_waits_for_any_more_is_not_sent_on_the_next_link() {
     rig.up.send(asked("old", Arc::downgrade(&Arc::new(())))).await.unwrap();
     rig.up.send(asked("new", Arc::downgrade(&wanted))).await.unwrap();
     let mut link = rig.accept().await;
-    assert_eq!(next(&mut link).await.route.operation, Operation::Keepalive);
-    assert_eq!(next(&mut link).await.header.id, "new");
+    let first = loop {
+        // The first heartbeat may come before or after it.
+        let said = next(&mut link).await;
+        if said.route.operation != Operation::Keepalive {
+            break said;
+        }
+    };
+    assert_eq!(first.header.id, "new");
 }
