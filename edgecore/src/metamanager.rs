@@ -140,7 +140,10 @@ impl MetaManager {
         let states = store.reported().await.context("read the statuses that were reported")?;
         let unsent = store.states().await.context("read the statuses that were not sent")?;
         let unheard: Vec<&State> = unsent.iter().filter(|state| has_ended_with_the_machine(state)).collect();
-        let forget = |state: &&State| Change::ClearState { key: state.key.clone(), version: state.version };
+        let forget = |state: &&State| {
+            let (key, uid) = (state.key.clone(), state.uid.clone());
+            Change::ClearState { key, uid, version: state.version }
+        };
         store.apply(unheard.iter().map(forget).collect()).await.context("forget the machine's shutdown")?;
         let is_news = |state: &&State| unheard.iter().all(|other| other.key != state.key);
         let reported: HashMap<&str, &State> =

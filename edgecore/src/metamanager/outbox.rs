@@ -315,10 +315,10 @@ impl Outbox {
 
 /// One status patch.
 async fn send_state(cloud: &Cloud, state: State) -> Attempt {
-    let State { key, version, value, .. } = state;
+    let State { key, uid, version, value } = state;
     let resource = Resource::from(key.as_str());
     if resource.kind() == Some(&ResourceKind::PersistentVolumeClaim) {
-        let done = Change::ClearState { key: key.clone(), version };
+        let done = Change::ClearState { key: key.clone(), uid, version };
         return finish(&key, claims::report(cloud, resource, &value).await, done);
     }
     // Stock takes the patch as a string (spec cloud-and-wire 3.4, 3.6).
@@ -330,8 +330,8 @@ async fn send_state(cloud: &Cloud, state: State) -> Attempt {
         Err(error) => Err(error),
     };
     let done = match accepted {
-        Ok(()) => Change::AcceptState { key: key.clone(), version },
-        Err(_) => Change::ClearState { key: key.clone(), version },
+        Ok(()) => Change::AcceptState { key: key.clone(), uid, version },
+        Err(_) => Change::ClearState { key: key.clone(), uid, version },
     };
     finish(&key, accepted, done)
 }

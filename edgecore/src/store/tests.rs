@@ -207,10 +207,28 @@ async fn an_older_acceptance_leaves_the_newer_state() {
     store.apply(vec![put("old"), put("new")]).await.unwrap();
     let states = store.states().await.unwrap();
     assert_eq!((states.len(), states[0].version, states[0].value.as_slice()), (1, 2, b"new".as_slice()));
-    store.apply(vec![Change::ClearState { key: key.into(), version: 1 }]).await.unwrap();
+    store.apply(vec![Change::ClearState { key: key.into(), uid: "u1".into(), version: 1 }]).await.unwrap();
     assert_eq!(store.states().await.unwrap().len(), 1);
-    store.apply(vec![Change::ClearState { key: key.into(), version: 2 }]).await.unwrap();
+    store.apply(vec![Change::ClearState { key: key.into(), uid: "u1".into(), version: 2 }]).await.unwrap();
     assert_eq!(store.reported().await.unwrap(), []);
+    running.close().await;
+}
+
+/// The answer about a pod that is gone may come when another one of its name has said how it is.
+#[tokio::test]
+async fn a_late_answer_about_one_pod_says_nothing_of_the_next_of_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::open(&dir.path().join("e.db"));
+    let store = &running.store;
+    let key = "default/podpatch/web";
+    let put = |uid: &str| Change::PutState { key: key.into(), uid: uid.into(), value: uid.into() };
+    let changes = vec![put("u1"), Change::ForgetPod { uid: "u1".into() }, put("u2")];
+    store.apply(changes).await.unwrap();
+    let (key, uid) = (key.to_owned(), "u1".to_owned());
+    let accepted = Change::AcceptState { key: key.clone(), uid: uid.clone(), version: 1 };
+    store.apply(vec![accepted, Change::ClearState { key, uid, version: 1 }]).await.unwrap();
+    let states = store.states().await.unwrap();
+    assert_eq!(states.iter().map(|state| state.uid.as_str()).collect::<Vec<_>>(), ["u2"]);
     running.close().await;
 }
 
@@ -221,7 +239,7 @@ async fn what_the_cloud_has_is_kept_and_not_sent_again_until_it_is_reported_agai
     let store = &running.store;
     let key = "default/podpatch/web";
     let put = |value: &str| Change::PutState { key: key.into(), uid: "u1".into(), value: value.into() };
-    let accept = |version| Change::AcceptState { key: key.into(), version };
+    let accept = |version| Change::AcceptState { key: key.into(), uid: "u1".into(), version };
     store.apply(vec![put("old"), put("new"), accept(1)]).await.unwrap();
     assert_eq!(store.states().await.unwrap().len(), 1, "the newer one is still to be sent");
     assert_eq!(store.apply(vec![put("new")]).await.unwrap(), [Outcome::Unchanged]);

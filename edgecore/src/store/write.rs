@@ -69,6 +69,8 @@ pub enum Change {
     AcceptState {
         /// Its key.
         key: String,
+        /// UID of the object: another one of its name begins with the first version again.
+        uid: String,
         /// The version that was sent; a newer one is still to be sent.
         version: i64,
     },
@@ -76,6 +78,8 @@ pub enum Change {
     ClearState {
         /// Its key.
         key: String,
+        /// UID of the object.
+        uid: String,
         /// The version that was sent; a newer one stays.
         version: i64,
     },
@@ -281,12 +285,12 @@ fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<Outcome> 
                  WHERE value <> ?3 OR uid <> ?2 OR accepted >= version",
             )?
             .execute(params![key, uid, value])?,
-        Change::AcceptState { key, version } => connection
-            .prepare_cached("UPDATE states SET accepted = ?2 WHERE key = ?1 AND accepted < ?2")?
-            .execute(params![key, version])?,
-        Change::ClearState { key, version } => connection
-            .prepare_cached("DELETE FROM states WHERE key = ?1 AND version <= ?2")?
-            .execute(params![key, version])?,
+        Change::AcceptState { key, uid, version } => connection
+            .prepare_cached("UPDATE states SET accepted = ?2 WHERE key = ?1 AND uid = ?3 AND accepted < ?2")?
+            .execute(params![key, version, uid])?,
+        Change::ClearState { key, uid, version } => connection
+            .prepare_cached("DELETE FROM states WHERE key = ?1 AND uid = ?3 AND version <= ?2")?
+            .execute(params![key, version, uid])?,
         Change::Enqueue { kind, key, value } => enqueue(connection, *kind, key, value)?,
         Change::Dequeue(id) => connection.prepare_cached("DELETE FROM queue WHERE id = ?1")?.execute([id])?,
         Change::PutUpload { upload, limit } => return uploads::put(connection, upload, limit),

@@ -135,10 +135,10 @@ async fn say_all(cloud: &Cloud, batch: Vec<State>) -> Vec<(State, Attempt)> {
 }
 
 fn settled(state: State, accepted: Result<(), CallError>) -> (State, Attempt) {
-    let (key, version) = (state.key.clone(), state.version);
+    let (key, uid, version) = (state.key.clone(), state.uid.clone(), state.version);
     let done = match accepted {
-        Ok(()) => Change::AcceptState { key, version },
-        Err(_) => Change::ClearState { key, version },
+        Ok(()) => Change::AcceptState { key, uid, version },
+        Err(_) => Change::ClearState { key, uid, version },
     };
     let attempt = finish(&state.key, accepted, done);
     (state, attempt)
