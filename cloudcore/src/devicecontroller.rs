@@ -13,6 +13,7 @@
 mod batches;
 mod calls;
 mod desired;
+mod fences;
 mod metrics;
 mod report;
 mod status;
@@ -36,14 +37,13 @@ use tokio::time::Instant;
 use self::batches::{Batches, Complete};
 use self::calls::Right;
 use self::desired::{Desired, Outgoing, Step};
+use self::fences::Fences;
 pub use self::metrics::Metrics;
 use self::report::{Refusal, Report};
 use self::status::{Statuses, Write, Written};
 use self::watches::{Fact, Synced};
 use crate::claiming::Claimant;
-use crate::flow::{
-    Claims, DeviceInbox, DeviceSession, Fence, FromNode, Leadership, NodeName, Outbox, SyncRecords,
-};
+use crate::flow::{Claims, DeviceInbox, DeviceSession, FromNode, Leadership, NodeName, SyncRecords};
 use crate::replicas;
 
 /// Writes of statuses under way at a time. Values of devices must not take what pods and leases need of the API server.
@@ -71,9 +71,6 @@ pub struct DeviceController {
     pub metrics: Metrics,
 }
 
-/// So many fences are kept without looking which of them are of use: a small site never looks.
-const FENCES: usize = 256;
-
 /// Who waits for a write.
 #[derive(Debug)]
 enum Waiting {
@@ -96,11 +93,7 @@ struct State {
     batches: Batches,
     /// Nodes that have been told what they should have.
     sessions: HashMap<NodeName, DeviceSession>,
-    /// Of the last connection of each node: what it said may be written after it has ended.
-    fences: HashMap<NodeName, (Fence, Outbox)>,
-    /// When there are so many, those that are of no use are looked for.
-    fences_swept_at: usize,
-    claimant: Claimant,
+    fences: Fences,
     leadership: Leadership,
     /// Nodes that wait for that.
     waiting: Vec<DeviceSession>,
@@ -123,7 +116,7 @@ impl Module for DeviceController {
         let mut calls = Calls::new();
         let mut is_led = false;
         let mut state = State {
-            claimant: Claimant::new(client.clone(), claims, replicas),
+            fences: Fences::new(Claimant::new(client.clone(), claims, replicas)),
             leadership: leadership.clone(),
             client,
             clock,
@@ -134,8 +127,6 @@ impl Module for DeviceController {
             statuses: Statuses::default(),
             batches: Batches::default(),
             sessions: HashMap::new(),
-            fences: HashMap::new(),
-            fences_swept_at: FENCES,
             waiting: Vec::new(),
             synced: Synced::default(),
             are_records_known: false,
@@ -178,23 +169,9 @@ impl State {
     fn connect(&mut self, session: DeviceSession) {
         self.sessions.retain(|_, session| !session.outbox.is_closed());
         self.waiting.retain(|session| !session.outbox.is_closed());
-        let (fence, outbox) = (session.fence.clone(), session.outbox.clone());
-        self.sweep();
-        self.fences.insert(session.node.clone(), (fence, outbox));
+        self.fences.connected(&session);
         self.waiting.push(session);
         self.resync();
-    }
-
-    /// Drops what nothing will be written by: of ended connections of nodes that are gone, or held elsewhere. In a fleet that comes
-    /// back at once, not for each node.
-    fn sweep(&mut self) {
-        if self.fences.len() < self.fences_swept_at {
-            return;
-        }
-        let claims = self.claimant.claims();
-        let is_ours = |node: &NodeName| claims.of(node).is_some_and(|claim| claims.us().holds(&claim));
-        self.fences.retain(|node, (_, outbox)| !outbox.is_closed() || is_ours(node));
-        self.fences_swept_at = (2 * self.fences.len()).max(FENCES);
     }
 
     /// Brings the nodes that wait up to date. Before everything has been read nobody knows what a node should not have.
@@ -362,15 +339,7 @@ impl State {
             return Right::Leader(self.leadership.clone());
         }
         let node = self.desired.device(&write.key).and_then(|device| device.node.as_ref());
-        let Some((node, (fence, outbox))) = node.and_then(|node| self.fences.get_key_value(node)) else {
-            return Right::None;
-        };
-        // Of a node that is not connected nobody tells its fence that it has moved.
-        let claims = self.claimant.claims();
-        if outbox.is_closed() && claims.of(node).is_some_and(|claim| !claims.us().holds(&claim)) {
-            return Right::None;
-        }
-        Right::Holder(Box::new((self.claimant.clone(), node.clone(), fence.clone())))
+        node.map_or(Right::None, |node| self.fences.right(node))
     }
 
     /// Every device has a status: whoever led before may not have got so far.
