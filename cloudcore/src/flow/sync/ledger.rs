@@ -3,11 +3,14 @@
 //! One entry for each record, keyed by its id; newest acknowledgement wins, so its size is bounded by the number of
 //! objects that stock edges hold and not by the number of acknowledgements.
 
+mod entry;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use proto::api::reliablesync::{ObjectSyncSpec, RecordName};
 
+use self::entry::{Entry, State, Wanted, Written};
 use crate::flow::NodeName;
 
 /// A version that follows another goes into the record no sooner than this after its acknowledgement: an object that
@@ -94,42 +97,6 @@ pub(crate) struct Ledger {
 
 /// Namespace and uid.
 type Key = (Option<String>, String);
-
-#[derive(Debug, Default)]
-struct Entry {
-    /// Which object the edge acknowledged; before it has acknowledged any, the one that the record names.
-    object: ObjectSyncSpec,
-    /// As last seen or written.
-    record: Option<Written>,
-    wanted: Wanted,
-    state: State,
-}
-
-#[derive(Debug, PartialEq)]
-struct Written {
-    object: ObjectSyncSpec,
-    version: String,
-}
-
-/// What the record should be.
-#[derive(Debug, Default, PartialEq)]
-enum Wanted {
-    #[default]
-    AsItIs,
-    Version(String),
-    Gone,
-    /// Gone with its node.
-    Collected,
-}
-
-#[derive(Debug, Default, Clone, Copy, PartialEq)]
-enum State {
-    #[default]
-    Idle,
-    Due(Duration),
-    /// A call is under way.
-    Busy,
-}
 
 // === what edges say ===
 
@@ -344,59 +311,6 @@ impl Ledger {
         if entries.is_empty() {
             self.nodes.remove(&id.node);
         }
-    }
-}
-
-// === impl Entry ===
-
-impl Entry {
-    fn is_written(&self, version: &str) -> bool {
-        self.record.as_ref().is_some_and(|record| record.object == self.object && record.version == version)
-    }
-
-    fn is_held(&self) -> bool {
-        match self.wanted {
-            Wanted::AsItIs => self.record.is_some(),
-            Wanted::Version(_) => true,
-            Wanted::Gone | Wanted::Collected => false,
-        }
-    }
-
-    /// What makes the record what it should be; `None` when it is.
-    fn step(&self) -> Option<Step> {
-        match (&self.wanted, &self.record) {
-            (Wanted::AsItIs, _) | (Wanted::Gone | Wanted::Collected, None) => None,
-            (Wanted::Gone, Some(_)) => Some(Step::Delete),
-            (Wanted::Collected, Some(_)) => Some(Step::Collect),
-            (Wanted::Version(version), None) => {
-                Some(Step::Create { object: self.object.clone(), version: version.clone() })
-            }
-            (Wanted::Version(version), Some(record)) => (!self.is_written(version)).then(|| Step::Update {
-                object: (record.object != self.object).then(|| self.object.clone()),
-                version: version.clone(),
-            }),
-        }
-    }
-
-    fn written(&mut self, step: &Step) {
-        self.record = match step {
-            Step::Delete | Step::Collect => None,
-            Step::Create { object, version } => {
-                Some(Written { object: object.clone(), version: version.clone() })
-            }
-            Step::Update { object, version } => {
-                let before = self.record.take().map(|record| record.object).unwrap_or_default();
-                Some(Written { object: object.clone().unwrap_or(before), version: version.clone() })
-            }
-        };
-    }
-}
-
-// === impl Wanted ===
-
-impl Wanted {
-    fn is_gone(&self) -> bool {
-        matches!(self, Self::Gone | Self::Collected)
     }
 }
 
