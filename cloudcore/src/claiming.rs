@@ -4,6 +4,8 @@
 //! A claim is a compare-and-swap, and is written only where the Node says something else: a fleet that comes back to the
 //! CloudCore that it had writes nothing.
 
+mod metrics;
+
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Node;
@@ -12,8 +14,8 @@ use kube::{Api, Client};
 use serde_json::json;
 use tokio::time::Instant;
 
+pub use self::metrics::Metrics;
 use crate::flow::{ADDRESS, Claim, Claims, Fence, HELD_BY, NodeName, Verdict};
-use crate::replicas::Metrics;
 
 /// A Node that others write at the same moment is tried so often; whoever asked is told then that it did not go.
 const ATTEMPTS: usize = 4;

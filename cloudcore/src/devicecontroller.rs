@@ -42,9 +42,8 @@ pub use self::metrics::Metrics;
 use self::report::{Refusal, Report};
 use self::status::{Statuses, Write, Written};
 use self::watches::{Fact, Synced};
-use crate::claiming::Claimant;
+use crate::claiming::{self, Claimant};
 use crate::flow::{Claims, DeviceInbox, DeviceSession, FromNode, Leadership, NodeName, SyncRecords};
-use crate::replicas;
 
 /// Writes of statuses under way at a time. Values of devices must not take what pods and leases need of the API server.
 const CALLS: usize = 16;
@@ -64,7 +63,7 @@ pub struct DeviceController {
     /// Who holds which node: what a node says of its devices is written by who holds it.
     pub claims: Claims,
     /// Counts claims.
-    pub replicas: replicas::Metrics,
+    pub claiming: claiming::Metrics,
     /// That devices have statuses is seen to by one.
     pub leadership: Leadership,
     /// Counts.
@@ -111,12 +110,12 @@ impl Module for DeviceController {
     const NAME: &'static str = "devicecontroller";
 
     async fn run(self, _shutdown: Shutdown) -> anyhow::Result<()> {
-        let Self { client, clock, rng, mut inbox, records, claims, replicas, leadership, metrics } = self;
+        let Self { client, clock, rng, mut inbox, records, claims, claiming, leadership, metrics } = self;
         let mut facts = watches::start(&client, &rng);
         let mut calls = Calls::new();
         let mut is_led = false;
         let mut state = State {
-            fences: Fences::new(Claimant::new(client.clone(), claims, replicas)),
+            fences: Fences::new(Claimant::new(client.clone(), claims, claiming)),
             leadership: leadership.clone(),
             client,
             clock,

@@ -39,11 +39,10 @@ pub use self::metrics::Metrics;
 use self::upstream::Worker;
 use self::view::{DesiredView, DesiredWriter};
 use self::watches::{Fact, Kind, Synced, Watches};
-use crate::claiming::Claimant;
+use crate::claiming::{self, Claimant};
 use crate::flow::{
     AnnotatedNodes, Claim, Claims, Fence, Leadership, NodeName, NodeSession, Outbox, Serving, SyncRecords,
 };
-use crate::replicas;
 
 /// Calls to the API server under way for all nodes together. A kube-apiserver admits 400 reads and 200 writes at
 /// once (`--max-requests-inflight`, `--max-mutating-requests-inflight`); nodes shall not take all of them.
@@ -67,7 +66,7 @@ pub struct Environment {
     /// Who holds which node.
     pub claims: Claims,
     /// Counts claims.
-    pub replicas: replicas::Metrics,
+    pub claiming: claiming::Metrics,
     /// Records of nodes that are gone are removed by one CloudCore.
     pub leadership: Leadership,
     /// Held for as long as anything is written for nodes.
@@ -162,10 +161,10 @@ impl EdgeController {
     ) -> Self {
         let Environment { client, clock, rng, ca_certificate, authorization, annotated, records, .. } =
             environment;
-        let Environment { claims, replicas, leadership, serving, .. } = environment;
+        let Environment { claims, claiming, leadership, serving, .. } = environment;
         let desired = DesiredWriter::default();
         let context = Context {
-            claimant: Claimant::new(client.clone(), claims, replicas),
+            claimant: Claimant::new(client.clone(), claims, claiming),
             client,
             clock,
             rng,

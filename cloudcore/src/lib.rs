@@ -3,13 +3,14 @@
 pub mod admission;
 pub mod app;
 pub mod args;
-mod claiming;
+pub mod claiming;
 pub mod cloudhub;
 pub mod devicecontroller;
 pub mod edgecontroller;
 pub mod embedded;
 pub mod flow;
 pub mod forwarding;
+mod namespace;
 pub mod replicas;
 pub mod router;
 pub mod settings;

@@ -11,6 +11,9 @@
 //! is over when nobody has seen it renewed for [`crate::flow::LASTS`] on their own monotonic clock, and who holds it trusts in it for the shorter
 //! [`crate::flow::TRUSTED`] since it began to renew it. Where the API cannot be reached nobody is declared dead.
 //!
+//! A replica that is started takes over the Leases of its name: those are of its former self. Should that one live still, because two were
+//! given the same name, it sees another process in its Lease at its next renewal, and ends.
+//!
 //! It ends when shutdown was requested and nobody serves nodes any more; its Lease goes last.
 
 mod election;
@@ -45,6 +48,8 @@ use crate::flow::{Claims, LeadershipWriter, Served, Tenure};
 
 /// A Lease is renewed this often: two renewals may fail before it is trusted no more.
 const EVERY: Duration = Duration::from_secs(3);
+/// Letters that tell a process from another one of the same name.
+const INSTANCE: usize = 16;
 /// After a renewal that failed.
 const AGAIN: Duration = Duration::from_secs(1);
 /// A call that takes longer is as good as failed: there has to be time for another one.
@@ -83,6 +88,8 @@ struct Shared {
     clock: Clock,
     rng: Rng,
     name: Arc<str>,
+    /// Another one than that of any other process with this name.
+    instance: Arc<str>,
     metrics: Metrics,
 }
 
@@ -99,7 +106,8 @@ impl Module for Replicas {
         let Self { client, clock, rng, forwarding, claims, tenure, .. } = self;
         let name = Arc::clone(&claims.us().name);
         tracing::info!(name = &*name, "this replica");
-        let shared = Shared { client, clock, rng, name, metrics: self.metrics };
+        let instance = rng.alphanumeric(INSTANCE).into();
+        let shared = Shared { client, clock, rng, name, instance, metrics: self.metrics };
         let (sights, sight) = watch::channel(Sight::default());
         let presence = Presence {
             shared: shared.clone(),
@@ -108,14 +116,23 @@ impl Module for Replicas {
             tenure,
             served: self.served,
             ready: Some(self.ready),
+            version: None,
         };
         let leads = self.leadership.reader();
-        let election = Election { shared: shared.clone(), sight, leadership: self.leadership };
+        let mut election = Election { shared: shared.clone(), sight, leadership: self.leadership };
         let watching = Watching { shared, claims, sights, leads, board: self.board };
-        tokio::select! {
-            ((), ()) = async { tokio::join!(presence.keep(&shutdown), election.run(&shutdown)) } => Ok(()),
-            never = watching.run() => match never {},
-        }
+        let kept = {
+            let elected = async {
+                election.run(&shutdown).await;
+                Ok(())
+            };
+            tokio::select! {
+                kept = async { tokio::try_join!(presence.keep(&shutdown), elected) } => kept.map(drop),
+                never = watching.run() => match never {},
+            }
+        };
+        election.resign();
+        kept
     }
 }
 
@@ -124,6 +141,11 @@ impl Module for Replicas {
 impl Shared {
     fn leases(&self) -> Api<Lease> {
         Api::namespaced(self.client.clone(), NAMESPACE)
+    }
+
+    /// How a Lease says whose it is.
+    fn us(&self) -> (&str, &str) {
+        (&self.name, &self.instance)
     }
 
     /// The next renewal, out of step with others.

@@ -29,7 +29,7 @@ impl Builder {
             inbox,
             records: records.clone(),
             claims: self.among.claims.clone(),
-            replicas: self.among.metrics.clone(),
+            claiming: self.among.claiming.clone(),
             leadership: self.among.leadership.clone(),
             metrics: self.registry.register(devicecontroller::Metrics::register),
         });

@@ -50,7 +50,8 @@ impl Builder {
         let address =
             socket(&section.address, section.port).context("modules.cloudHub.forwarding.address")?;
         let here = here(elsewhere.holders.clone());
-        let server = ForwardingServer::bind(address, credentials, here, elsewhere.holders, metrics).await?;
+        let (holders, served) = (elsewhere.holders, self.among.served.clone());
+        let server = ForwardingServer::bind(address, credentials, here, holders, served, metrics).await?;
         self.supervisor.start(server);
         Ok(())
     }

@@ -187,7 +187,7 @@ impl Builder {
             rng: self.rng.clone(),
             ca_certificate: api.root_pem,
             claims: self.among.claims.clone(),
-            replicas: self.among.metrics.clone(),
+            claiming: self.among.claiming.clone(),
             leadership: self.among.leadership.clone(),
             serving: self.among.serving.clone(),
             authorization: (&hub.authorization).into(),

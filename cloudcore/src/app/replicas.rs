@@ -12,6 +12,7 @@ use proto::config::cloudcore::CloudHub;
 use super::Builder;
 use super::api::Api;
 use crate::args::Pod;
+use crate::claiming;
 use crate::flow::{Claims, Holders, Leadership, LeadershipWriter, Served, Serving, Tenure, Us};
 use crate::replicas::{self, Replicas, fitting};
 
@@ -23,9 +24,12 @@ pub(super) struct Among {
     pub(super) tenure: Tenure,
     pub(super) leadership: Leadership,
     pub(super) serving: Serving,
-    pub(super) metrics: replicas::Metrics,
+    /// That the last node is gone.
+    pub(super) served: Served,
+    pub(super) claiming: claiming::Metrics,
+    metrics: replicas::Metrics,
     /// For the module itself, once.
-    own: Option<(LeadershipWriter, Served)>,
+    own: Option<LeadershipWriter>,
     forwarding: Arc<str>,
 }
 
@@ -42,8 +46,10 @@ impl Among {
             tenure: Tenure::new(),
             leadership,
             serving,
+            served,
+            claiming: registry.register(claiming::Metrics::register),
             metrics: registry.register(replicas::Metrics::register),
-            own: Some((writer, served)),
+            own: Some(writer),
             forwarding: host_and_port(&host, hub.forwarding.port).into(),
         }
     }
@@ -51,7 +57,7 @@ impl Among {
 
 impl Builder {
     pub(super) fn start_replicas(&mut self, api: &Api) {
-        let Some((leadership, served)) = self.among.own.take() else { return };
+        let Some(leadership) = self.among.own.take() else { return };
         let board = Board::default();
         self.debug.show(Replicas::NAME, board.clone());
         self.supervisor.start(Replicas {
@@ -62,7 +68,7 @@ impl Builder {
             claims: self.among.claims.clone(),
             tenure: self.among.tenure.clone(),
             leadership,
-            served,
+            served: self.among.served.clone(),
             metrics: self.among.metrics.clone(),
             board,
             ready: self.readiness.register(Replicas::NAME),

@@ -27,8 +27,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Metrics;
-use super::secrets::ensure_namespace;
 use crate::flow::{BansWriter, Leadership, NodeName};
+use crate::namespace::ensure_namespace;
 use crate::watching::Patience;
 
 /// Tries again to write down a ban. The node is refused meanwhile; only a restart within this time could forget it.

@@ -10,6 +10,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PostParams;
 use kube::{Api, Client};
 
+use crate::namespace::ensure_namespace;
+
 /// Type of the Secrets (spec cloud-and-wire 2.9).
 const SECRET_TYPE: &str = "Opaque";
 
@@ -25,16 +27,6 @@ impl KubeSecrets {
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self { secrets: Api::namespaced(client.clone(), NAMESPACE), namespaces: Api::all(client) }
-    }
-}
-
-/// Makes namespace `kubeedge`, unless it is there.
-pub(crate) async fn ensure_namespace(namespaces: &Api<Namespace>) -> Result<(), kube::Error> {
-    let metadata = ObjectMeta { name: Some(NAMESPACE.to_owned()), ..ObjectMeta::default() };
-    let namespace = Namespace { metadata, ..Namespace::default() };
-    match namespaces.create(&PostParams::default(), &namespace).await {
-        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
-        other => other.map(drop),
     }
 }
 

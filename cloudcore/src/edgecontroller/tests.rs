@@ -34,7 +34,7 @@ async fn a_node_that_moves_while_the_last_requests_are_worked_off_is_lost() {
         rng: Rng::seeded(1),
         ca_certificate: String::new(),
         claims: claims.clone(),
-        replicas: replicas::Metrics::default(),
+        claiming: claiming::Metrics::default(),
         leadership: Leadership::always(),
         serving: Serving::new().0,
         authorization: Authorization::default(),

@@ -1,36 +1,33 @@
 //! Who still serves nodes: a CloudCore gives up its Lease when nobody does any more.
 
-use std::convert::Infallible;
+use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 
 /// Held by whoever serves nodes or writes in their name. Nothing is sent; dropping the last one is the message.
 #[derive(Debug, Clone)]
 pub struct Serving {
-    _held: mpsc::Sender<Infallible>,
+    _held: Arc<watch::Sender<()>>,
 }
 
-/// The other end.
-#[derive(Debug)]
+/// The other end. Cheap to clone.
+#[derive(Debug, Clone)]
 pub struct Served {
-    held: mpsc::Receiver<Infallible>,
+    held: watch::Receiver<()>,
 }
 
 impl Serving {
     /// A pair.
     #[must_use]
     pub fn new() -> (Self, Served) {
-        let (tx, held) = mpsc::channel(1);
-        (Self { _held: tx }, Served { held })
+        let (tx, held) = watch::channel(());
+        (Self { _held: Arc::new(tx) }, Served { held })
     }
 }
 
 impl Served {
     /// Ends when nobody serves nodes any more.
     pub async fn over(&mut self) {
-        match self.held.recv().await {
-            None => {}
-            Some(never) => match never {},
-        }
+        while self.held.changed().await.is_ok() {}
     }
 }

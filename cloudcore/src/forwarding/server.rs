@@ -1,4 +1,6 @@
 //! The listener for other CloudCores, on port 10006. It sends to nodes that are connected here, and to no other.
+//!
+//! It ends when no node is connected here any more: while they leave, others find them here still.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -34,7 +36,7 @@ use tracing::Span;
 use super::certificate::Credentials;
 use super::metrics::{Direction, Metrics};
 use super::wire::{self, Asked, Refusal};
-use crate::flow::{Holders, Reach};
+use crate::flow::{Holders, Reach, Served};
 
 /// Connections of replicas at once. A site has a handful of them.
 const CONNECTIONS: usize = 128;
@@ -52,8 +54,8 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const LIFE: Duration = Duration::from_secs(3600);
 /// How long that may take: no wait of a request is longer.
 const LAST: Duration = Duration::from_secs(600);
-/// Time for what is being answered once shutdown was requested; shorter than the grace of the whole process.
-const GOODBYE: Duration = Duration::from_secs(10);
+/// Time for what is being answered once no node is connected here any more: nothing of it waits for a node then.
+const GOODBYE: Duration = Duration::from_secs(2);
 /// A connection on which nothing comes is asked this often whether its other end is there.
 const PING: Duration = Duration::from_secs(20);
 /// Time for its answer.
@@ -70,6 +72,7 @@ pub struct ForwardingServer {
     listener: TcpListener,
     credentials: Credentials,
     office: Arc<Office>,
+    served: Served,
 }
 
 /// Everything that answering takes.
@@ -93,7 +96,8 @@ struct Place {
 }
 
 impl ForwardingServer {
-    /// Listens. `reach` sends to nodes that are connected to this CloudCore, and must send to no other.
+    /// Listens, until `served` says that no node is left. `reach` sends to nodes that are connected to this CloudCore, and must send
+    /// to no other.
     ///
     /// # Errors
     /// When the address cannot be listened on.
@@ -102,12 +106,13 @@ impl ForwardingServer {
         credentials: Credentials,
         reach: Arc<dyn Reach>,
         holders: Holders,
+        served: Served,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address).await;
         let listener = listener
             .with_context(|| format!("listen on {address} (modules.cloudHub.forwarding.address and port)"))?;
-        Ok(Self { listener, credentials, office: Arc::new(Office::new(reach, holders, metrics)) })
+        Ok(Self { listener, credentials, office: Arc::new(Office::new(reach, holders, metrics)), served })
     }
 
     /// Where it listens.
@@ -122,14 +127,15 @@ impl ForwardingServer {
 impl Module for ForwardingServer {
     const NAME: &'static str = "forwarding";
 
-    async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
-        let Self { listener, credentials, office } = self;
+    async fn run(self, _shutdown: Shutdown) -> anyhow::Result<()> {
+        let Self { listener, credentials, office, served: mut nodes } = self;
+        let (closing, shutdown) = Shutdown::new();
         let mut places = Strangers::new(HANDSHAKES, PATIENCE);
         let (mut strangers, mut served) = (JoinSet::new(), JoinSet::new());
         loop {
             let full_until = places.free_at(Instant::now());
             tokio::select! {
-                () = shutdown.requested() => break,
+                () = nodes.over() => break,
                 (stream, address) = accept::next(&listener), if full_until.is_none() => {
                     if places.make_room(Instant::now()).is_some() {
                         office.metrics.refused("displaced");
@@ -156,6 +162,7 @@ impl Module for ForwardingServer {
             }
         }
         drop((listener, strangers));
+        closing.request();
         while let Some(ended) = served.join_next().await {
             ended.unwrap_or_else(|ended| note(&ended));
         }

@@ -23,7 +23,8 @@ use super::peers::{Dial, Io};
 use super::server::Office;
 use super::*;
 use crate::flow::{
-    Forward as _, Holder, Holders, HoldersWriter, NodeName, NotForwarded, Reach, Replica, Unreached, Wants,
+    Forward as _, Holder, Holders, HoldersWriter, NodeName, NotForwarded, Reach, Replica, Serving, Unreached,
+    Wants,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -331,7 +332,7 @@ async fn a_peer_that_leaves_finishes_what_it_was_asked() {
     let rig = rig(Then::Silence);
     let peers = rig.peers.clone();
     let asking = task::spawn(tracing::Span::none(), async move {
-        let limit = Duration::from_secs(5);
+        let limit = Duration::from_secs(1);
         peers
             .forward(&replica("b"), &NodeName::new("edge-1"), &message(Content::Null), Wants::Answer, limit)
             .await
@@ -417,11 +418,13 @@ async fn replicas_know_each_other_by_their_certificates() {
     };
     let nodes = Arc::new(Nodes { then: Mutex::new(Then::Answered), sent: Mutex::default() });
     let listen = "127.0.0.1:0".parse().unwrap();
+    let (last_node, served) = Serving::new();
     let server = ForwardingServer::bind(
         listen,
         credentials("one"),
         nodes.clone(),
         Holders::new().1,
+        served,
         Metrics::default(),
     );
     let server = server.await.unwrap();
@@ -447,9 +450,14 @@ async fn replicas_know_each_other_by_their_certificates() {
     let node = Peers::with(Arc::new(node), Rng::seeded(1), Metrics::default());
     assert!(matches!(ask(&node).await, Err(NotForwarded::Refused { .. })));
     assert_eq!(nodes.sent.lock().unwrap().len(), 1);
-    drop(peers);
+    // Nodes leave one after another: until the last one has, they are found here.
     trigger.request();
+    let late = Peers::new(credentials("three"), Rng::seeded(1), Metrics::default());
+    assert!(ask(&late).await.unwrap().is_some());
+    assert!(ask(&peers).await.unwrap().is_some());
+    drop(last_node);
     serving.await.unwrap().unwrap();
+    assert!(matches!(ask(&peers).await, Err(NotForwarded::Refused { .. })));
 }
 
 /// A node that tries to pass for a replica.

@@ -38,7 +38,7 @@ enum Written {
 
 impl Election {
     /// Takes part until shutdown is requested; then another one may take over at once.
-    pub(super) async fn run(mut self, shutdown: &Shutdown) {
+    pub(super) async fn run(&mut self, shutdown: &Shutdown) {
         let mut held = None;
         let mut settles = Some(Instant::now() + SETTLES);
         loop {
@@ -60,18 +60,26 @@ impl Election {
                 Ok(()) = self.sight.changed(), if held.is_none() => {}
             }
         }
-        self.leadership.follow();
-        self.shared.metrics.leading(false);
+        self.resign();
         if let Some(lease) = held {
             self.give_up(*lease).await;
         }
+    }
+
+    /// This replica leads no more, whatever the Lease says.
+    pub(super) fn resign(&self) {
+        self.leadership.follow();
+        self.shared.metrics.leading(false);
     }
 
     /// Renews the Lease, or takes it where it is free. When there is something to do next.
     async fn step(&mut self, held: &mut Option<Box<Lease>>) -> Option<Instant> {
         let asked = Instant::now();
         let written = match held {
-            Some(lease) => self.renew(lease).await,
+            Some(lease) => match self.renew(lease).await {
+                Written::Theirs => self.renew_anyway().await,
+                written => written,
+            },
             None => {
                 let sight = self.sight.borrow_and_update().clone();
                 if !sight.is_known {
@@ -110,7 +118,7 @@ impl Election {
     }
 
     async fn take(&self, seen: Option<LeaderSeen>) -> Written {
-        let mut lease = lease::new(lease::leader(), &self.shared.name, self.shared.clock.now());
+        let mut lease = lease::new(lease::leader(), self.shared.us(), self.shared.clock.now());
         match seen.and_then(|seen| seen.version) {
             Some(version) => {
                 lease.metadata.resource_version = Some(version);
@@ -124,6 +132,17 @@ impl Election {
         let mut lease = lease.clone();
         lease.spec.get_or_insert_default().renew_time = Some(MicroTime(self.shared.clock.now()));
         self.replace(&lease).await
+    }
+
+    /// It is another version than this replica knows: its own, where it has not heard what became of an earlier renewal.
+    async fn renew_anyway(&self) -> Written {
+        let leases = self.shared.leases();
+        let name = lease::leader();
+        match timeout(CALL_TIMEOUT, leases.get_opt(&name)).await {
+            Ok(Ok(Some(lease))) if lease::is_ours(&lease, &self.shared) => self.renew(&lease).await,
+            Ok(Ok(_)) => Written::Theirs,
+            Ok(Err(_)) | Err(_) => Written::Unknown,
+        }
     }
 
     async fn create(&self, lease: &Lease) -> Written {

@@ -11,8 +11,8 @@ use kube::api::PostParams;
 use kube::{Api, Error};
 
 use super::Shared;
-use crate::cloudhub::secrets::ensure_namespace;
 use crate::flow::LASTS;
+use crate::namespace::ensure_namespace;
 
 /// Leases of CloudCores have this label, so that one watch sees all of them and no others.
 pub(super) const LABEL: (&str, &str) = ("replica.kubeedge.io/lease", "cloudcore");
@@ -20,6 +20,8 @@ pub(super) const LABEL: (&str, &str) = ("replica.kubeedge.io/lease", "cloudcore"
 pub(super) const FORWARDING: &str = "replica.kubeedge.io/forwarding";
 /// A replica's address, as Nodes are annotated with it.
 pub(super) const ADDRESS: &str = "replica.kubeedge.io/address";
+/// Which process writes it: another one each time that a replica is started.
+pub(super) const INSTANCE: &str = "replica.kubeedge.io/instance";
 /// A replica that is about to end says so.
 pub(super) const LEAVING: &str = "replica.kubeedge.io/leaving";
 
@@ -95,12 +97,13 @@ pub(super) fn read(lease: &Lease) -> Option<(Whose, Seen)> {
 }
 
 /// A Lease that begins.
-pub(super) fn new(name: String, holder: &str, now: Timestamp) -> Lease {
+pub(super) fn new(name: String, (holder, instance): (&str, &str), now: Timestamp) -> Lease {
     let (label, value) = LABEL;
     Lease {
         metadata: ObjectMeta {
             name: Some(name),
             labels: Some(BTreeMap::from([(label.to_owned(), value.to_owned())])),
+            annotations: Some(BTreeMap::from([(INSTANCE.to_owned(), instance.to_owned())])),
             ..ObjectMeta::default()
         },
         spec: Some(LeaseSpec {
@@ -109,6 +112,12 @@ pub(super) fn new(name: String, holder: &str, now: Timestamp) -> Lease {
             ..spec(now)
         }),
     }
+}
+
+/// Whether this process has written it last.
+pub(super) fn is_ours(lease: &Lease, shared: &Shared) -> bool {
+    let instance = lease.metadata.annotations.as_ref().and_then(|said| said.get(INSTANCE));
+    instance.is_some_and(|instance| **instance == *shared.instance)
 }
 
 /// What a renewal says.
@@ -158,10 +167,10 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let (whose, seen) = read(&new(name_of("a.b"), "a.b", now)).unwrap();
+        let (whose, seen) = read(&new(name_of("a.b"), ("a.b", "1"), now)).unwrap();
         assert_eq!(whose, Whose::Replica("a.b".into()));
         assert_eq!((seen.holder.as_deref(), seen.renewed, seen.lasts), (Some("a.b"), Some(now), LASTS));
-        assert_eq!(read(&new(leader(), "a", now)).unwrap().0, Whose::Leader);
-        assert_eq!(read(&new("other".to_owned(), "a", now)), None);
+        assert_eq!(read(&new(leader(), ("a", "1"), now)).unwrap().0, Whose::Leader);
+        assert_eq!(read(&new("other".to_owned(), ("a", "1"), now)), None);
     }
 }

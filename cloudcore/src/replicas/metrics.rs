@@ -1,6 +1,5 @@
 //! What is counted of replicas.
 
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
@@ -9,9 +8,6 @@ use prometheus_client::registry::Registry;
 pub struct Metrics {
     leading: Gauge,
     living: Gauge,
-    claimed: Counter,
-    lost: Counter,
-    fenced: Counter,
 }
 
 impl Metrics {
@@ -24,21 +20,6 @@ impl Metrics {
             "CloudCores that live, this one included",
             metrics.living.clone(),
         );
-        registry.register(
-            "replicas_claims_written",
-            "Nodes that were claimed for this CloudCore, because their Node said something else",
-            metrics.claimed.clone(),
-        );
-        registry.register(
-            "replicas_claims_lost",
-            "Connections that ended because the node is held by another CloudCore",
-            metrics.lost.clone(),
-        );
-        registry.register(
-            "replicas_fenced_writes",
-            "Writes for nodes that were held back, because it was not sure that the node is held here",
-            metrics.fenced.clone(),
-        );
         metrics
     }
 
@@ -48,17 +29,5 @@ impl Metrics {
 
     pub(super) fn living(&self, replicas: usize) {
         self.living.set(i64::try_from(replicas).unwrap_or(i64::MAX));
-    }
-
-    pub(crate) fn claimed(&self) {
-        self.claimed.inc();
-    }
-
-    pub(crate) fn lost(&self) {
-        self.lost.inc();
-    }
-
-    pub(crate) fn fenced(&self) {
-        self.fenced.inc();
     }
 }

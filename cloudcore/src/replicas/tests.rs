@@ -24,14 +24,22 @@ use crate::flow::{LASTS, Leadership, Serving, Us};
 #[derive(Clone)]
 struct Line {
     api: ApiService,
-    is_cut: watch::Receiver<bool>,
+    state: watch::Receiver<State>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Whole,
+    Cut,
+    /// What is asked is done, and the answer does not come.
+    Deaf,
 }
 
 struct Replica {
     claims: Claims,
     leadership: Leadership,
     tenure: Tenure,
-    cut: watch::Sender<bool>,
+    line: watch::Sender<State>,
     stop: ShutdownTrigger,
     serving: Option<Serving>,
     run: AbortOnDrop<anyhow::Result<()>>,
@@ -43,8 +51,13 @@ async fn api() -> ApiServer {
 
 impl Replica {
     fn start(api: &ApiServer, name: &str) -> Self {
-        let (cut, is_cut) = watch::channel(false);
-        let client = Client::new(Line { api: api.service(User::admin()), is_cut }, "default");
+        Self::seeded(api, name, name.len() as u64)
+    }
+
+    /// Another process of a name has another seed.
+    fn seeded(api: &ApiServer, name: &str, seed: u64) -> Self {
+        let (line, state) = watch::channel(State::Whole);
+        let client = Client::new(Line { api: api.service(User::admin()), state }, "default");
         let address = format!("10.0.0.{name}");
         let (claims, _) = Claims::new(Us { name: name.into(), address: address.clone().into() });
         let (writer, leadership) = Leadership::new();
@@ -53,7 +66,7 @@ impl Replica {
         let replicas = Replicas {
             client,
             clock: Clock::system(),
-            rng: Rng::seeded(name.len() as u64),
+            rng: Rng::seeded(seed),
             forwarding: format!("{address}:10006").into(),
             claims: claims.clone(),
             tenure: tenure.clone(),
@@ -65,7 +78,7 @@ impl Replica {
         };
         let (stop, shutdown) = Shutdown::new();
         let run = task::spawn(tracing::Span::none(), replicas.run(shutdown));
-        Self { claims, leadership, tenure, cut, stop, serving: Some(serving), run }
+        Self { claims, leadership, tenure, line, stop, serving: Some(serving), run }
     }
 
     async fn sees(&self, others: bool) -> Duration {
@@ -93,11 +106,12 @@ impl Service<Request<Body>> for Line {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (mut api, mut is_cut) = (self.api.clone(), self.is_cut.clone());
+        let (mut api, mut state) = (self.api.clone(), self.state.clone());
         async move {
             // Whoever could cut it off is gone: it is not.
-            drop(is_cut.wait_for(|is_cut| !is_cut).await);
+            drop(state.wait_for(|state| *state != State::Cut).await);
             let response = api.call(request).await.unwrap_or_else(|never| match never {});
+            drop(state.wait_for(|state| *state != State::Deaf).await);
             Ok(response.map(|body| body.map_err(|never| match never {}).boxed_unsync()))
         }
         .boxed()
@@ -165,10 +179,51 @@ async fn one_that_is_started_again_leads_at_once() {
     let a = Replica::start(&api, "a");
     a.leadership.gained().await;
     drop(a);
-    let again = Replica::start(&api, "a");
+    let again = Replica::seeded(&api, "a", 9);
     let started = Instant::now();
     again.leadership.gained().await;
     assert!(started.elapsed() < EVERY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_with_one_name_the_older_one_ends_and_says_why() {
+    let api = api().await;
+    let older = Replica::start(&api, "a");
+    older.leadership.gained().await;
+    sleep(10 * LASTS).await;
+    let newer = Replica::seeded(&api, "a", 9);
+    newer.leadership.gained().await;
+    let ended = timeout(EVERY + CALL_TIMEOUT, older.run).await.unwrap().unwrap();
+    let said = ended.unwrap_err().to_string();
+    assert!(said.contains("modules.cloudHub.replicaName"), "{said}");
+    assert!(!older.leadership.is_leading());
+    for _ in 0..100 {
+        sleep(EVERY).await;
+        assert!(newer.leadership.is_leading() && !newer.run.is_finished());
+    }
+}
+
+/// The renewal was written, and nobody heard that: the next one finds another version than it knows.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_lost_costs_neither_the_lead_nor_the_lease() {
+    let api = api().await;
+    let a = Replica::start(&api, "a");
+    a.leadership.gained().await;
+    let fence = crate::flow::Fence::new(&a.tenure);
+    fence.claimed(1, Some(Instant::now()));
+    let b = Replica::start(&api, "bb");
+    b.sees(true).await;
+    for round in 0..20 {
+        a.line.send_replace(State::Deaf);
+        sleep(EVERY).await;
+        a.line.send_replace(State::Whole);
+        for _ in 0..1000 {
+            sleep(Duration::from_millis(10)).await;
+            assert!(a.leadership.is_leading(), "round {round}");
+        }
+    }
+    assert!(fence.is_open());
+    assert!(!a.run.is_finished() && a.claims.has_others());
 }
 
 /// What is paused is the line to the API. The process itself cannot be in a test; that it knows by its own clock is seen in `flow`.
@@ -183,14 +238,14 @@ async fn two_never_lead_at_the_same_time() {
     for round in 0..20 {
         let (leader, other) = if a.leadership.is_leading() { (&a, &b) } else { (&b, &a) };
         assert!(leader.leadership.is_leading(), "round {round}");
-        leader.cut.send_replace(true);
+        leader.line.send_replace(State::Cut);
         let cut = Instant::now();
         while !other.leadership.is_leading() {
             sleep(Duration::from_millis(10)).await;
             assert!(!(leader.leadership.is_leading() && other.leadership.is_leading()));
         }
         assert!(cut.elapsed() < Duration::from_secs(15), "round {round}: {:?}", cut.elapsed());
-        leader.cut.send_replace(false);
+        leader.line.send_replace(State::Whole);
         for _ in 0..3000 {
             sleep(Duration::from_millis(10)).await;
             assert!(!leader.leadership.is_leading(), "it comes back");
@@ -206,11 +261,11 @@ async fn one_that_is_cut_off_declares_nobody_dead() {
     b.sees(true).await;
     let fence = crate::flow::Fence::new(&a.tenure);
     fence.claimed(1, Some(Instant::now()));
-    a.cut.send_replace(true);
+    a.line.send_replace(State::Cut);
     sleep(360 * LASTS).await;
     assert!(!fence.is_open(), "its Lease is over");
     assert!(!b.claims.has_others());
-    a.cut.send_replace(false);
+    a.line.send_replace(State::Whole);
     b.sees(true).await;
     sleep(LASTS).await;
     assert!(a.claims.has_others());
@@ -236,13 +291,13 @@ async fn what_the_dead_have_left_is_removed_by_one() {
 async fn one_that_never_hears_who_leads_follows() {
     let api = api().await;
     let a = Replica::start(&api, "a");
-    a.cut.send_replace(true);
+    a.line.send_replace(State::Cut);
     let started = Instant::now();
     timeout(LASTS + CALL_TIMEOUT, a.leadership.settled()).await.unwrap();
     assert!(started.elapsed() >= LASTS, "{:?}", started.elapsed());
     assert!(!a.leadership.is_leading());
     a.leadership.lost().await;
-    a.cut.send_replace(false);
+    a.line.send_replace(State::Whole);
     a.leadership.gained().await;
     sleep(10 * LASTS).await;
     assert!(a.leadership.is_leading());

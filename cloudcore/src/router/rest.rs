@@ -13,7 +13,8 @@
 //! | 504 | it was sent, and not answered in time |
 //!
 //! Each answer says in `X-Message-Sent` whether the node has the message: `yes`, `no`, or `unknown`. Nothing is sent twice: after `unknown`
-//! whoever asked must decide whether it may be asked again, after `no` it may.
+//! whoever asked must decide whether it may be asked again, after `no` it may. A stock node does not say that it has a message for its
+//! broker: `yes` means there that it was put on its way, and it is lost if the connection breaks before it arrives.
 
 mod refusal;
 

@@ -15,6 +15,7 @@ use chassis::rng::Rng;
 use chassis::shutdown::{Shutdown, ShutdownTrigger};
 use chassis::task::{self, AbortOnDrop};
 use chassis::{module::Module as _, supervisor::Supervisor};
+use cloudcore::claiming;
 use cloudcore::cloudhub::bans::BanKeeper;
 use cloudcore::devicecontroller::{self, DeviceController};
 use cloudcore::embedded::definitions;
@@ -104,7 +105,7 @@ impl Cloud {
         let (claims, _holders) = Claims::new(Us { name: "cloud".into(), address: "192.0.2.1".into() });
         let (leads, leadership) = Leadership::new();
         let (serving, served) = Serving::new();
-        let (tenure, counts) = (Tenure::new(), registry.register(replicas::Metrics::register));
+        let (tenure, counts) = (Tenure::new(), registry.register(claiming::Metrics::register));
         let replicas = Replicas {
             client: client.clone(),
             clock: clock.clone(),
@@ -114,7 +115,7 @@ impl Cloud {
             tenure: tenure.clone(),
             leadership: leads,
             served,
-            metrics: counts.clone(),
+            metrics: replicas::Metrics::default(),
             board: Board::default(),
             ready: readiness.register(Replicas::NAME),
         };
@@ -138,7 +139,7 @@ impl Cloud {
             inbox,
             records: records.clone(),
             claims: claims.clone(),
-            replicas: counts.clone(),
+            claiming: counts.clone(),
             leadership: leadership.clone(),
             metrics: registry.register(devicecontroller::Metrics::register),
         };
@@ -169,7 +170,7 @@ impl Cloud {
                 rng,
                 ca_certificate: "PEM of the API's CA".to_owned(),
                 claims,
-                replicas: counts,
+                claiming: counts,
                 leadership,
                 serving,
                 authorization: (&config.authorization).into(),
