@@ -20,6 +20,7 @@ mod watches;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chassis::channel::Receiver;
 use chassis::clock::Clock;
@@ -33,6 +34,7 @@ use proto::config::cloudcore;
 use proto::hello::Held;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use self::desired::{Leftovers, Outgoing};
 pub use self::metrics::Metrics;
@@ -51,6 +53,10 @@ const CALLS: usize = 64;
 /// Nodes that are brought up to date at a time. A fleet that comes back at once must not fill the memory with its
 /// snapshots; the answers to leases and reports do not wait for this.
 const RESYNCS: usize = 256;
+
+/// A node that has come for the first time has a Node by then. One that is held by another CloudCore is not seen to be connected here, and its
+/// records may be there before its Node is.
+const REGISTERS: Duration = Duration::from_secs(60);
 
 /// What the module needs of the world.
 #[derive(Clone)]
@@ -266,6 +272,13 @@ impl EdgeController {
         }
     }
 
+    /// Removes the records of nodes that are gone. One that is connected and has no Node is about to have one.
+    fn sweep(&self) {
+        let mut nodes = self.context.desired.read().node_names();
+        nodes.extend(self.fences.keys().cloned());
+        self.records.only(&nodes);
+    }
+
     /// Nodes say this of who holds them: connections of those that are elsewhere end.
     fn fence(&self, said: &[(NodeName, Claim)]) {
         for (node, claim) in said {
@@ -318,6 +331,7 @@ impl Module for EdgeController {
         let mut are_records_known = false;
         let leadership = self.leadership.clone();
         let mut is_led = false;
+        let mut sweep = None;
         loop {
             // Before the watches have brought what exists, nobody knows what a node lacks, nor what it should not have.
             let is_synced = self.ready.is_none();
@@ -330,9 +344,16 @@ impl Module for EdgeController {
                 // Whoever led before may have left some.
                 () = leadership.gained(), if is_synced && are_records_known && !is_led => {
                     is_led = true;
-                    self.records.only(&self.context.desired.read().node_names());
+                    sweep = Some(Instant::now() + REGISTERS);
                 }
-                () = leadership.lost(), if is_led => is_led = false,
+                () = leadership.lost(), if is_led => {
+                    is_led = false;
+                    sweep = None;
+                }
+                () = task::until(sweep) => {
+                    sweep = None;
+                    self.sweep();
+                }
                 session = self.sessions.recv() => match session {
                     Some(session) => self.connect(session, until_synced.clone()),
                     None => return self.drain(watches).await,

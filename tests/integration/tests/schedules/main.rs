@@ -3,7 +3,7 @@
 //! what the nodes know, nothing was lost, and nothing waits in any queue.
 //!
 //! A schedule is made from a number, its seed. `make soak` plays many: `SEEDS` says how many, `START` with which
-//! to begin, and so `make soak START=4711 SEEDS=1` plays one that has failed again. The order in which a disk
+//! to begin, and so `make soak START=4711 SEEDS=1` plays one that has failed again, with `LOG=debug` telling what everybody did. The order in which a disk
 //! answers is not in the seed: a failure that is a matter of microseconds may need several runs to show again.
 
 mod operator;

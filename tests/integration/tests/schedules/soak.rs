@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use anyhow::Context as _;
+use chassis::telemetry::{self, LogFormat};
 use tokio::runtime::Builder;
 
 use crate::schedule;
@@ -18,9 +19,13 @@ const REPORT_EVERY: u64 = 100;
 /// Failures that are told in full; a mistake that breaks everything shall not fill the disk.
 const TOLD: usize = 20;
 
-/// How many seeds, and from where: `SEEDS` (1,000) and `START` (1,000).
+/// How many seeds, and from where: `SEEDS` (1,000) and `START` (1,000). `LOG` (as `logging.level` in the configuration) says what is
+/// logged meanwhile, to standard error.
 #[expect(clippy::disallowed_methods, reason = "the test harness passes no arguments on")]
 pub(crate) fn seeds_from_environment() -> anyhow::Result<Range<u64>> {
+    if let Some(level) = std::env::var("LOG").ok().filter(|level| !level.is_empty()) {
+        telemetry::init(LogFormat::Text, &level)?;
+    }
     let number = |name: &str| match std::env::var(name).ok().filter(|value| !value.is_empty()) {
         Some(value) => value.parse::<u64>().with_context(|| format!("{name}={value} is no number")),
         None => Ok(1_000),
