@@ -105,8 +105,8 @@ pub struct Config {
     pub timeout: Duration,
     /// A message of a node is tried for so long.
     pub patience: Duration,
-    /// Whether a request for a node that a CloudCore of KubeEdge holds is passed on to it, and to which of its ports.
-    pub stock: Option<u16>,
+    /// Whether a request for a node that a CloudCore of KubeEdge holds is passed on to it: to which of its ports, and who says which that is.
+    pub stock: Option<(u16, Holders)>,
 }
 
 /// What the module needs of the world.
@@ -215,10 +215,9 @@ impl Router {
         let (table, shown) = watch::channel(Arc::new(Table::default()));
         let (nodes, tally) = (LocalNodes::default(), Tally::default());
         let elsewhere = environment.elsewhere.clone();
-        let stock = config.stock.zip(elsewhere.as_ref());
-        let stock = stock.map(|(port, elsewhere)| {
-            StockReplicas::new(port, elsewhere.holders.clone(), nodes.clone(), Arc::clone(&web))
-        });
+        let stock = config.stock.clone();
+        let stock =
+            stock.map(|(port, holders)| StockReplicas::new(port, holders, nodes.clone(), Arc::clone(&web)));
         let reach: Arc<dyn Reach> = match elsewhere {
             Some(elsewhere) => Arc::new(Anywhere::new(nodes.clone(), elsewhere, environment.metrics.clone())),
             None => Arc::new(nodes.clone()),

@@ -41,7 +41,8 @@ impl Builder {
             at_once: count(section.concurrent_requests),
             timeout: Duration::from_secs(section.rest_timeout.into()),
             patience: Duration::from_secs(section.retry_seconds.into()),
-            stock: section.stock_replicas.then_some(section.port),
+            // Also without forwarding: KubeEdge signs what would be good for that, with the same CA.
+            stock: section.stock_replicas.then(|| (section.port, self.among.holders.clone())),
         };
         let forwarding = self.open_forwarding(ca)?;
         let environment = Environment {

@@ -79,7 +79,7 @@ pub async fn load_or_join(config: &Config, clock: &Clock, rng: &Rng) -> Result<J
     })?;
     let mut backoff = Backoff::new(config.retry, rng.clone());
     loop {
-        match join(config, token, clock).await {
+        match join(config, token, clock, PrivateKey::generate()?).await {
             Ok(joined) => {
                 tracing::info!(node = config.node.node_name(), server = %config.server, "joined");
                 return Ok(joined);
@@ -130,7 +130,12 @@ async fn read_files(config: Config) -> Result<Option<Joined>, BootstrapError> {
     .await
 }
 
-async fn join(config: &Config, token: &JoinToken, clock: &Clock) -> Result<Joined, BootstrapError> {
+async fn join(
+    config: &Config,
+    token: &JoinToken,
+    clock: &Clock,
+    key: PrivateKey,
+) -> Result<Joined, BootstrapError> {
     let unverified = Arc::new(tls::unverified_client_config()?);
     let server = &config.server;
     let answer = https::get(server, "/ca.crt", unverified, HeaderMap::new(), Vec::new()).await?;
@@ -142,7 +147,7 @@ async fn join(config: &Config, token: &JoinToken, clock: &Clock) -> Result<Joine
     bearer.set_sensitive(true);
     let verified = tls::client_config(&ca, None)?;
     compare_clocks(clock.now(), answer.date);
-    let identity = request_certificate(config, &ca, verified, Some(bearer)).await;
+    let identity = request_certificate(config, &ca, verified, Some(bearer), key).await;
     let identity = identity.map_err(|error| error.by_server_clock(answer.date))?;
     write_ca(config.clone(), ca.clone()).await?;
     write_identity(config.clone(), identity.clone()).await?;
@@ -157,14 +162,14 @@ fn compare_clocks(now: Timestamp, server: Option<Timestamp>) {
     }
 }
 
-/// Asks for a certificate for a new key, and checks what comes.
+/// Asks for a certificate for the key, and checks what comes.
 async fn request_certificate(
     config: &Config,
     ca: &CertificateDer<'static>,
     tls: rustls::ClientConfig,
     authorization: Option<HeaderValue>,
+    key: PrivateKey,
 ) -> Result<TlsIdentity, BootstrapError> {
-    let key = PrivateKey::generate()?;
     let request = csr::request(&config.node, &key)?;
     let name = HeaderValue::try_from(config.node.node_name()).map_err(|_| BootstrapError::NodeName)?;
     let mut headers = HeaderMap::from_iter([(NODE_NAME, name)]);

@@ -22,7 +22,7 @@ pub enum CertAction {
 #[derive(Debug, Clone, ClapArgs)]
 #[command(
     after_help = "EdgeCore renews its certificate by itself, long before it ends. A node that was off for longer than that is refused by \
-the cloud, and this is how it gets back: with a token that somebody gets on the cloud side, as when it joined. Its name, its pods and \
+the cloud, and this is how it gets back: with a token that somebody gets on the cloud side, as when it joined. Its name, its key, its pods and \
 its store stay; its pods run meanwhile. `keadm debug diagnose node` says until when a certificate is good."
 )]
 pub struct CertRenew {

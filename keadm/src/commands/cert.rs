@@ -1,7 +1,7 @@
 //! `keadm cert renew`: the way back for a node whose certificate has expired while it was off.
 //!
 //! The cloud refuses such a node, and nobody but a person can say that it still is who it was: a token says so. EdgeCore joins anew with
-//! it, for a new key; its name, pods and store stay as they are.
+//! it, with the key that it has; its name, pods and store stay as they are. `--force` makes a new key, too.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

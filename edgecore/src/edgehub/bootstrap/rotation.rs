@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use certs::{CertificateInfo, TlsIdentity, tls};
+use certs::{CertificateInfo, PrivateKey, TlsIdentity, tls};
 use chassis::backoff::Backoff;
 use chassis::clock::Clock;
 use chassis::module::Module;
@@ -111,14 +111,16 @@ impl Rotation {
         self.current.borrow().validity.not_after < self.clock.now()
     }
 
-    /// A new certificate, durable before it is used. Where the present one is too old to ask for it, a token will do.
+    /// A new certificate, durable before it is used. Where the present one is too old to ask for it, a token will do: whoever gave it says
+    /// that this is the node still, and the key, which stays, that it is the machine that had the certificate.
     pub(super) async fn rotate(&mut self) -> Result<(), BootstrapError> {
         match (self.renew().await, self.config.token.clone()) {
             (Err(error), Some(token)) if self.has_expired() => {
                 tracing::warn!(%error, "the certificate is not renewed: joining anew");
-                self.joined = join(&self.config, &token, &self.clock).await?;
+                let key = self.joined.identity.key().clone();
+                self.joined = join(&self.config, &token, &self.clock, key).await?;
                 self.current.send_replace(Current::of(&self.joined.ca, &self.joined.identity)?);
-                tracing::info!("joined anew");
+                tracing::info!("joined anew, with the same key");
                 Ok(())
             }
             (renewed, _) => renewed,
@@ -129,7 +131,7 @@ impl Rotation {
         let ca = &self.joined.ca;
         let present = tls::client_config(ca, Some(&self.joined.identity))?;
         let shown = Validity::of(&self.joined.identity)?;
-        let asked = request_certificate(&self.config, ca, present, None).await;
+        let asked = request_certificate(&self.config, ca, present, None, PrivateKey::generate()?).await;
         let identity = asked.map_err(|error| error.with_certificate(shown, self.clock.now()))?;
         let next = Current::of(ca, &identity)?;
         write_identity(self.config.clone(), identity.clone()).await?;

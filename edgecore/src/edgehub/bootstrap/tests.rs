@@ -34,6 +34,11 @@ fn config(dir: &TempDir, cloud: &Cloud, token: Option<JoinToken>) -> Config {
 }
 
 /// A node in a directory of its own, and what it gets from `cloud` with `token`.
+/// As [`load_or_join`] does it, without trying again.
+async fn join_once(config: &Config, token: &JoinToken) -> Result<Joined, BootstrapError> {
+    join(config, token, &Clock::system(), PrivateKey::generate().unwrap()).await
+}
+
 async fn joining(cloud: &Cloud, token: Option<JoinToken>) -> (TempDir, Result<Joined, BootstrapError>) {
     let dir = TempDir::new().unwrap();
     let config = config(&dir, cloud, token);
@@ -103,7 +108,7 @@ async fn a_certificate_for_another_node_or_of_another_ca_is_not_taken() {
 async fn an_answer_without_end_is_cut_off() {
     let cloud = Cloud::new(Behaviour::Floods).await;
     let config = config(&TempDir::new().unwrap(), &cloud, None);
-    let error = cloud.beside(join(&config, &cloud.token(), &Clock::system())).await.unwrap_err();
+    let error = cloud.beside(join_once(&config, &cloud.token())).await.unwrap_err();
     assert!(matches!(error, BootstrapError::Exchange { .. }), "{error}");
     assert!(error.is_transient());
 }
@@ -140,6 +145,7 @@ async fn a_certificate_of_another_node_is_replaced_and_an_expired_one_when_there
     assert!(!rotation.has_expired() && credentials.validity().not_after > clock.now());
     let held = load_or_join(&config, &clock, &Rng::seeded(1)).await.unwrap();
     assert_ne!(held.identity.certificate(), expired.certificate());
+    assert_eq!(held.identity.key().public_point(), expired.key().public_point(), "it is the same machine");
     // A token that has expired as well helps nobody, and says so.
     config.token = Some(cloud.expired_token());
     let (mut rotation, _) = Rotation::new(config, kept, clock, Rng::seeded(7)).unwrap();

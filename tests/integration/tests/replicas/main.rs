@@ -15,7 +15,7 @@ use integration::wait::until;
 use tokio::time::Instant;
 
 use self::plan::Plan;
-use self::scene::Scene;
+use self::scene::{NODE, Scene};
 use self::traffic::Traffic;
 
 /// Hollow nodes in what CI plays: enough that each replica has some.
@@ -81,6 +81,41 @@ async fn replicas_are_rolled_and_no_node_is_not_ready() {
     let logs = traffic.stop().await;
     println!("{}", verdict::judge(&scene, &logs).await.unwrap());
     assert_eq!(scene.readiness().await, before, "since when each node is Ready");
+}
+
+/// Both rule types that lead to a node, at each replica that does not hold it: the node has every message once and in order, and all of them
+/// went by way of the holder. What comes from a node comes to its holder anyway.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_does_not_hold_the_node_is_as_good_as_its_holder() {
+    const EACH: usize = 10;
+    let scene = Scene::start(1).await;
+    let holder = scene.replicas.holder(NODE).await;
+    let heard = scene.broker.subscribe("down").await;
+    let mut texts = Vec::new();
+    for (index, replica) in scene.replicas.all.iter().enumerate().filter(|(index, _)| *index != holder) {
+        for number in 0..EACH {
+            let text = format!("{index}-{number}");
+            for path in ["publish", "call"] {
+                let path = format!("/{NODE}/default/{path}");
+                let answer = replica.router().ask("POST", &path, &text).await.unwrap();
+                let sent = answer.headers.get("x-message-sent").map(|sent| sent.to_str().unwrap());
+                assert_eq!((answer.status, sent), (200, Some("yes")), "{path}: {}", answer.body);
+            }
+            texts.push(text);
+        }
+        replica.counts("forwarding_requests_total{outcome=\"answered\"}", (2 * EACH) as f64).await;
+    }
+    let served = (2 * texts.len()) as f64;
+    scene.replicas.all[holder].counts("forwarding_served_total{outcome=\"answered\"}", served).await;
+    until("the broker has them all", SOON, || async {
+        let payloads = heard.payloads("down")?;
+        anyhow::ensure!(payloads == texts, "{payloads:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let called: Vec<String> = scene.service.asked().iter().map(|asked| asked.body.clone()).collect();
+    assert_eq!(called, texts);
 }
 
 /// The one that leads stands still for longer than its Lease lasts, and wakes: another one has taken over, and it leads no more.

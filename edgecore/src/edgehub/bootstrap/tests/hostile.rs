@@ -11,7 +11,7 @@ async fn ada_ke_06_somebody_in_between_with_the_right_ca_certificate_gets_no_tok
     let cloud = Cloud::new(Behaviour::InBetween).await;
     let dir = TempDir::new().unwrap();
     let config = config(&dir, &cloud, None);
-    let error = cloud.beside(join(&config, &cloud.token(), &Clock::system())).await.unwrap_err();
+    let error = cloud.beside(join_once(&config, &cloud.token())).await.unwrap_err();
     assert!(matches!(error, BootstrapError::Exchange { .. }), "{error}");
     assert!(error.to_string().contains("certificate"), "{error}");
     assert_eq!(cloud.requests(), ["/ca.crt"], "nothing that it must not see");
@@ -42,7 +42,7 @@ async fn a_clock_a_year_behind_is_named_with_all_three_times_and_what_to_do() {
     let dir = TempDir::new().unwrap();
     let config = config(&dir, &cloud, None);
     let token = JoinToken::issue(cloud.ca(), now, DAY).unwrap();
-    let error = cloud.beside(join(&config, &token, &Clock::system())).await.unwrap_err();
+    let error = cloud.beside(join_once(&config, &token)).await.unwrap_err();
     let BootstrapError::ServerOutOfTime { fault, server_clock, .. } = &error else { panic!("{error}") };
     assert!(fault.clock.duration_since(now).abs() < SignedDuration::from_secs(60), "{fault:?}");
     assert_eq!(*server_clock, Some(cloud.clock()));
