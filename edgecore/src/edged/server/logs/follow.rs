@@ -3,14 +3,20 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 use super::blocking;
 use super::file::{Log, Place};
 use crate::edged::folder_watch::Watch;
 use crate::edged::relist::Seen;
 use crate::edged::runtime::{ContainerId, ContainerState, Runtime, RuntimeError};
+
+/// A runtime may open the next file first and then turn to it (containerd does): what it has in hand goes to the present one, which is done
+/// when nothing has come for so long.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// See the module.
 #[derive(Debug)]
@@ -22,7 +28,8 @@ pub(super) struct Follow {
     uid: String,
     id: ContainerId,
     has_ended: bool,
-    newer: Option<Arc<Log>>,
+    /// When the present file has been at rest for long enough, after a newer one was noticed.
+    quiet: Option<Instant>,
 }
 
 /// What there is to read when all of the present file has been read.
@@ -52,32 +59,36 @@ impl Follow {
     ) -> io::Result<Self> {
         let watch = Watch::new(&place.folder())?;
         let (uid, id) = (uid.to_owned(), id.clone());
-        Ok(Self { place, watch, runtime, seen, uid, id, has_ended: false, newer: None })
+        Ok(Self { place, watch, runtime, seen, uid, id, has_ended: false, quiet: None })
     }
 
     /// Waits for more than the first `offset` bytes of `log`, which have been read.
     pub(super) async fn more(&mut self, log: &Arc<Log>, offset: u64) -> io::Result<More> {
-        // What was written just before a newer file or the container's end was noticed has been read by now: the runtime
-        // is done with a file before it opens the next one, and before it says that a container has ended.
-        if let Some(newer) = self.newer.take() {
-            return Ok(More::In(newer));
-        }
-        if self.has_ended {
-            return Ok(More::Nowhere);
-        }
         loop {
-            match self.look(log.clone()).await? {
-                (length, _) if length < offset => return Ok(More::Again),
-                (length, _) if length > offset => return Ok(More::Here),
-                (_, newer @ Some(_)) => {
-                    self.newer = newer;
-                    return Ok(More::Here);
+            let (length, newer) = self.look(log.clone()).await?;
+            if length != offset {
+                self.quiet = None;
+                return Ok(if length < offset { More::Again } else { More::Here });
+            }
+            if let Some(newer) = newer {
+                let until = *self.quiet.get_or_insert_with(|| Instant::now() + LAST_WORDS);
+                if self.has_ended || Instant::now() >= until {
+                    self.quiet = None;
+                    return Ok(More::In(newer));
                 }
-                _ => {}
+                tokio::select! {
+                    changed = self.watch.changed() => changed?,
+                    () = sleep_until(until) => {}
+                }
+                continue;
+            }
+            if self.has_ended {
+                return Ok(More::Nowhere);
             }
             if !self.runs().await {
+                // What was written just before that is there by now.
                 self.has_ended = true;
-                return Ok(More::Here);
+                continue;
             }
             tokio::select! {
                 changed = self.watch.changed() => changed?,
